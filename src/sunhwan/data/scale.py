@@ -1,0 +1,41 @@
+"""Zero mean and unit standard deviation, learnt from training rows alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What takes values in physical units to the network's and back.
+
+    Attributes:
+        mean: (columns,) in the columns' units.
+        std: (columns,) in the columns' units, above 0.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def fit(cls, values: np.ndarray, binary: np.ndarray) -> Scale:
+        """Mean and standard deviation of training rows.
+
+        Args:
+            values: (training rows, columns) float; NaN counts for nothing.
+            binary: (columns,) bool: columns of zeros and ones, or sines, which stay as they are.
+
+        Example:
+            >>> scale = Scale.fit(np.array([[1.0, 1.0], [3.0, 0.0]]), np.array([False, True]))
+            >>> scale.mean, scale.std
+            (array([2., 0.]), array([1., 1.]))
+        """
+        mean = np.where(binary, 0.0, np.nanmean(values, axis=0))
+        std = np.where(binary, 1.0, np.nanstd(values, axis=0))
+        return cls(mean, np.where(std > 0, std, 1.0))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """(rows, columns) in physical units to (rows, columns) float32 without units."""
+        return ((values - self.mean) / self.std).astype(np.float32)

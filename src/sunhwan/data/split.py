@@ -1,0 +1,72 @@
+"""Which rows train, which choose the epoch, and which are looked at once, at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sunhwan.errors import SunhwanError
+
+PARTS = ("train", "val", "test")
+"""The parts in order of time; a part's index in this tuple is its code in the arrays below."""
+
+
+def chronological(series: np.ndarray, split: Sequence[float | int]) -> np.ndarray:
+    """The part of each row, earlier rows first, in each series for itself.
+
+    Args:
+        series: (rows,) the series of each row; the rows of a series stand together, in order of time.
+        split: three shares for train, validation and test, of each series' rows (they are scaled to add up
+            to one); or two row numbers at which validation and test begin, as in the tutorial.
+
+    Returns:
+        (rows,) int8: 0 train, 1 validation, 2 test.
+
+    Raises:
+        SunhwanError: the split is neither, or a boundary lies beyond the series' end.
+
+    Example:
+        >>> chronological(np.array([0] * 5 + [1] * 5), (0.6, 0.2, 0.2))
+        array([0, 0, 0, 1, 2, 0, 0, 0, 1, 2], dtype=int8)
+    """
+    part = np.empty(len(series), np.int8)
+    starts = np.flatnonzero(np.diff(series, prepend=-1))
+    for start, end in zip(starts, np.append(starts[1:], len(series)), strict=True):
+        rows = end - start
+        boundaries = np.asarray(split, dtype=float)
+        if len(split) == 3 and (boundaries > 0).all():
+            boundaries = np.round(rows * np.cumsum(boundaries)[:2] / boundaries.sum()).astype(int)
+        elif len(split) != 2 or not 0 < boundaries[0] < boundaries[1]:
+            raise SunhwanError(
+                f"a split of {list(split)} was given; expected three shares such as 60/20/20, or two rising row numbers"
+            )
+        if boundaries[1] >= rows:
+            raise SunhwanError(
+                f"the test part begins at row {int(boundaries[1]):,}, but the series has {rows:,} rows; "
+                "give shares instead, such as --split 60/20/20"
+            )
+        part[start:end] = np.searchsorted(boundaries, np.arange(rows), side="right")
+    return part
+
+
+def shuffled(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of a training and a validation part, drawn without regard to order.
+
+    For texts, which know no time and often lie sorted by label (as IMDB's do).
+
+    Args:
+        count: how many there are.
+        share: the share that goes to validation.
+        seed: the same seed draws the same parts.
+
+    Returns:
+        Training and validation indices, each sorted.
+    """
+    order = np.random.default_rng(seed).permutation(count)
+    held = round(count * share)
+    if not 0 < held < count:
+        raise SunhwanError(
+            f"{count} examples cannot be split with a validation share of {share}; more examples, or a share between, are needed"
+        )
+    return np.sort(order[held:]), np.sort(order[:held])
