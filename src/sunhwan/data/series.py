@@ -68,6 +68,7 @@ class Series:
         target: the target's name.
         target_mean, target_std: of the training rows, in the target's unit.
         scale: of the features.
+        grid: how windows lie over the rows.
         categories: each one-hot text column's values.
         time: (rows,) datetime64[s].
         series, series_names: as in `Table`.
@@ -82,10 +83,12 @@ class Series:
     val: Windows
     test: Windows
     features: tuple[str, ...]
+    calendar_features: int
     target: str
     target_mean: float
     target_std: float
     scale: Scale
+    grid: Grid
     categories: dict[str, tuple[str, ...]]
     preparation: Preparation
     time: np.ndarray
@@ -184,10 +187,12 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     return Series(
         **windows,
         features=tuple(features),
+        calendar_features=len(phase_names),
         target=how.target,
         target_mean=mean,
         target_std=std,
         scale=scale,
+        grid=grid,
         categories=categories,
         preparation=how,
         time=readings.time,
