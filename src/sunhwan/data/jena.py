@@ -18,6 +18,8 @@ from sunhwan.errors import SunhwanError
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/jena_climate_2009_2016.csv.zip"
 """The publisher gives no checksum; the first download's is recorded and checked ever after."""
 
+FILE = "jena_climate_2009_2016.csv.zip"
+
 TIME = "Date Time"
 
 
@@ -34,7 +36,7 @@ def load(path: Path | None = None) -> table.Table:
     Raises:
         SunhwanError: the file is not the station's, or cannot be read, or cannot be downloaded.
     """
-    source = path or download.fetch(URL, "jena_climate_2009_2016.csv.zip")
+    source = path or download.fetch(URL, FILE)
     if source.suffix == ".zip":
         raw, fingerprint = unzip(source)
         frame = table.parse_csv(raw, source.name)

@@ -117,6 +117,22 @@ def start(study: Study, out: Path | None, resume: bool, command: list[str], decl
     return folder
 
 
+def discard_if_unbegun(folder: Path) -> None:
+    """Remove a run directory in which nothing was trained: an error in the data should leave nothing behind."""
+    leavings = {"run.json", "study.toml", "preparation.json", "series.npz", "predictions.npz"}
+    if {entry.name for entry in folder.iterdir()} <= leavings:
+        for entry in folder.iterdir():
+            entry.unlink()
+        folder.rmdir()
+
+
+def outline(study: Study) -> Problem:
+    """A problem to build a model for; with data only where the model's shape depends on it."""
+    if study.kind == "text":
+        return texts.outline(study)
+    return next(iter(PROBLEMS[study.kind](study).values()))
+
+
 def latest_unfinished(study: str) -> Path:
     """The latest run of a study under `runs/` that did not finish."""
     for folder in reversed(found()):
