@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sunhwan.errors import SunhwanError
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -55,5 +57,12 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The object in the JSON file at `path`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The object in the JSON file at `path`.
+
+    Raises:
+        SunhwanError: the file is no JSON; Sunhwan writes whole files, so something else changed it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SunhwanError(f"{str(path)!r} was expected to hold JSON, but does not ({error}); restore or remove it") from None

@@ -62,7 +62,7 @@ def main() -> None:
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("\nstopped; what was finished is kept, and --resume goes on from there", err=True)
+        click.echo("stopped", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

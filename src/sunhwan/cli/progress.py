@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from sunhwan import units
 
 stderr = Console(stderr=True)
 
@@ -37,9 +41,8 @@ class Bars:
     def prepared(self, notes: list[str]) -> None:
         self.bars.remove_task(self.task)
         self.task = None
-        if stderr.is_terminal:
-            for note in notes:
-                stderr.print(f"· {note}", style="dim", highlight=False, markup=False)
+        for note in notes:
+            click.echo(f"- {note}")
 
     def begin(self, member: str, epochs: int, batches: int) -> None:
         if self.task is not None:
@@ -57,12 +60,12 @@ class Bars:
 
 def results(metrics: dict) -> Table:
     """Models and baselines of a run in one table, the best on test first."""
-    unit = "°C" if metrics["unit"] == "degC" else metrics["unit"]
+    unit = units.shown(metrics["unit"])
     name = {"mae": "mean absolute error", "accuracy": "accuracy", "mse": "mean squared error"}[metrics["metric"]]
     heading = name if unit == metrics["metric"] or metrics["metric"] == "mse" else f"{name}, {unit}"
-    table = Table(title=f"{metrics['study']}: {heading}", title_justify="left")
-    for column, justify in (("", "left"), ("test", "right"), ("validation", "right"), ("epoch kept", "right"), ("s / epoch", "right"), ("parameters", "right")):
-        table.add_column(column, justify=justify)
+    table = Table(title=f"{heading} (= baseline)", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("", "test", "validation", "best epoch", "s/epoch", "parameters"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
     rows = []
     for entry, figures in metrics["models"].items():
         kept = ", ".join(str(epoch) for epoch in figures["best_epochs"])
@@ -71,7 +74,7 @@ def results(metrics: dict) -> Table:
         rows.append((figures["test"]["mean"], (entry, *cells, kept, speed, f"{figures['parameters']:,}")))
     for entry, figures in metrics["baselines"].items():
         cells = [cell(figures[part], None) for part in ("test", "val")]
-        rows.append((figures["test"], (f"{entry} (baseline)", *cells, "", "", "")))
+        rows.append((figures["test"], (f"= {entry}", *cells, "", "", "")))
     rows.sort(key=lambda row: row[0], reverse=metrics["higher_is_better"])
     for position, (_, cells) in enumerate(rows):
         table.add_row(*cells, style="bold" if position == 0 else None)

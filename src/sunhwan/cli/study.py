@@ -98,16 +98,23 @@ def run_study(study: str, data: Path | None, out: Path | None, resume: bool, no_
     from sunhwan.experiments.study import load
 
     declared = load(study)
-    chosen = overridden(declared, data, given)
-    folder = run.start(chosen, out, resume, ["sunhwan", *sys.argv[1:]], declared.epochs)
+    if resume:
+        folder, kept = run.resumable(declared.name, out)
+        chosen = overridden(kept, data, given)
+        if chosen != kept:
+            raise SunhwanError(
+                f"the run in {str(folder)!r} was begun with other options; leave them out after --resume, or begin a new run"
+            )
+    else:
+        chosen = overridden(declared, data, given)
+        folder = run.start(chosen, out, ["sunhwan", *sys.argv[1:]], declared.epochs)
 
     from sunhwan.cli.progress import Bars, results, stderr
 
     click.echo(chosen.question)
     if chosen.epochs < declared.epochs:
-        click.echo(
-            f"{chosen.epochs} epochs instead of the study's {declared.epochs}: a demonstration, not a result"
-        )
+        few = "1 epoch" if chosen.epochs == 1 else f"{chosen.epochs} epochs"
+        click.echo(f"{few} instead of the study's {declared.epochs}: a demonstration, not a result")
     try:
         with Bars() as bars:
             metrics = run.carry_out(chosen, folder, bars)
@@ -115,12 +122,13 @@ def run_study(study: str, data: Path | None, out: Path | None, resume: bool, no_
         run.discard_if_unbegun(folder)
         raise
     except KeyboardInterrupt:
-        click.echo(f"to go on: sunhwan study run {shlex.quote(study)} ... --resume --out {shlex.quote(str(folder))}", err=True)
+        click.echo(f"to go on: sunhwan study run {shlex.quote(study)} --resume --out {shlex.quote(str(folder))}", err=True)
         raise
     from rich.console import Console
 
-    Console().print(results(metrics))
     click.echo(metrics["headline"])
+    # A pipe has no width of its own; the table's lines must not be cut there.
+    Console(width=None if sys.stdout.isatty() else 100).print(results(metrics))
     if not no_plots:
         from sunhwan.report import plots
 
@@ -150,7 +158,8 @@ def overridden(study, data: Path | None, given: dict):
             "use `sunhwan study run table_temperature --data FILE`"
         )
     if data:
-        table["path"] = str(data)
+        # Absolute, so that the run can be resumed from anywhere.
+        table["path"] = str(data.expanduser().absolute())
     study = study.with_data(**table) if table else study
     how = {key: given[key] for key in ("target", "features", "lookback", "horizon", "split") if given[key]}
     if how and study.kind != "forecast":

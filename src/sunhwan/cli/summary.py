@@ -29,4 +29,4 @@ def command(study: str, model: str, data: Path | None, target: str | None) -> No
 
     from sunhwan.experiments import models
 
-    models.build(chosen.kind, model, problem, chosen.options(model)).summary(line_length=88)
+    models.build(chosen.kind, model, problem, chosen.options(model)).summary(line_length=78)

@@ -13,6 +13,7 @@ from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import baselines
 from sunhwan.experiments.problem import Metric, Problem
 from sunhwan.experiments.study import Study
+from sunhwan.units import unit_of
 
 BASELINES = ("last_value", "same_time_yesterday", "ridge", "boosting")
 
@@ -62,7 +63,7 @@ def problem(study: Study) -> dict[str, Problem]:
     data = readings(study)
     series = prepare(data, preparation(study, data.columns.columns))
     forecasts, context = baseline_forecasts(study.baselines, series, needs_ridge="gru_linear_skip" in builders(study))
-    unit = study.unit or table.unit_of(series.target) or "unit of the target"
+    unit = study.unit or unit_of(series.target) or "unit of the target"
     return {
         "": Problem(
             train=series.train,

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 
-from sunhwan import __version__
+from sunhwan import __version__, units
 from sunhwan.errors import SunhwanError
 from sunhwan.experiments import adding, forecasting, texts
 from sunhwan.experiments.problem import Problem
@@ -63,31 +63,34 @@ class Member:
         return f"{self.entry}-seed{self.seed}"
 
 
-def start(study: Study, out: Path | None, resume: bool, command: list[str], declared_epochs: int) -> Path:
-    """The run directory, made or found, with `run.json` and `study.toml` in it.
+def resumable(study: str, out: Path | None) -> tuple[Path, Study]:
+    """An unfinished or finished run to go on with, and its study: in `out`, or the study's latest under `runs/`.
+
+    Raises:
+        SunhwanError: there is no such run, or it is one of another study.
+    """
+    folder = out or latest_unfinished(study)
+    known = folder / "study.toml"
+    if not known.is_file():
+        raise SunhwanError(f"{str(folder)!r} holds no run to resume; leave out --resume to begin one there")
+    kept = load(str(known))
+    if kept.name != study:
+        raise SunhwanError(f"{str(folder)!r} holds a run of study {kept.name!r}, not of {study!r}; name that study")
+    return folder, kept
+
+
+def start(study: Study, out: Path | None, command: list[str], declared_epochs: int) -> Path:
+    """A new run directory with `run.json` and `study.toml` in it.
 
     Args:
         study: as it will run.
         out: where; by default a new folder under `runs/` named by study and time.
-        resume: go on with an unfinished run: `out`, or the latest of this study under `runs/`.
         command: the command line, for the record.
         declared_epochs: of the study's file; fewer are called a demonstration.
 
     Raises:
-        SunhwanError: the directory exists and `resume` was not asked for; there is nothing to resume; or
-            the directory's study is another one.
+        SunhwanError: the directory exists.
     """
-    if resume:
-        folder = out or latest_unfinished(study.name)
-        known = folder / "study.toml"
-        if not known.is_file():
-            raise SunhwanError(f"{str(folder)!r} holds no run to resume; leave out --resume to begin one there")
-        if load(str(known)).as_dict() | {"name": ""} != study.as_dict() | {"name": ""}:
-            raise SunhwanError(
-                f"{str(folder)!r} holds a run of another study or with other options; "
-                f"to go on with it give the same options, or run `sunhwan study run {known} --resume --out {folder}`"
-            )
-        return folder
     folder = out or Path("runs") / f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SunhwanError(
@@ -167,12 +170,12 @@ def carry_out(study: Study, folder: Path, watcher=None) -> dict:
     Args:
         study: the study.
         folder: from `start`.
-        watcher: a `train.Watcher`, told of batches and epochs; its `say` of preparation.
+        watcher: a `train.Watcher`, told of batches and epochs; its `prepared` of the notes.
 
     Returns:
         What `metrics.json` holds.
     """
-    # Keras is slow to import: errors in the study or its data are told before.
+    # Keras is slow to import, so not at the top: listing and showing studies must not wait for it.
     from sunhwan.experiments import models
 
     for name in study.models:
@@ -335,16 +338,15 @@ def headline(study: Study, result: dict, metrics: dict) -> str:
     everyone = networks | baselines
     order = sorted(everyone, key=lambda name: sign * everyone[name])
     winner, figure = order[0], everyone[order[0]]
-    figures = shown(figure, metric.name, metric.unit)
     rivals = baselines if winner in networks else networks
     if not rivals:
-        return f"{winner} is best: {figures} on the test part."
+        return f"{winner} is best: {shown(figure, metric.name, metric.unit)} on the test part."
     rival = min(rivals, key=lambda name: sign * rivals[name])
     who = "no network beats the baselines: the baseline" if winner in baselines else "the network"
     behind = "best baseline" if winner in networks else "best network"
     return (
-        f"On the test part {who} {winner} is best with {figures}; "
-        f"the {behind}, {rival}, has {shown(rivals[rival], metric.name, metric.unit)}."
+        f"On the test part {who} {winner} is best with {shown(figure, metric.name, metric.unit)}; "
+        f"the {behind}, {rival}, has {figure_of(rivals[rival], metric.name, metric.unit)}."
     )
 
 
@@ -353,11 +355,17 @@ def shown(value: float, metric: str, unit: str) -> str:
 
     Example:
         >>> shown(2.2812, "mae", "degC"), shown(0.8769, "accuracy", "accuracy")
-        ('a mean absolute error of 2.28 degC', 'an accuracy of 0.877')
+        ('a mean absolute error of 2.28 °C', 'an accuracy of 0.877')
     """
+    name = {"mae": "a mean absolute error", "accuracy": "an accuracy", "mse": "a mean squared error"}[metric]
+    return f"{name} of {figure_of(value, metric, unit)}"
+
+
+def figure_of(value: float, metric: str, unit: str) -> str:
+    """A figure as people read it: three digits and the unit, or an accuracy's three decimals."""
     if metric == "mae":
-        return f"a mean absolute error of {value:.3g} {unit}"
-    return f"an accuracy of {value:.3f}" if metric == "accuracy" else f"a mean squared error of {value:.4f}"
+        return f"{value:.3g} {units.shown(unit)}"
+    return f"{value:.3f}" if metric == "accuracy" else f"{value:.4f}"
 
 
 def adding_headline(result: dict) -> str:
