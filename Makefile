@@ -1,0 +1,42 @@
+# The daily commands. Each does its own set-up in .venv; `make` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo    install, then forecast tomorrow's temperature with seven networks beside baselines (5 minutes)"
+	@echo "make test    install, then run the tests; what needs real files is skipped without SUNHWAN_TEST_DATA"
+	@echo "make lint    check style and formatting"
+	@echo "make bench   time gathering windows and reading a large CSV"
+	@echo "make clean   remove .venv and caches"
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) was found; name one: make demo PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv || { echo "no venv module: on Debian, apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+.venv/installed: .venv/made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/sunhwan study run newyork_temperature --epochs 3
+
+test: .venv/tested
+	$(BIN)/python -m pytest
+
+lint: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/installed
+	$(BIN)/python bench/data.py
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
