@@ -11,6 +11,9 @@ from pathlib import Path
 
 from sunhwan.errors import SunhwanError
 
+WRITING = ".writing-"
+"""How the names of files begin that are not whole yet."""
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -29,7 +32,7 @@ def atomic(path: Path) -> Iterator[Path]:
         'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=WRITING, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,7 +41,8 @@ def atomic(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
-        with open(temporary, "rb") as written:
+        # For writing, since Windows flushes no file that is open for reading alone.
+        with open(temporary, "r+b") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     finally:
@@ -60,9 +64,23 @@ def read_json(path: Path) -> dict:
     """The object in the JSON file at `path`.
 
     Raises:
-        SunhwanError: the file is no JSON; Sunhwan writes whole files, so something else changed it.
+        SunhwanError: the file holds no JSON object; Sunhwan writes whole files, so something else changed it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SunhwanError(f"{str(path)!r} was expected to hold JSON, but does not ({error}); restore or remove it") from None
+        raise SunhwanError(
+            f"{str(path)!r} was expected to hold JSON, but does not ({error}); restore or remove it"
+        ) from None
+    if not isinstance(value, dict):
+        raise SunhwanError(
+            f"{str(path)!r} was expected to hold a JSON object, but holds {str(value)[:40]!r}; remove it"
+        )
+    return value
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be made in `folder`, or, where it is not there yet, whether it can be made."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-SIGNS = {"degC": "°C", "degF": "°F", "deg": "°", "deg C": "°C", "m/s2": "m/s²", "W/m2": "W/m²", "g/m**3": "g/m³"}
+SIGNS = {
+    "degC": "°C",
+    "degF": "°F",
+    "deg": "°",
+    "deg C": "°C",
+    "m/s2": "m/s²",
+    "W/m2": "W/m²",
+    "g/m**3": "g/m³",
+}
 """Customary ASCII spellings, and the signs that they stand for."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import importlib.util
 import os
 import sys
 
@@ -23,6 +24,9 @@ COMMANDS = {
     "doctor": "Say what is installed, what runs where, and what is missing.",
 }
 """Each command and its one-line help; the module of the same name in this folder holds `command`."""
+
+BACKENDS = ("jax", "tensorflow", "torch")
+"""The backends on which Keras can train."""
 
 
 class LazyGroup(click.Group):
@@ -58,41 +62,57 @@ def main() -> None:
     """Run the command; problems become one sentence on stderr and exit status 2, Ctrl-C 130."""
     # Our own command runs on JAX (small to install, fast to step) unless the user says otherwise; `import
     # sunhwan` never does this.
-    os.environ.setdefault("KERAS_BACKEND", "jax")
+    if not os.environ.get("KERAS_BACKEND"):
+        os.environ["KERAS_BACKEND"] = "jax"
     try:
         status = group.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("stopped", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
+    except click.exceptions.Abort as error:
+        end(130, "stopped", error.__cause__)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "sunhwan"
+        end(2, f"{error.format_message().rstrip('.')}; `{path} --help` tells what is expected")
     except SunhwanError as error:
-        fail(str(error))
-    except BrokenPipeError:
-        # The reader (head, a pager) has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        end(2, str(error))
     except OSError as error:
         if error.errno not in PLAIN:
             raise
-        where = f" {error.filename!r}" if error.filename else ""
-        fail(f"{PLAIN[error.errno]}{where}; nothing half-written is left. Make room or choose another folder with --out")
+        what, remedy = PLAIN[error.errno]
+        where = f" {str(error.filename)!r}" if error.filename else ""
+        end(2, f"{what}{where}; nothing half-written is left: {remedy}", error)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 PLAIN = {
-    errno.ENOSPC: "the disk is full while writing",
-    errno.EDQUOT: "the disk quota is used up while writing",
-    errno.EFBIG: "the file grew larger than the system allows while writing",
-    errno.EACCES: "there is no permission for",
-    errno.EROFS: "the disk is read-only at",
-    errno.ENOTDIR: "a folder was expected at",
+    errno.ENOSPC: ("the disk is full while writing", "make room"),
+    errno.EDQUOT: ("the disk quota is used up while writing", "make room"),
+    errno.EFBIG: ("a file grew larger than the system allows", "raise the limit (ulimit -f)"),
+    errno.EACCES: ("there is no permission for", "change its rights, or name another"),
+    errno.EPERM: ("there is no permission for", "change its rights, or name another"),
+    errno.EROFS: ("the disk is read-only at", "name a folder on another"),
+    errno.ENOTDIR: ("a folder was expected, but there is a file, on the way to", "name another"),
+    errno.ENAMETOOLONG: ("the system takes no names as long as", "name another"),
 }
-"""Troubles of the system that the user can mend, as people would say them."""
+"""Troubles of the system that the user can mend, as people would say them: what happened, and what to do."""
 
 
-def fail(message: str) -> None:
-    """End with one plain sentence on stderr and exit status 2."""
-    click.echo(f"sunhwan: {message}", err=True)
-    sys.exit(2)
+def end(status: int, message: str, error: BaseException | None = None) -> None:
+    """End with one plain sentence on stderr, and what an error's notes add to it (how to go on)."""
+    click.echo("; ".join([f"sunhwan: {message}", *getattr(error, "__notes__", ())]), err=True)
+    sys.exit(status)
+
+
+def need_backend() -> None:
+    """Refuse a Keras backend that cannot train or is not installed, before Keras fails on it."""
+    name = os.environ.get("KERAS_BACKEND", "jax")
+    if name not in BACKENDS:
+        raise SunhwanError(
+            f"KERAS_BACKEND is {name!r}; expected one that trains: {', '.join(BACKENDS)}; unset means jax"
+        )
+    if importlib.util.find_spec(name) is None:
+        raise SunhwanError(
+            f"KERAS_BACKEND is {name!r}, which is not installed; install it, or unset KERAS_BACKEND"
+        )

@@ -7,7 +7,7 @@ import click
 from sunhwan.errors import SunhwanError
 
 DATASETS = {
-    "newyork": "hourly weather of three New York airports in 2013; ships with the package (NOAA, public domain)",
+    "newyork": "hourly weather of three New York airports in 2013 (NOAA, public domain); ships inside",
     "jena": "weather every 10 minutes at Jena, 2009 to 2016; 14 MB download, or --data FILE",
     "imdb": "50,000 labelled film reviews; 84 MB download, or --data FILE or FOLDER",
     "table": "your own CSV or Parquet file, given with --data FILE",

@@ -9,37 +9,70 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-REQUIRED = ("keras", "jax", "numpy", "scipy", "polars", "scikit-learn", "matplotlib", "rich", "platformdirs", "requests")
+from sunhwan import __version__
+from sunhwan.cli import need_backend
+from sunhwan.errors import SunhwanError
+from sunhwan.files import writable
+
+REQUIRED = (
+    "keras",
+    "jax",
+    "numpy",
+    "scipy",
+    "polars",
+    "scikit-learn",
+    "matplotlib",
+    "rich",
+    "platformdirs",
+    "requests",
+    "urllib3",
+    "filelock",
+    "tomli-w",
+)
 OPTIONAL = {"torch": "the PyTorch backend of Keras", "tensorflow": "the TensorFlow backend of Keras"}
 
 
 @click.command(epilog="\b\nExample:\n  sunhwan doctor")
 def command() -> None:
-    """Say what is installed, what runs where, and what is missing. Exit status 1 if something needed is missing."""
-    from sunhwan import __version__
-    from sunhwan.data import download
-    from sunhwan.experiments.run import processor
+    """Say what is installed, what runs where, and what is missing.
 
+    Exit status 1 if something needed is missing.
+    """
     click.echo(f"sunhwan {__version__}, Python {platform.python_version()} at {sys.executable}")
-    click.echo(f"{platform.platform()}, {processor()}, {os.cpu_count()} cores")
     missing = [name for name in REQUIRED if installed(name) is None]
     for name in REQUIRED:
         click.echo(f"  {name:<13} {installed(name) or 'MISSING: pip install ' + name}")
     for name, purpose in OPTIONAL.items():
         click.echo(f"  {name:<13} {installed(name) or f'not installed (only for {purpose})'}")
-    if not missing:
+    if missing:
+        # Nothing more can be asked: what follows imports them.
+        click.echo(f"missing: {', '.join(missing)}")
+        sys.exit(1)
+
+    from sunhwan.data import download
+    from sunhwan.experiments.run import processor
+
+    click.echo(f"{platform.platform()}, {processor()}, {os.cpu_count()} cores")
+    troubles = []
+    try:
+        need_backend()
+    except SunhwanError as error:
+        troubles.append(str(error))
+    else:
         import keras
 
-        backend = keras.backend.backend()
-        click.echo(f"Keras backend: {backend}" + ("" if os.environ.get("KERAS_BACKEND") == backend else " (from Keras's own settings)"))
-        if backend == "jax":
+        click.echo(f"Keras backend: {keras.backend.backend()}")
+        if keras.backend.backend() == "jax":
             import jax
 
             click.echo(f"devices: {', '.join(str(device) for device in jax.devices())}")
     cache = download.cache_folder()
-    click.echo(f"cache: {cache} ({'writable' if writable(cache) else 'NOT writable; set SUNHWAN_CACHE'})")
-    if missing:
-        click.echo(f"missing: {', '.join(missing)}")
+    click.echo(f"cache: {cache}")
+    if not writable(cache):
+        troubles.append(f"nothing can be written to {str(cache)!r}; set SUNHWAN_CACHE to a folder of yours")
+    for trouble in troubles:
+        click.echo(f"trouble: {trouble}")
+    if troubles:
         sys.exit(1)
     click.echo("all that is needed is here")
 
@@ -50,10 +83,3 @@ def installed(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def writable(folder) -> bool:
-    """Whether files can be made in a folder, or in the nearest parent that exists."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return os.access(folder, os.W_OK)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 import click
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from sunhwan import units
 
-stderr = Console(stderr=True)
+# Not rich's own test for a terminal: FORCE_COLOR would make bars appear in a pipe.
+stderr = Console(stderr=True, force_terminal=sys.stderr.isatty())
 
 
 class Bars:
-    """A `train.Watcher` that draws one bar for the model in training and keeps a line for each that is done.
+    """A `train.Watcher` that draws a bar for what is being done, on a terminal; on a pipe it draws nothing.
 
-    Use it as a context manager. On a pipe it draws nothing.
+    Use it as a context manager.
     """
 
-    def __init__(self, metric: str = "loss"):
+    def __init__(self):
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -61,26 +67,32 @@ class Bars:
 def results(metrics: dict) -> Table:
     """Models and baselines of a run in one table, the best on test first."""
     unit = units.shown(metrics["unit"])
-    name = {"mae": "mean absolute error", "accuracy": "accuracy", "mse": "mean squared error"}[metrics["metric"]]
-    heading = name if unit == metrics["metric"] or metrics["metric"] == "mse" else f"{name}, {unit}"
-    table = Table(title=f"{heading} (= baseline)", title_justify="left", box=box.SIMPLE_HEAD)
+    heading = {"mae": f"mean absolute error, {unit}", "accuracy": "accuracy", "mse": "mean squared error"}
+    # As Text, since a unit may hold brackets, which are rich's markup.
+    title = Text(f"{heading[metrics['metric']]} (= baseline)")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("", "test", "validation", "best epoch", "s/epoch", "parameters"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     rows = []
     for entry, figures in metrics["models"].items():
-        kept = ", ".join(str(epoch) for epoch in figures["best_epochs"])
+        kept = ", ".join(str(epoch or "-") for epoch in figures["best_epochs"])
         cells = [cell(figures[part]["mean"], figures[part]["std"]) for part in ("test", "val")]
         speed = f"{figures['seconds_per_epoch']:.1f}"
-        rows.append((figures["test"]["mean"], (entry, *cells, kept, speed, f"{figures['parameters']:,}")))
+        rows.append(
+            (figures["test"]["mean"], (escape(entry), *cells, kept, speed, f"{figures['parameters']:,}"))
+        )
     for entry, figures in metrics["baselines"].items():
         cells = [cell(figures[part], None) for part in ("test", "val")]
         rows.append((figures["test"], (f"= {entry}", *cells, "", "", "")))
-    rows.sort(key=lambda row: row[0], reverse=metrics["higher_is_better"])
+    sign = -1 if metrics["higher_is_better"] else 1
+    rows.sort(key=lambda row: math.inf if row[0] is None else sign * row[0])
     for position, (_, cells) in enumerate(rows):
         table.add_row(*cells, style="bold" if position == 0 else None)
     return table
 
 
-def cell(mean: float, std: float | None) -> str:
+def cell(mean: float | None, std: float | None) -> str:
     """A figure with its spread over seeds."""
+    if mean is None:
+        return "diverged"
     return f"{mean:.4f}" if std is None else f"{mean:.4f} ± {std:.4f}"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from sunhwan.errors import SunhwanError
+
 
 @click.command(epilog="\b\nExample:\n  sunhwan runs --under runs")
 @click.option(
@@ -20,14 +22,14 @@ def command(under: Path) -> None:
     from sunhwan.experiments import run
     from sunhwan.files import read_json
 
-    folders = run.found(under)
-    if not folders:
+    if under.exists() and not under.is_dir():
+        raise SunhwanError(f"{str(under)!r} is a file; expected the folder that holds the run directories")
+    runs = run.found(under)
+    if not runs:
         click.echo(f"no runs under {under}; `sunhwan study run newyork_temperature` makes one")
-    for folder in folders:
-        record = read_json(folder / "run.json")
-        click.echo(f"{record['started']}  {record['state']:<8}  {folder}")
-        metrics = folder / "metrics.json"
-        if metrics.exists():
-            click.echo(f"    {read_json(metrics)['headline']}")
-        elif record["state"] == "running":
+    for folder, record in runs.items():
+        click.echo(f"{record['started']}  {record['state']:<8}  {record['study']}  {folder}")
+        if record["state"] == "finished":
+            click.echo(f"    {read_json(folder / 'metrics.json')['headline']}")
+        else:
             click.echo("    not finished; --resume goes on with it")

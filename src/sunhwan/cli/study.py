@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from sunhwan.cli import need_backend
 from sunhwan.errors import SunhwanError
 
 
@@ -49,17 +51,64 @@ def show(name: str) -> None:
 
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
     """A comma-separated option as a list."""
-    return [part.strip() for part in value.split(",") if part.strip()] if value else []
+    if value is None:
+        return []
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts) or len(set(parts)) < len(parts):
+        raise click.BadParameter(f"{value!r} was given; expected names with commas between them, each once")
+    return parts
 
 
-def split(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
+def shares(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
     """`60/20/20` as three numbers."""
     if value is None:
         return None
     try:
-        return [float(part) for part in value.split("/")]
+        parts = [float(part) for part in value.split("/")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} was given; expected three shares such as 60/20/20") from None
+        parts = []
+    if len(parts) != 3 or not all(0 < part < math.inf for part in parts):
+        raise click.BadParameter(f"{value!r} was given; expected three shares such as 60/20/20")
+    return parts
+
+
+def text(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """An option that is not empty if it is given."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("an empty text was given; expected a value, or leave the option out")
+    return value
+
+
+READING = (
+    click.option(
+        "--data", type=click.Path(path_type=Path), help="A file you already have.  [default: the study's]"
+    ),
+    click.option("--time", callback=names, help="Table: the column, or columns, that hold the time."),
+    click.option("--target", callback=text, help="Table: the column to forecast."),
+    click.option("--series", callback=text, help="Table: the column that tells several series apart."),
+    click.option(
+        "--features",
+        callback=names,
+        help="Table: the columns to forecast from.  [default: all that can serve]",
+    ),
+    click.option("--lookback", callback=text, help="Rows, or a duration such as 10d."),
+    click.option(
+        "--horizon",
+        callback=text,
+        help="Rows, or a duration such as 24h, counted from the last observed row.",
+    ),
+    click.option(
+        "--split", callback=shares, help="Shares of train, validation and test by time, such as 60/20/20."
+    ),
+)
+"""The options that say how a study's data is read and prepared."""
+
+
+def reading(command):
+    """Give a command the options of `READING`."""
+    for option in reversed(READING):
+        command = option(command)
+    return command
 
 
 @command.command(
@@ -73,23 +122,31 @@ Examples:
   sunhwan study run newyork_temperature --resume""",
 )
 @click.argument("study")
-@click.option("--data", type=click.Path(path_type=Path), help="A file you already have.  [default: the study's]")
 @click.option("--models", callback=names, help="Some of the study's models, comma-separated.  [default: all]")
-@click.option("--seeds", type=click.IntRange(1), help="Train each model with seeds 0 .. N - 1.  [default: the study's]")
+@click.option(
+    "--seeds", type=click.IntRange(1), help="Train each model with seeds 0 .. N - 1.  [default: the study's]"
+)
 @click.option("--epochs", type=click.IntRange(1), help="Epochs for every model.  [default: the study's]")
-@click.option("--out", type=click.Path(path_type=Path), help="The run's directory.  [default: runs/STUDY-TIME]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The run's directory.  [default: runs/STUDY-TIME]"
+)
 @click.option("--resume", is_flag=True, help="Go on with an unfinished run (--out, or the study's latest).")
-@click.option("--time", callback=names, help="Table: the column, or columns, that hold the time.")
-@click.option("--target", help="Table: the column to forecast.")
-@click.option("--series", help="Table: the column that tells several series apart.")
-@click.option("--features", callback=names, help="Table: the columns to forecast from.  [default: all that can serve]")
-@click.option("--unit", help="Table: the target's unit.  [default: read out of its name]")
-@click.option("--lookback", help="Rows, or a duration such as 10d.")
-@click.option("--horizon", help="Rows, or a duration such as 24h, counted from the last observed row.")
-@click.option("--split", callback=split, help="Shares of train, validation and test by time, such as 60/20/20.")
+@reading
+@click.option("--unit", callback=text, help="Table: the target's unit.  [default: read out of its name]")
 @click.option("--no-plots", is_flag=True, help="Leave out the plots.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
-def run_study(study: str, data: Path | None, out: Path | None, resume: bool, no_plots: bool, as_json: bool, **given) -> None:
+def run_study(
+    study: str,
+    models: list[str],
+    seeds: int | None,
+    epochs: int | None,
+    unit: str | None,
+    out: Path | None,
+    resume: bool,
+    no_plots: bool,
+    as_json: bool,
+    **given,
+) -> None:
     """Train a study's models beside its baselines and keep all evidence in a directory.
 
     STUDY is the name of a shipped study or the path of a TOML file.
@@ -97,17 +154,26 @@ def run_study(study: str, data: Path | None, out: Path | None, resume: bool, no_
     from sunhwan.experiments import run
     from sunhwan.experiments.study import load
 
+    def as_told(chosen):
+        chosen = chosen.with_models(models) if models else chosen
+        chosen = chosen.with_epochs(epochs) if epochs else chosen
+        return reading_as_told(
+            replace(chosen, seeds=seeds or chosen.seeds, unit=unit or chosen.unit), **given
+        )
+
     declared = load(study)
     if resume:
         folder, kept = run.resumable(declared.name, out)
-        chosen = overridden(kept, data, given)
+        chosen = as_told(kept)
         if chosen != kept:
             raise SunhwanError(
-                f"the run in {str(folder)!r} was begun with other options; leave them out after --resume, or begin a new run"
+                f"the run in {str(folder)!r} was begun with other options; "
+                "leave them out after --resume, or begin a new run"
             )
     else:
-        chosen = overridden(declared, data, given)
-        folder = run.start(chosen, out, ["sunhwan", *sys.argv[1:]], declared.epochs)
+        chosen = as_told(declared)
+        folder = run.fresh(chosen, out)
+    need_backend()
 
     from sunhwan.cli.progress import Bars, results, stderr
 
@@ -115,14 +181,14 @@ def run_study(study: str, data: Path | None, out: Path | None, resume: bool, no_
     if chosen.epochs < declared.epochs:
         few = "1 epoch" if chosen.epochs == 1 else f"{chosen.epochs} epochs"
         click.echo(f"{few} instead of the study's {declared.epochs}: a demonstration, not a result")
+    command = ["sunhwan", *sys.argv[1:]]
     try:
         with Bars() as bars:
-            metrics = run.carry_out(chosen, folder, bars)
-    except SunhwanError:
-        run.discard_if_unbegun(folder)
-        raise
-    except KeyboardInterrupt:
-        click.echo(f"to go on: sunhwan study run {shlex.quote(study)} --resume --out {shlex.quote(str(folder))}", err=True)
+            metrics = run.carry_out(chosen, folder, bars, command=command, declared_epochs=declared.epochs)
+    except (KeyboardInterrupt, OSError) as error:
+        if run.begun(folder):
+            again = f"sunhwan study run {shlex.quote(study)} --resume --out {shlex.quote(str(folder))}"
+            error.add_note(f"to go on: {again}")
         raise
     from rich.console import Console
 
@@ -140,28 +206,16 @@ def run_study(study: str, data: Path | None, out: Path | None, resume: bool, no_
         click.echo(json.dumps(metrics, ensure_ascii=False, allow_nan=False))
 
 
-def overridden(study, data: Path | None, given: dict):
-    """The study with what the command line says in place of what the file says."""
-    if given["models"]:
-        study = study.with_models(given["models"])
-    if given["epochs"]:
-        study = study.with_epochs(given["epochs"])
-    if given["seeds"]:
-        study = replace(study, seeds=given["seeds"])
-    if given["unit"]:
-        study = replace(study, unit=given["unit"])
-    table = {"time": given["time"], "series": given["series"]}
-    table = {key: value for key, value in table.items() if value}
-    if table and study.data.get("name") != "table":
-        raise SunhwanError(
-            f"--{next(iter(table))} is for tables of yours, but study {study.name!r} has its own data; "
-            "use `sunhwan study run table_temperature --data FILE`"
-        )
-    if data:
-        # Absolute, so that the run can be resumed from anywhere.
-        table["path"] = str(data.expanduser().absolute())
-    study = study.with_data(**table) if table else study
-    how = {key: given[key] for key in ("target", "features", "lookback", "horizon", "split") if given[key]}
+def reading_as_told(study, *, data: Path | None, time: list[str], series: str | None, **how):
+    """The study with what the options of `READING` say in place of what its file says."""
+    path = data or study.data.get("path")
+    # Absolute, so that the run can be resumed from anywhere.
+    path = str(Path(path).expanduser().absolute()) if path else None
+    told = {key: value for key, value in (("path", path), ("time", time), ("series", series)) if value}
+    study = study.with_data(**told) if told else study
+    how = {key: value for key, value in how.items() if value}
     if how and study.kind != "forecast":
-        raise SunhwanError(f"--{next(iter(how))} is for forecasts; study {study.name!r} is about {study.kind}")
+        raise SunhwanError(
+            f"--{next(iter(how))} is for forecasts; study {study.name!r} is about {study.kind}"
+        )
     return study.with_prepare(**how) if how else study

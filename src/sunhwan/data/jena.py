@@ -6,28 +6,33 @@ each) have 21, are in Latin-1 and write -9999 for a missing reading. `load` read
 
 from __future__ import annotations
 
+import io
 import zipfile
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from sunhwan.data import download, table
+from sunhwan.data.records import contents, parse_csv
+from sunhwan.data.timestamps import timestamps
 from sunhwan.errors import SunhwanError
 
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/jena_climate_2009_2016.csv.zip"
+FILE = "jena_climate_2009_2016.csv.zip"
 """The publisher gives no checksum; the first download's is recorded and checked ever after."""
 
-FILE = "jena_climate_2009_2016.csv.zip"
-
 TIME = "Date Time"
+INTERVAL = np.timedelta64(600, "s")
 
 
 def load(path: Path | None = None) -> table.Table:
     """The station's readings as a `Table`.
 
     The station's clock repeats or overlaps at a few places of the tutorial's file: of rows with one
-    timestamp the first is kept, and rows are put in order of time; both are noted with counts.
+    timestamp the first is kept, and rows are put in order of time; rows between the full ten minutes are
+    left out. Each is noted with its count.
 
     Args:
         path: a file one already has (CSV, or the ZIP that holds it); without it the tutorial's is
@@ -37,38 +42,48 @@ def load(path: Path | None = None) -> table.Table:
         SunhwanError: the file is not the station's, or cannot be read, or cannot be downloaded.
     """
     source = path or download.fetch(URL, FILE)
-    if source.suffix == ".zip":
-        raw, fingerprint = unzip(source)
-        frame = table.parse_csv(raw, source.name)
-    else:
-        frame, fingerprint = table.read(source)
-    if TIME not in frame.columns:
+    raw = contents(source)
+    if source.suffix.lower() == ".zip" or raw[:2] == b"PK":
+        raw = unzipped(raw, source.name)
+    records = parse_csv(raw, source.name)
+    if TIME not in records.frame.columns:
         raise SunhwanError(
             f"{source.name} has no column {TIME!r}, so it is no file of the Jena station; "
             "for other tables use `sunhwan study run table_temperature --data FILE`"
         )
-    moments = table.timestamps(frame, [TIME], source.name)
-    _, first = np.unique(moments, return_index=True)
+    kept, notes = in_order(timestamps(records, [TIME]))
+    return replace(table.assemble(records.take(kept), time=[TIME]), name="Jena weather station").note(*notes)
+
+
+def in_order(moments: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The rows to keep, in order of time, and what was met.
+
+    Args:
+        moments: (rows,) datetime64[s], as they stand in the file.
+    """
     notes = []
-    if len(first) < len(moments):
-        notes.append(f"{len(moments) - len(first):,} rows with a time that stood already are left out")
-    backwards = int((np.diff(moments[np.sort(first)]) < np.timedelta64(0)).sum())
+    full = np.flatnonzero(moments.astype(np.int64) % INTERVAL.astype(np.int64) == 0)
+    if len(full) < len(moments):
+        notes.append(f"{len(moments) - len(full):,} rows between the full ten minutes are left out")
+    _, first = np.unique(moments[full], return_index=True)
+    if len(first) < len(full):
+        notes.append(f"{len(full) - len(first):,} rows with a time that stood already are left out")
+    kept = full[first]
+    backwards = int((np.diff(moments[np.sort(kept)]) < np.timedelta64(0)).sum())
     if backwards:
         notes.append(f"the rows ran backwards in time at {backwards:,} places and were put in order")
-    frame = frame[first].with_columns(pl.Series(TIME, moments[first]))
-    name = "Jena weather station"
-    return table.assemble(frame, time=[TIME], series=None, name=name, fingerprint=fingerprint).note(*notes)
+    return kept, notes
 
 
-def unzip(path: Path) -> tuple[bytes, str]:
-    """The one CSV in a ZIP archive, and the SHA-256 of the archive."""
+def unzipped(raw: bytes, name: str) -> bytes:
+    """The one CSV in a ZIP archive."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = [member for member in archive.namelist() if member.lower().endswith(".csv")]
-            if len(members) != 1:
-                raise SunhwanError(f"{path.name} holds {len(members)} CSV files; one was expected")
-            return archive.read(members[0]), download.sha256_of(path)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+            if len(members) == 1:
+                return archive.read(members[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise SunhwanError(
-            f"{str(path)!r} cannot be read as a ZIP archive ({error}); it may be truncated: fetch it again"
+            f"{name} cannot be read as a ZIP archive ({error}); it may be truncated: fetch it again"
         ) from None
+    raise SunhwanError(f"{name} holds {len(members)} CSV files; a ZIP archive of one was expected")

@@ -36,14 +36,14 @@ def fill_forward(values: np.ndarray, series: np.ndarray, limit: int) -> tuple[np
     return filled, mask
 
 
-def account(name: str, missing: int, filled: int, rows: int, hours: float) -> str:
+def account(name: str, missing: int, filled: int, rows: int, limit: str) -> str:
     """What became of a column's missing values, in a sentence.
 
     Example:
-        >>> account("T (degC)", 12, 10, 1000, 6)
-        'T (degC): 12 of 1,000 values missing; 10 filled from the past (gaps up to 6 h), 2 left, which break windows'
+        >>> account("T", 12, 10, 1000, "6 h")
+        'T: 12 of 1,000 values missing; 10 filled from the past (gaps up to 6 h), 2 left, which break windows'
     """
     left = missing - filled
-    return f"{name}: {missing:,} of {rows:,} values missing; {filled:,} filled from the past (gaps up to {hours:g} h)" + (
-        f", {left:,} left, which break windows" if left else ""
-    )
+    broken = f", {left:,} left, which break windows" if left else ""
+    counts = f"{missing:,} of {rows:,} values missing; {filled:,} filled from the past"
+    return f"{name}: {counts} (gaps up to {limit}){broken}"

@@ -6,13 +6,14 @@ table `weather`. The file holds it unchanged, in US units; here it becomes SI.
 
 from __future__ import annotations
 
-import hashlib
 import lzma
+from dataclasses import replace
 from importlib.resources import files
 
 import polars as pl
 
 from sunhwan.data import table
+from sunhwan.data.records import parse_csv
 
 FILE = "newyork_hourly_2013.csv.xz"
 FASTEST_WIND = 60.0
@@ -34,31 +35,28 @@ def load() -> table.Table:
         >>> weather.series_names, len(weather), weather.columns.columns[0]
         (('EWR', 'JFK', 'LGA'), 26190, 'temp (degC)')
     """
-    raw = lzma.decompress((files("sunhwan.data") / FILE).read_bytes())
-    us = table.parse_csv(raw, FILE)
-    number = {name: pl.col(name).cast(pl.Float64) for name in us.columns if name not in ("origin", "time_hour")}
-    towards = (number["wind_dir"] + 180).radians()
+    records = parse_csv(
+        lzma.decompress((files("sunhwan.data") / FILE).read_bytes()), "New York airports 2013"
+    )
+    us = records.frame.with_columns(pl.exclude("origin", "time_hour").cast(pl.Float64))
+    towards = (pl.col("wind_dir") + 180).radians()
     # One hour at Newark reports 1,048 miles an hour: a slip of the source, not a wind.
-    speed = number["wind_speed"] * 0.44704
+    speed = pl.col("wind_speed") * 0.44704
     speed = pl.when(speed < FASTEST_WIND).then(speed)
     si = us.select(
         "origin",
         pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ").dt.offset_by("-5h").alias("time"),
-        ((number["temp"] - 32) / 1.8).alias("temp (degC)"),
-        ((number["dewp"] - 32) / 1.8).alias("dewp (degC)"),
-        number["humid"].alias("humid (%)"),
+        ((pl.col("temp") - 32) / 1.8).alias("temp (degC)"),
+        ((pl.col("dewp") - 32) / 1.8).alias("dewp (degC)"),
+        pl.col("humid").alias("humid (%)"),
         pl.when(speed == 0).then(0.0).otherwise(speed * towards.sin()).alias("wind_east (m/s)"),
         pl.when(speed == 0).then(0.0).otherwise(speed * towards.cos()).alias("wind_north (m/s)"),
         speed.alias("wind_speed (m/s)"),
-        (number["precip"] * 25.4).alias("precip (mm)"),
-        number["pressure"].alias("pressure (hPa)"),
-        (number["visib"] * 1.609344).alias("visib (km)"),
+        (pl.col("precip") * 25.4).alias("precip (mm)"),
+        pl.col("pressure").alias("pressure (hPa)"),
+        (pl.col("visib") * 1.609344).alias("visib (km)"),
     )
-    dropped = us.select(number["wind_speed"].count()).item() - si["wind_speed (m/s)"].count()
-    return table.assemble(
-        si,
-        time=["time"],
-        series="origin",
-        name="New York airports 2013",
-        fingerprint=hashlib.sha256(raw).hexdigest(),
-    ).note(f"wind_speed (m/s): {dropped} reading above {FASTEST_WIND:g} m/s counts as missing")
+    too_fast = us["wind_speed"].count() - si["wind_speed (m/s)"].count()
+    return table.assemble(replace(records, frame=si), time=["time"], series="origin").note(
+        f"wind_speed (m/s): {too_fast} reading above {FASTEST_WIND:g} m/s counts as missing"
+    )

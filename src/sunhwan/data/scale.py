@@ -24,17 +24,20 @@ class Scale:
         """Mean and standard deviation of training rows.
 
         Args:
-            values: (training rows, columns) float; NaN counts for nothing.
+            values: (training rows, columns) float; NaN counts for nothing, but no column holds nothing else.
             binary: (columns,) bool: columns of zeros and ones, or sines, which stay as they are.
+
+        A column of one value goes to 0 and keeps its unit: its standard deviation is rounding error.
 
         Example:
             >>> scale = Scale.fit(np.array([[1.0, 1.0], [3.0, 0.0]]), np.array([False, True]))
             >>> scale.mean, scale.std
             (array([2., 0.]), array([1., 1.]))
         """
+        constant = np.nanmin(values, axis=0) == np.nanmax(values, axis=0)
         mean = np.where(binary, 0.0, np.nanmean(values, axis=0))
-        std = np.where(binary, 1.0, np.nanstd(values, axis=0))
-        return cls(mean, np.where(std > 0, std, 1.0))
+        std = np.where(binary | constant, 1.0, np.nanstd(values, axis=0))
+        return cls(mean, std)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """(rows, columns) in physical units to (rows, columns) float32 without units."""

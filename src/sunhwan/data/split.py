@@ -24,30 +24,42 @@ def chronological(series: np.ndarray, split: Sequence[float | int]) -> np.ndarra
         (rows,) int8: 0 train, 1 validation, 2 test.
 
     Raises:
-        SunhwanError: the split is neither, or a boundary lies beyond the series' end.
+        SunhwanError: the split is neither, or a row number lies beyond a series' end.
 
     Example:
         >>> chronological(np.array([0] * 5 + [1] * 5), (0.6, 0.2, 0.2))
         array([0, 0, 0, 1, 2, 0, 0, 0, 1, 2], dtype=int8)
     """
+    shares, row_numbers = checked(split)
     part = np.empty(len(series), np.int8)
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     for start, end in zip(starts, np.append(starts[1:], len(series)), strict=True):
         rows = end - start
-        boundaries = np.asarray(split, dtype=float)
-        if len(split) == 3 and (boundaries > 0).all():
-            boundaries = np.round(rows * np.cumsum(boundaries)[:2] / boundaries.sum()).astype(int)
-        elif len(split) != 2 or not 0 < boundaries[0] < boundaries[1]:
+        boundaries = row_numbers if shares is None else np.round(rows * np.cumsum(shares)[:2])
+        if shares is None and boundaries[1] >= rows:
             raise SunhwanError(
-                f"a split of {list(split)} was given; expected three shares such as 60/20/20, or two rising row numbers"
-            )
-        if boundaries[1] >= rows:
-            raise SunhwanError(
-                f"the test part begins at row {int(boundaries[1]):,}, but the series has {rows:,} rows; "
+                f"the test part begins at row {boundaries[1]:,.0f}, but the series has {rows:,} rows; "
                 "give shares instead, such as --split 60/20/20"
             )
         part[start:end] = np.searchsorted(boundaries, np.arange(rows), side="right")
     return part
+
+
+def checked(split: Sequence[float | int]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Three shares that add up to one, or two row numbers; the other is None."""
+    try:
+        numbers = np.array([float(number) for number in split])
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if len(numbers) == 3 and (numbers > 0).all() and np.isfinite(numbers).all():
+        return numbers / numbers.sum(), None
+    if len(numbers) == 2 and 1 <= numbers[0] < numbers[1] and (numbers % 1 == 0).all():
+        return None, numbers
+    given = "/".join(map(str, split)) if isinstance(split, Sequence) and not isinstance(split, str) else split
+    raise SunhwanError(
+        f"a split of {given} was given; expected three shares such as 60/20/20, or the two rising row "
+        "numbers at which validation and test begin"
+    )
 
 
 def shuffled(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,11 +74,16 @@ def shuffled(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarra
 
     Returns:
         Training and validation indices, each sorted.
+
+    Example:
+        >>> shuffled(10, 0.2, seed=0)
+        (array([0, 1, 2, 3, 5, 7, 8, 9]), array([4, 6]))
     """
     order = np.random.default_rng(seed).permutation(count)
     held = round(count * share)
     if not 0 < held < count:
         raise SunhwanError(
-            f"{count} examples cannot be split with a validation share of {share}; more examples, or a share between, are needed"
+            f"{count} examples cannot be split with a validation share of {share}; expected more, or "
+            "a share between 0 and 1 that leaves some on either side"
         )
     return np.sort(order[held:]), np.sort(order[:held])

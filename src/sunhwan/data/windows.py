@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sunhwan.data.timestamps import duration
 from sunhwan.errors import SunhwanError
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -31,18 +32,38 @@ def rows_in(length: int | str, interval: np.timedelta64, what: str) -> int:
         >>> rows_in("24h", np.timedelta64(600, "s"), "horizon"), rows_in(6, np.timedelta64(600, "s"), "step")
         (144, 6)
     """
-    seconds = int(interval.astype("timedelta64[s]").astype(int))
+    rows = parsed(length, interval, what)
+    if rows < 1 or abs(rows - round(rows)) > 1e-9:
+        raise SunhwanError(
+            f"{what} is {length}, which is {rows:g} rows of {duration(seconds_of(interval))}; expected a "
+            "whole number of rows, at least one"
+        )
+    return round(rows)
+
+
+def rows_within(length: int | str, interval: np.timedelta64, what: str) -> int:
+    """As many whole rows of `interval` as fit into a number of rows or a duration; none may.
+
+    Example:
+        >>> rows_within("70min", np.timedelta64(1200, "s"), "fill")
+        3
+    """
+    return int(parsed(length, interval, what) + 1e-9)
+
+
+def parsed(length: int | str, interval: np.timedelta64, what: str) -> float:
+    """A number of rows or a duration in rows, which need not be whole."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d|w)?\s*", str(length))
     if not match:
         raise SunhwanError(
             f"{what} is {length!r}; expected a number of rows or a duration such as 30min, 24h or 10d"
         )
-    rows = float(match[1]) * (SECONDS[match[2]] / seconds if match[2] else 1)
-    if rows < 1 or abs(rows - round(rows)) > 1e-9:
-        raise SunhwanError(
-            f"{what} is {length}, which is {rows:g} rows of {seconds} s; expected a whole number of rows, at least one"
-        )
-    return round(rows)
+    return float(match[1]) * (SECONDS[match[2]] / seconds_of(interval) if match[2] else 1)
+
+
+def seconds_of(interval: np.timedelta64) -> int:
+    """An interval in seconds."""
+    return int(interval.astype("timedelta64[s]").astype(int))
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,8 @@ class Grid:
     def __post_init__(self):
         if self.lookback % self.step:
             raise SunhwanError(
-                f"a lookback of {self.lookback} rows is no multiple of the step of {self.step} rows; choose one that is"
+                f"a lookback of {self.lookback:,} rows is no multiple of the step of {self.step:,} rows; "
+                "choose one that is"
             )
 
     @property
@@ -146,7 +168,9 @@ class Grid:
         """
         rows = len(usable)
         last = np.arange(self.span, rows - self.horizon)
-        last = last[(segment[last - self.span] == segment[last + self.horizon]) & observed[last + self.horizon]]
+        last = last[
+            (segment[last - self.span] == segment[last + self.horizon]) & observed[last + self.horizon]
+        ]
         order, position = self.place(rows)
         broken = np.concatenate([[0], np.cumsum(~usable[order])])
         at = position[last]

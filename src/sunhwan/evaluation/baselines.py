@@ -1,7 +1,7 @@
 """What a network has to beat: forecasts and classifiers that a spreadsheet or a minute could make.
 
 Every baseline sees exactly the windows or texts that the networks see, learns from the training part, makes
-its choices (penalty, window, number of trees) on validation, and is scored once on test.
+its choices (penalty, window, when to stop adding trees) on validation, and is scored once on test.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ BATCH = 1024
 
 MOST_TRAINING_WINDOWS = 60_000
 """Ridge and boosting learn from at most so many windows, evenly spaced: neighbours share nearly all rows."""
+
+MOST_WEIGHTS = 6_000
+"""Ridge looks no further back than this many weights reach; every pair of them takes 8 bytes of memory."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,21 @@ def fit_ridge(train: Windows, val: Windows, season: int = 0) -> Ridge:
 
     Args:
         train, val: windows of (timesteps, features).
-        season: a window length, in timesteps, to try beside halves of the whole.
+        season: a window length, in timesteps, to try beside the whole, its half, its quarter, ...
 
     Source: Hoerl and Kennard, "Ridge regression", Technometrics 12 (1970).
     """
     timesteps, features = train.shape
-    size = timesteps * features
+    longest = min(timesteps, max(MOST_WEIGHTS // features, 1))
+    lengths = {longest, *(timesteps >> k for k in range(1, 6)), season}
+    lengths = sorted(length for length in lengths if 0 < length <= longest)
+    size = longest * features
     index = training_index(train)
     gram, moment, total, total_change = np.zeros((size, size)), np.zeros(size), np.zeros(size), 0.0
     change = (train.truth - train.persistence)[index].astype(np.float64)
     for start in range(0, len(index), BATCH):
         chosen = index[start : start + BATCH]
-        x = train.inputs(chosen)[:, ::-1].reshape(len(chosen), size).astype(np.float64)
+        x = latest_first(train.inputs(chosen), longest).astype(np.float64)
         y = change[start : start + BATCH]
         gram += x.T @ x
         moment += x.T @ y
@@ -90,25 +96,25 @@ def fit_ridge(train: Windows, val: Windows, season: int = 0) -> Ridge:
     gram -= count * np.outer(mean, mean)
     moment -= count * mean * mean_change
 
-    choices, columns = [], []
-    for length in sorted({timesteps, *(timesteps >> k for k in range(1, 6)), min(season or 1, timesteps)} - {0}):
+    choices = [(length, float(penalty)) for length in lengths for penalty in PENALTIES]
+    weights = np.zeros((size, len(choices)), np.float32)
+    for column, (length, penalty) in enumerate(choices):
         used = length * features
-        for penalty in PENALTIES:
-            weights = np.zeros(size)
-            weights[:used] = scipy.linalg.solve(
-                gram[:used, :used] + penalty * np.eye(used), moment[:used], assume_a="pos"
-            )
-            choices.append((length, float(penalty)))
-            columns.append(weights)
-    table = np.stack(columns, axis=1)
-    bias = mean_change - mean @ table
-    oldest_first = table.reshape(timesteps, features, -1)[::-1].reshape(size, -1).astype(np.float32)
-    forecasts = np.concatenate([x.reshape(len(x), size) @ oldest_first for x in batches(val)]) + bias
-    errors = np.abs(forecasts + (val.persistence - val.truth)[:, None]).mean(axis=0)
+        damped = gram[:used, :used].copy()
+        damped[np.diag_indices(used)] += penalty
+        weights[:used, column] = scipy.linalg.solve(damped, moment[:used], assume_a="pos", overwrite_a=True)
+    bias = mean_change - mean @ weights
+    change = np.concatenate([latest_first(x, longest) @ weights for x in batches(val)]) + bias
+    errors = np.abs(change + (val.persistence - val.truth)[:, None]).mean(axis=0)
     best = int(np.argmin(errors))
-    return Ridge(
-        oldest_first[:, best].reshape(timesteps, features), float(bias[best]), choices[best][0], choices[best][1]
-    )
+    whole = np.zeros((timesteps, features), np.float32)
+    whole[timesteps - longest :] = weights[:, best].reshape(longest, features)[::-1]
+    return Ridge(whole, float(bias[best]), *choices[best])
+
+
+def latest_first(x: np.ndarray, timesteps: int) -> np.ndarray:
+    """The latest timesteps of windows, the last one first: (batch, timesteps * features)."""
+    return x[:, ::-1][:, :timesteps].reshape(len(x), -1)
 
 
 def seasonal(series: Series, windows: Windows) -> np.ndarray | None:
@@ -128,45 +134,66 @@ def seasonal(series: Series, windows: Windows) -> np.ndarray | None:
     return np.where((rows >= 0) & known & ~np.isnan(earlier), earlier, windows.persistence)
 
 
-def lagged(windows: Windows, index: np.ndarray, season: int, constant: int) -> np.ndarray:
-    """What boosting sees of a window: recent timesteps densely, older ones thinly, the same hour of each day.
+def lags(timesteps: int, step: int, season: int, horizon: int) -> list[int]:
+    """The timesteps of a window that boosting sees, counted back from the last: recent ones densely, older
+    ones thinly, and every one at the target's time of day.
+
+    Args:
+        timesteps, step, horizon: of the windows; the last two in rows.
+        season: rows of a day, or 0.
+
+    Example:
+        >>> lags(timesteps=50, step=1, season=24, horizon=30)
+        [0, 1, 2, 3, 5, 8, 16, 18, 32, 42]
+    """
+    thinning = {0, 1, 2, 3, 5, *(2**k for k in range(3, 12))}
+    return [k for k in range(timesteps) if k in thinning or (season and (k * step + horizon) % season == 0)]
+
+
+def lagged(windows: Windows, index: np.ndarray, lags: list[int], calendar: int) -> np.ndarray:
+    """What boosting sees of a window.
 
     Args:
         windows, index: which windows.
-        season: timesteps of a day, or 0.
-        constant: how many of the last features are calendar features, read at the last timestep alone.
+        lags: timesteps, counted back from the last.
+        calendar: how many of the last features are calendar features, read at the last timestep alone.
 
     Returns:
-        (windows, lags * features) float32.
+        (windows, lags * features and calendar features) float32.
     """
     timesteps, features = windows.shape
-    lags = {0, 1, 2, 3, 5, *(2**k for k in range(3, 12)), *(range(season - 1, timesteps, season) if season else ())}
-    lags = np.array(sorted(lag for lag in lags if lag < timesteps))
-    parts = []
+    at, parts = timesteps - 1 - np.array(lags), []
     for start in range(0, len(index), BATCH):
         x = windows.inputs(index[start : start + BATCH])
-        recent = x[:, timesteps - 1 - lags, : features - constant].reshape(len(x), -1)
-        parts.append(np.concatenate([recent, x[:, -1, features - constant :]], axis=1))
+        recent = x[:, at, : features - calendar].reshape(len(x), -1)
+        parts.append(np.concatenate([recent, x[:, -1, features - calendar :]], axis=1))
     return np.concatenate(parts)
 
 
 def boosting(series: Series) -> dict[str, np.ndarray]:
-    """Histogram gradient boosting of the change from the last value; validation chooses the number of trees.
+    """Histogram gradient boosting of the change from the last value; trees are added while validation gains.
 
     Returns:
         Scaled forecasts of the validation and test windows by part.
 
     Source: `sklearn.ensemble.HistGradientBoostingRegressor`, after Ke et al., "LightGBM", NeurIPS 2017.
     """
+    grid = series.grid
+    seen = lags(grid.timesteps, grid.step, series.season, grid.horizon)
 
     def view(windows: Windows, index: np.ndarray) -> np.ndarray:
-        return lagged(windows, index, series.season // series.grid.step, series.calendar_features)
+        return lagged(windows, index, seen, series.calendar_features)
 
     index = training_index(series.train)
-    everything = {name: np.arange(len(getattr(series, name))) for name in ("val", "test")}
-    val = view(series.val, everything["val"])
+    val = view(series.val, np.arange(len(series.val)))
+    test = view(series.test, np.arange(len(series.test)))
     model = HistGradientBoostingRegressor(
-        loss="absolute_error", learning_rate=0.08, max_iter=300, early_stopping=True, n_iter_no_change=15, random_state=0
+        loss="absolute_error",
+        learning_rate=0.08,
+        max_iter=300,
+        early_stopping=True,
+        n_iter_no_change=15,
+        random_state=0,
     )
     model.fit(
         view(series.train, index),
@@ -176,5 +203,5 @@ def boosting(series: Series) -> dict[str, np.ndarray]:
     )
     return {
         "val": series.val.persistence + model.predict(val),
-        "test": series.test.persistence + model.predict(view(series.test, everything["test"])),
+        "test": series.test.persistence + model.predict(test),
     }

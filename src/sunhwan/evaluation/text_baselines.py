@@ -9,6 +9,8 @@ import scipy.sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from sunhwan.errors import SunhwanError
+
 TOKEN = r"(?u)\b\w+(?:'\w+)*\b"
 """Words with their apostrophes, single letters too; scikit-learn's own rule drops "I" and splits "don't"."""
 
@@ -33,9 +35,13 @@ def tfidf_logistic(texts: dict[str, Sequence[str]], labels: Parts) -> Parts:
         Probabilities of class 1, (texts,), of `val` and `test`.
     """
     vectorizer = TfidfVectorizer(
-        token_pattern=TOKEN, ngram_range=(1, 2), min_df=min_documents(texts), sublinear_tf=True, dtype=np.float32
+        token_pattern=TOKEN,
+        ngram_range=(1, 2),
+        min_df=min_documents(texts),
+        sublinear_tf=True,
+        dtype=np.float32,
     )
-    train = vectorizer.fit_transform(texts["train"])
+    train = counted(vectorizer, texts["train"])
     held = {part: vectorizer.transform(texts[part]) for part in ("val", "test")}
     return chosen(train, held, labels)
 
@@ -53,12 +59,38 @@ def nb_svm(texts: dict[str, Sequence[str]], labels: Parts) -> Parts:
     vectorizer = CountVectorizer(
         token_pattern=TOKEN, ngram_range=(1, 2), min_df=min_documents(texts), binary=True, dtype=np.float32
     )
-    train = vectorizer.fit_transform(texts["train"])
-    positive = labels["train"] == 1
-    p, q = (np.asarray(train[rows].sum(axis=0)).ravel() + 1 for rows in (positive, ~positive))
-    ratio = scipy.sparse.diags_array(np.log((p / p.sum()) / (q / q.sum())).astype(np.float32))
+    train = counted(vectorizer, texts["train"])
+    ratio = scipy.sparse.diags_array(log_count_ratio(train, labels["train"]))
     held = {part: vectorizer.transform(texts[part]) @ ratio for part in ("val", "test")}
     return chosen(train @ ratio, held, labels)
+
+
+def log_count_ratio(counts: scipy.sparse.csr_array, labels: np.ndarray) -> np.ndarray:
+    """The logarithm of each word's share of class 1 over its share of class 0, each word counted once more.
+
+    Args:
+        counts: (texts, words).
+        labels: (texts,) 0 or 1.
+
+    Returns:
+        (words,) float32.
+
+    Example:
+        >>> log_count_ratio(scipy.sparse.csr_array([[1, 0], [1, 1], [0, 1]]), np.array([1, 1, 0])).round(3)
+        array([ 0.588, -0.511], dtype=float32)
+    """
+    p, q = (np.asarray(counts[labels == label].sum(axis=0)).ravel() + 1.0 for label in (1, 0))
+    return np.log((p / p.sum()) / (q / q.sum())).astype(np.float32)
+
+
+def counted(vectorizer: CountVectorizer, texts: Sequence[str]) -> scipy.sparse.csr_array:
+    """The words of the training texts, (texts, words), after `vectorizer` has learnt which there are."""
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError:
+        raise SunhwanError(
+            f"the {len(texts):,} training texts hold no word often enough to count; expected texts of words"
+        ) from None
 
 
 def min_documents(texts: dict[str, Sequence[str]]) -> int:
@@ -68,6 +100,12 @@ def min_documents(texts: dict[str, Sequence[str]]) -> int:
 
 def chosen(train: scipy.sparse.csr_array, held: dict[str, scipy.sparse.csr_array], labels: Parts) -> Parts:
     """The logistic regression that is most accurate on validation, as probabilities of class 1."""
+    classes = np.unique(labels["train"])
+    if len(classes) < 2:
+        raise SunhwanError(
+            f"all {len(labels['train']):,} training texts are of class {classes[0]}; expected texts of both "
+            "classes"
+        )
     best, best_accuracy = {}, -1.0
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, solver="liblinear", dual=True, random_state=0, max_iter=1000)

@@ -17,7 +17,7 @@ import numpy as np
 
 from sunhwan.errors import SunhwanError
 from sunhwan.experiments.problem import Metric, Problem
-from sunhwan.experiments.study import Study
+from sunhwan.experiments.study import Study, whole
 
 HELD_OUT = 2_000
 """Sequences of the validation and of the test part."""
@@ -69,17 +69,27 @@ class Sums:
 def problem(study: Study) -> dict[str, Problem]:
     """A problem for each length in the study's `timesteps`, under the length's name."""
     lengths = study.prepare.get("timesteps")
-    if not lengths or study.prepare.keys() != {"timesteps"} or not all(isinstance(n, int) and n >= 2 for n in lengths):
+    if (
+        study.prepare.keys() != {"timesteps"}
+        or not isinstance(lengths, list | tuple)
+        or not all(whole(length) and length >= 2 for length in lengths)
+        or not 0 < len(lengths) == len(set(lengths))
+    ):
         raise SunhwanError(
-            f"[prepare] of an adding study is {study.prepare}; expected timesteps = [..], whole numbers of at least 2, alone"
+            f"[prepare] of an adding study is {study.prepare}; "
+            "expected timesteps = [..] alone, whole numbers of at least 2, each once"
         )
     if not study.steps_per_epoch:
-        raise SunhwanError("an adding study needs steps_per_epoch, since its data never ends; 100 is customary")
+        raise SunhwanError(
+            "an adding study needs steps_per_epoch, since its data never ends; 100 is customary"
+        )
     if set(study.baselines) - {"mean"}:
-        raise SunhwanError(f"an adding study has the one baseline mean; {list(study.baselines)} was asked for")
+        raise SunhwanError(
+            f"an adding study has the one baseline mean; {list(study.baselines)} was asked for"
+        )
     problems = {}
     for length in lengths:
-        # As many sequences as there are updates to make, so that none is seen twice.
+        # As many sequences as all updates take, so that none is seen twice (see `train.Schedule.order`).
         train = Sums.draw(study.epochs * study.steps_per_epoch * study.batch_size, length, seed=0)
         val, test = Sums.draw(HELD_OUT, length, seed=1), Sums.draw(HELD_OUT, length, seed=2)
         mean = {"mean": {"val": np.ones(HELD_OUT, np.float32), "test": np.ones(HELD_OUT, np.float32)}}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sunhwan.data import jena, newyork, table
+from sunhwan.data.records import listed
 from sunhwan.data.series import Preparation, Series, prepare
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import baselines
@@ -20,37 +21,29 @@ BASELINES = ("last_value", "same_time_yesterday", "ridge", "boosting")
 
 def readings(study: Study) -> table.Table:
     """The table that a study's `[data]` names."""
-    data = dict(study.data)
-    name, path = data.pop("name", "table"), data.pop("path", None)
-    path = Path(path).expanduser() if path else None
-    if name == "newyork":
-        if path:
-            raise SunhwanError(
-                f"the data newyork ships with the package, but a file {str(path)!r} was given; "
-                "for a file of yours use `sunhwan study run table_temperature --data FILE`"
-            )
+    path = Path(study.data["path"]).expanduser() if study.data.get("path") else None
+    if study.data["name"] == "newyork":
         return newyork.load()
-    if name == "jena":
+    if study.data["name"] == "jena":
         return jena.load(path)
-    if name == "table":
-        if path is None:
-            raise SunhwanError(f"study {study.name!r} works on a file of yours; give it with --data FILE.csv")
-        unknown = sorted(data.keys() - {"time", "series"})
-        if unknown:
-            raise SunhwanError(f"[data] has an unknown key {unknown[0]!r}; a table has name, path, time, series")
-        return table.load(path, time=data.get("time", ()), series=data.get("series"))
-    raise SunhwanError(f"there is no data {name!r} for forecasts; there are newyork, jena and table")
+    if path is None:
+        raise SunhwanError(f"study {study.name!r} works on a file of yours; give it with --data FILE.csv")
+    time = study.data.get("time", ())
+    return table.load(path, time=[time] if isinstance(time, str) else time, series=study.data.get("series"))
 
 
 def preparation(study: Study, columns: list[str]) -> Preparation:
-    """The study's `[prepare]`, with names checked against the table's columns."""
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in study.prepare.items()}
+    """The study's `[prepare]`; a target is to be chosen from `columns`."""
     known = [item.name for item in fields(Preparation)]
-    unknown = sorted(given.keys() - set(known))
-    if unknown:
-        raise SunhwanError(f"[prepare] has an unknown key {unknown[0]!r}; a forecast has {', '.join(known)}")
-    if not given.get("target"):
-        raise SunhwanError(f"no target is named; give one of the columns {table.listed(columns)} with --target")
+    for key in study.prepare:
+        if key not in known:
+            raise SunhwanError(f"[prepare] has an unknown key {key!r}; a forecast has {', '.join(known)}")
+    for key in ("lookback", "horizon"):
+        if key not in study.prepare:
+            raise SunhwanError(f'[prepare] lacks {key}; expected rows or a duration such as "24h"')
+    if not study.prepare.get("target"):
+        raise SunhwanError(f"no target is named; give one of the columns {listed(columns)} with --target")
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in study.prepare.items()}
     return Preparation(**given)
 
 
@@ -60,9 +53,16 @@ def problem(study: Study) -> dict[str, Problem]:
     Raises:
         SunhwanError: the data cannot be had or holds too little; see `sunhwan.data`.
     """
+    for name in study.baselines:
+        if name not in BASELINES:
+            raise SunhwanError(
+                f"there is no baseline {name!r} for forecasts; there are {', '.join(BASELINES)}"
+            )
     data = readings(study)
     series = prepare(data, preparation(study, data.columns.columns))
-    forecasts, context = baseline_forecasts(study.baselines, series, needs_ridge="gru_linear_skip" in builders(study))
+    forecasts, context = baseline_forecasts(
+        study.baselines, series, needs_ridge="gru_linear_skip" in builders(study)
+    )
     unit = study.unit or unit_of(series.target) or "unit of the target"
     return {
         "": Problem(
@@ -90,9 +90,6 @@ def baseline_forecasts(
     names: tuple[str, ...], series: Series, needs_ridge: bool
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, object]]:
     """Each baseline's scaled forecasts of validation and test, and what models take over from them."""
-    for name in names:
-        if name not in BASELINES:
-            raise SunhwanError(f"there is no baseline {name!r} for forecasts; there are {', '.join(BASELINES)}")
     forecasts, context = {}, {}
     parts = {"val": series.val, "test": series.test}
     for name in BASELINES:

@@ -7,6 +7,7 @@ names builders in its `models`; `[model.NAME]` in its TOML file sets options.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 
 import keras
@@ -15,6 +16,7 @@ from keras import layers
 
 from sunhwan.errors import SunhwanError
 from sunhwan.experiments.problem import Problem
+from sunhwan.experiments.study import whole
 
 
 def dense(problem: Problem, units: int = 32, learning_rate: float = 1e-3) -> keras.Model:
@@ -90,7 +92,7 @@ def gru_linear_skip(
     ridge, weights, bias = problem.context.get("ridge"), *problem.context.get("linear", (None, None))
     if ridge is None:
         raise SunhwanError(
-            "gru_linear_skip needs the ridge baseline and its target among the features; this study has not both"
+            "gru_linear_skip corrects a linear forecast from the target's own past; name it in features"
         )
     timesteps, _ = problem.input_shape
     window = keras.Input(problem.input_shape)
@@ -130,7 +132,7 @@ def bilstm_pooled_sentiment(
     dropout: float = 0.5,
     learning_rate: float = 1e-3,
 ) -> keras.Model:
-    """An LSTM in each direction, pooled by its strongest response over all tokens, so that none is far away."""
+    """An LSTM in each direction, pooled by its strongest response over all tokens, none far away."""
     stack = [
         layers.SpatialDropout1D(0.3),
         layers.Bidirectional(layers.LSTM(units, return_sequences=True)),
@@ -146,7 +148,12 @@ def classifier(
     """Token ids through an embedding and `stack` to the probability of class 1."""
     words = layers.Embedding(problem.context["vocabulary"], embedding)
     model = keras.Sequential(
-        [keras.Input(problem.input_shape, dtype="int32"), words, *stack, layers.Dense(1, activation="sigmoid")]
+        [
+            keras.Input(problem.input_shape, dtype="int32"),
+            words,
+            *stack,
+            layers.Dense(1, activation="sigmoid"),
+        ]
     )
     return compiled(problem, model, optimizer)
 
@@ -154,7 +161,9 @@ def classifier(
 def adding(cell: type[layers.Layer]) -> Callable[..., keras.Model]:
     """A builder for the adding problem with `cell`: its last output into one number, trained with Adam."""
 
-    def build(problem: Problem, units: int = 64, learning_rate: float = 2e-3, clipnorm: float = 1.0) -> keras.Model:
+    def build(
+        problem: Problem, units: int = 64, learning_rate: float = 2e-3, clipnorm: float = 1.0
+    ) -> keras.Model:
         model = keras.Sequential([keras.Input(problem.input_shape), cell(units), layers.Dense(1)])
         return compiled(problem, model, keras.optimizers.Adam(learning_rate, clipnorm=clipnorm))
 
@@ -196,23 +205,38 @@ def check(kind: str, name: str, options: dict) -> Callable[..., keras.Model]:
     """The builder that a study names.
 
     Raises:
-        SunhwanError: there is no such model, or it has no such option.
+        SunhwanError: there is no such model, it has no such option, or an option's value is out of range.
     """
     builder = BUILDERS[kind].get(options.get("builder", name))
     if builder is None:
         raise SunhwanError(
-            f"there is no model {options.get('builder', name)!r} for a {kind} study; there are {', '.join(BUILDERS[kind])}"
+            f"there is no model {options.get('builder', name)!r} for a {kind} study; "
+            f"there are {', '.join(BUILDERS[kind])}"
         )
-    known = list(inspect.signature(builder).parameters)[1:]
-    unknown = sorted(options.keys() - {"builder", "epochs", *known})
-    if unknown:
-        raise SunhwanError(
-            f"model {name!r} has no option {unknown[0]!r}; its options are epochs, {', '.join(known)}"
-        )
+    known = {item.name: item.default for item in inspect.signature(builder).parameters.values()}
+    del known["problem"]
+    for option, value in own(options).items():
+        if option not in known:
+            raise SunhwanError(
+                f"model {name!r} has no option {option!r}; it has builder, epochs, {', '.join(known)}"
+            )
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(known[option], int):
+            fits, expected = whole(value), "a whole number, at least 1"
+        elif "dropout" in option:
+            fits, expected = number and 0 <= value < 1, "a share from 0 to below 1"
+        else:
+            fits, expected = number and 0 < value < math.inf, "a number above 0"
+        if not fits:
+            raise SunhwanError(f"{option} of model {name!r} is {value!r}; expected {expected}")
     return builder
+
+
+def own(options: dict) -> dict:
+    """The options that are the builder's own."""
+    return {key: value for key, value in options.items() if key not in ("builder", "epochs")}
 
 
 def build(kind: str, name: str, problem: Problem, options: dict) -> keras.Model:
     """The compiled model that a study names, for a prepared problem."""
-    builder = check(kind, name, options)
-    return builder(problem, **{key: value for key, value in options.items() if key not in ("builder", "epochs")})
+    return check(kind, name, options)(problem, **own(options))

@@ -62,9 +62,9 @@ class Metric:
     factor: float = 1.0
 
     def better(self, one: float, other: float) -> bool:
-        """Whether `one` beats `other`; nothing beats NaN's absence, and NaN beats nothing."""
-        if np.isnan(other):
-            return not np.isnan(one)
+        """Whether `one` beats `other`; a figure that is not finite beats nothing, and any other beats it."""
+        if not (np.isfinite(one) and np.isfinite(other)):
+            return bool(np.isfinite(one) and not np.isfinite(other))
         return one > other if self.higher_is_better else one < other
 
 
@@ -79,10 +79,12 @@ def mean_squared_error(forecast: np.ndarray, truth: np.ndarray) -> dict[str, flo
 
 
 def binary_crossentropy(probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """`loss` (nats) and `accuracy` of probabilities (n,) of class 1 against labels (n,) 0 or 1."""
+    """`loss` (nats) and `accuracy` of probabilities (n,) of class 1 against labels (n,) 0 or 1, or NaN."""
     p = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
     loss = -np.where(truth == 1, np.log(p), np.log1p(-p)).mean()
-    return {"loss": float(loss), "accuracy": float(((probability > 0.5) == (truth == 1)).mean())}
+    # NaN > 0.5 is False: without a look at the loss, a network that broke down would have said "class 0".
+    accuracy = ((probability > 0.5) == (truth == 1)).mean() if np.isfinite(loss) else np.nan
+    return {"loss": float(loss), "accuracy": float(accuracy)}
 
 
 SCORES: Mapping[str, Callable[[np.ndarray, np.ndarray], dict[str, float]]] = {

@@ -7,22 +7,28 @@
     metrics.json      what `--json` prints
     models/           NAME-seedS.keras, the best epoch by validation
     fits/             figures and forecasts of each finished model and seed; checkpoints of unfinished ones
-    series.npz, predictions.npz   what the plots show
+    series.npz        the target over time
+    predictions.npz   truth and what each model and baseline says of the test part
     plots/            PNG and SVG (drawn by `sunhwan.report` from the files above)
 
-Every file is written whole or not at all.
+Every file is written whole or not at all; one named .writing-* is of a process that was killed meanwhile.
+The directory is made when the data is prepared, so an error in the data leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import platform
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli_w
@@ -32,7 +38,10 @@ from sunhwan.errors import SunhwanError
 from sunhwan.experiments import adding, forecasting, texts
 from sunhwan.experiments.problem import Problem
 from sunhwan.experiments.study import Study, load
-from sunhwan.files import atomic, read_json, write_json, write_text
+from sunhwan.files import WRITING, atomic, read_json, writable, write_json, write_text
+
+if TYPE_CHECKING:
+    from sunhwan.experiments.train import Watcher
 
 PROBLEMS = {"forecast": forecasting.problem, "text": texts.problem, "adding": adding.problem}
 PACKAGES = ("keras", "jax", "numpy", "scipy", "polars", "scikit-learn", "matplotlib")
@@ -63,40 +72,62 @@ class Member:
         return f"{self.entry}-seed{self.seed}"
 
 
+def fresh(study: Study, out: Path | None) -> Path:
+    """Where a new run will go: `out`, or a folder under `runs/` named by study and time. Nothing is made yet.
+
+    Raises:
+        SunhwanError: something is there already, or no folder can be made there.
+    """
+    folder = out or Path("runs") / f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    refuse_taken(folder)
+    if not writable(folder):
+        raise SunhwanError(
+            f"no folder can be made at {str(folder)!r}; name one in a folder of yours with --out"
+        )
+    return folder
+
+
+def refuse_taken(folder: Path) -> None:
+    """Refuse a folder that holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SunhwanError(
+            f"{str(folder)!r} exists already; name another directory with --out, or go on with it by --resume"
+        )
+
+
+def begun(folder: Path) -> bool:
+    """Whether the folder holds a run that can be resumed."""
+    return (folder / "study.toml").is_file() and (folder / "run.json").is_file()
+
+
 def resumable(study: str, out: Path | None) -> tuple[Path, Study]:
-    """An unfinished or finished run to go on with, and its study: in `out`, or the study's latest under `runs/`.
+    """A run to go on with, and its study: in `out`, or the study's latest unfinished under `runs/`.
 
     Raises:
         SunhwanError: there is no such run, or it is one of another study.
     """
     folder = out or latest_unfinished(study)
-    known = folder / "study.toml"
-    if not known.is_file():
+    if not begun(folder):
         raise SunhwanError(f"{str(folder)!r} holds no run to resume; leave out --resume to begin one there")
-    kept = load(str(known))
+    kept = load(str(folder / "study.toml"))
     if kept.name != study:
-        raise SunhwanError(f"{str(folder)!r} holds a run of study {kept.name!r}, not of {study!r}; name that study")
+        raise SunhwanError(
+            f"{str(folder)!r} holds a run of study {kept.name!r}, not of {study!r}; name that study"
+        )
     return folder, kept
 
 
-def start(study: Study, out: Path | None, command: list[str], declared_epochs: int) -> Path:
-    """A new run directory with `run.json` and `study.toml` in it.
-
-    Args:
-        study: as it will run.
-        out: where; by default a new folder under `runs/` named by study and time.
-        command: the command line, for the record.
-        declared_epochs: of the study's file; fewer are called a demonstration.
+def begin(
+    study: Study, problems: dict[str, Problem], folder: Path, command: list[str], declared_epochs: int
+) -> None:
+    """Make the run directory with all that is known before training; after an error nothing is left of it.
 
     Raises:
-        SunhwanError: the directory exists.
+        SunhwanError: the directory holds something.
     """
-    folder = out or Path("runs") / f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SunhwanError(
-            f"{str(folder)!r} exists already; name another directory with --out, or go on with it by --resume"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
+    import keras
+
+    metric = next(iter(problems.values())).metric
     record = {
         "study": study.name,
         "kind": study.kind,
@@ -110,23 +141,31 @@ def start(study: Study, out: Path | None, command: list[str], declared_epochs: i
         "seeds": study.seeds,
         "steps_per_epoch": study.steps_per_epoch,
         "target": study.prepare.get("target", ""),
+        "metric": metric.name,
+        "unit": metric.unit,
+        "data": {"name": study.data["name"], "sha256": fingerprints(problems)},
+        "notes": [note for problem in problems.values() for note in problem.notes],
         "versions": {"sunhwan": __version__, "python": platform.python_version()}
         | {name: version(name) for name in PACKAGES},
+        "keras_backend": keras.backend.backend(),
         "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
     }
-    # study.toml last: with it the directory counts as a run that can be resumed.
-    write_json(folder / "run.json", record)
-    write_text(folder / "study.toml", tomli_w.dumps(study.as_dict()))
-    return folder
+    refuse_taken(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        write_json(folder / "run.json", record)
+        for problem in problems.values():
+            keep(folder, problem.files)
+        # study.toml last: with it the directory counts as a run that can be resumed.
+        write_text(folder / "study.toml", tomli_w.dumps(study.as_dict()))
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
 
 
-def discard_if_unbegun(folder: Path) -> None:
-    """Remove a run directory in which nothing was trained: an error in the data should leave nothing behind."""
-    leavings = {"run.json", "study.toml", "preparation.json", "series.npz", "predictions.npz"}
-    if {entry.name for entry in folder.iterdir()} <= leavings:
-        for entry in folder.iterdir():
-            entry.unlink()
-        folder.rmdir()
+def fingerprints(problems: dict[str, Problem]) -> dict[str, str]:
+    """The SHA-256 of each variant's data."""
+    return {variant: problem.fingerprint for variant, problem in problems.items()}
 
 
 def outline(study: Study) -> Problem:
@@ -138,17 +177,33 @@ def outline(study: Study) -> Problem:
 
 def latest_unfinished(study: str) -> Path:
     """The latest run of a study under `runs/` that did not finish."""
-    for folder in reversed(found()):
-        record = read_json(folder / "run.json")
-        if record.get("study") == study and record.get("state") != "finished":
+    for folder, record in reversed(found().items()):
+        if record["study"] == study and record["state"] != "finished":
             return folder
-    raise SunhwanError(f"there is no unfinished run of {study!r} under runs/; leave out --resume, or name it with --out")
+    raise SunhwanError(
+        f"there is no unfinished run of {study!r} under runs/; leave out --resume, or name it with --out"
+    )
 
 
-def found(under: Path = Path("runs")) -> list[Path]:
-    """Run directories under a folder, oldest first."""
-    records = [(read_json(path).get("started", ""), path.parent) for path in under.glob("*/run.json")]
-    return [folder for _, folder in sorted(records)]
+def record_of(folder: Path) -> dict:
+    """What a run's `run.json` says.
+
+    Raises:
+        SunhwanError: it is not as `begin` writes it.
+    """
+    record = read_json(folder / "run.json")
+    for key in ("study", "started", "state", "data", "keras_backend"):
+        if key not in record:
+            raise SunhwanError(
+                f"{str(folder / 'run.json')!r} lacks {key!r}, which every run has; restore or remove it"
+            )
+    return record
+
+
+def found(under: Path = Path("runs")) -> dict[Path, dict]:
+    """The runs under a folder and what their `run.json` says, oldest first."""
+    records = {path.parent: record_of(path.parent) for path in under.glob("*/run.json") if begun(path.parent)}
+    return dict(sorted(records.items(), key=lambda item: (item[1]["started"], item[0])))
 
 
 def now() -> str:
@@ -164,16 +219,28 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def carry_out(study: Study, folder: Path, watcher=None) -> dict:
+def carry_out(
+    study: Study,
+    folder: Path,
+    watcher: Watcher | None = None,
+    *,
+    command: Sequence[str] = (),
+    declared_epochs: int = 0,
+) -> dict:
     """Prepare, train every model with every seed that is not done yet, and write the figures.
 
     Args:
-        study: the study.
-        folder: from `start`.
-        watcher: a `train.Watcher`, told of batches and epochs; its `prepared` of the notes.
+        study: as it is to run.
+        folder: from `fresh`, or from `resumable` together with the study.
+        watcher: told of preparation, batches and epochs.
+        command: the command line, for the record.
+        declared_epochs: of the study's file; fewer are called a demonstration.
 
     Returns:
         What `metrics.json` holds.
+
+    Raises:
+        SunhwanError: the data cannot be had or prepared, or is not what the run began with.
     """
     # Keras is slow to import, so not at the top: listing and showing studies must not wait for it.
     from sunhwan.experiments import models
@@ -181,23 +248,30 @@ def carry_out(study: Study, folder: Path, watcher=None) -> dict:
     for name in study.models:
         models.check(study.kind, name, study.options(name))
     problems = PROBLEMS[study.kind](study)
-    record = read_json(folder / "run.json")
-    fingerprint = {variant: problem.fingerprint for variant, problem in problems.items()}
-    if record.setdefault("data", {"name": study.data.get("name"), "sha256": fingerprint})["sha256"] != fingerprint:
+    if not begun(folder):
+        begin(study, problems, folder, list(command), declared_epochs)
+    record = record_of(folder)
+    if record["data"]["sha256"] != fingerprints(problems):
         raise SunhwanError(
-            f"the data is not what {str(folder)!r} began with (its SHA-256 differs); begin a new run, or give the old data"
+            f"the data is not what {str(folder)!r} began with (its SHA-256 differs); "
+            "begin a new run, or give the old data"
         )
-    metric = next(iter(problems.values())).metric
-    record |= {"metric": metric.name, "unit": metric.unit, "keras_backend": models.keras.backend.backend()}
-    record["notes"] = [note for problem in problems.values() for note in problem.notes]
-    write_json(folder / "run.json", record)
-    for problem in problems.values():
-        keep(folder, problem.files)
+    backend = models.keras.backend.backend()
+    if record["keras_backend"] != backend:
+        raise SunhwanError(
+            f"{str(folder)!r} began on Keras's backend {record['keras_backend']}, but this is {backend}; "
+            f"go on with it under KERAS_BACKEND={record['keras_backend']}"
+        )
+    for left in folder.rglob(f"{WRITING}*"):
+        left.unlink()
     if watcher:
         watcher.prepared(record["notes"])
 
     members = [
-        Member(model, variant, seed) for variant in problems for model in study.models for seed in range(study.seeds)
+        Member(model, variant, seed)
+        for variant in problems
+        for model in study.models
+        for seed in range(study.seeds)
     ]
     for member in members:
         if not (folder / "fits" / f"{member.file}.json").exists():
@@ -205,8 +279,7 @@ def carry_out(study: Study, folder: Path, watcher=None) -> dict:
     metrics = summary(study, members, problems, folder)
     write_predictions(study, members, problems, folder)
     write_json(folder / "metrics.json", metrics)
-    record |= {"state": "finished", "finished": now()}
-    write_json(folder / "run.json", record)
+    write_json(folder / "run.json", record | {"state": "finished", "finished": now()})
     return metrics
 
 
@@ -220,8 +293,13 @@ def keep(folder: Path, contents: dict[str, dict]) -> None:
             write_json(folder / name, value)
 
 
-def train_member(study: Study, member: Member, problem: Problem, folder: Path, watcher) -> None:
-    """Train one model with one seed; leave its figures and forecasts in `fits/`, its epochs in `history.csv`."""
+def train_member(
+    study: Study, member: Member, problem: Problem, folder: Path, watcher: Watcher | None
+) -> None:
+    """Train one model with one seed; leave its figures and forecasts in `fits/`, its epochs in `history.csv`.
+
+    The figures of a model that diverged are null: JSON has no NaN, and the other models must not suffer.
+    """
     from sunhwan.experiments import train
 
     schedule = train.Schedule(
@@ -235,14 +313,15 @@ def train_member(study: Study, member: Member, problem: Problem, folder: Path, w
     with atomic(folder / "fits" / f"{member.file}.npz") as temporary:
         np.savez_compressed(temporary, **forecasts)
     scores = {part: problem.score(said, part) for part, said in forecasts.items()}
+    finite = all(math.isfinite(figure) for score in scores.values() for figure in score.values())
     # The first epoch compiles; it would make short runs look slow.
     seconds = [row["seconds"] for row in progress.rows]
     write_json(
         folder / "fits" / f"{member.file}.json",
         {
-            "best_epoch": progress.best_epoch,
-            "val": scores["val"],
-            "test": scores["test"],
+            "best_epoch": progress.best_epoch if finite else None,
+            "val": scores["val"] if finite else None,
+            "test": scores["test"] if finite else None,
             "seconds_per_epoch": float(np.median(seconds[1:] or seconds)),
             "parameters": int(model.count_params()),
         },
@@ -253,7 +332,7 @@ def train_member(study: Study, member: Member, problem: Problem, folder: Path, w
 class HistoryWriter:
     """A watcher that writes each epoch's row into `history.csv` and passes everything on."""
 
-    def __init__(self, watcher, member: Member, path: Path):
+    def __init__(self, watcher: Watcher, member: Member, path: Path):
         self.watcher, self.member, self.path = watcher, member, path
         self.mine = {"model": member.entry, "seed": str(member.seed)}
         # Rows of this model from before an interruption come again out of its checkpoint.
@@ -289,9 +368,12 @@ def summary(study: Study, members: list[Member], problems: dict[str, Problem], f
     for entry in dict.fromkeys(member.entry for member in members):
         fits = [read_json(folder / "fits" / f"{m.file}.json") for m in members if m.entry == entry]
         entries[entry] = {
-            "val": spread([fit["val"]["value"] for fit in fits]),
-            "test": spread([fit["test"]["value"] for fit in fits]),
-            "normalised": {part: float(np.mean([fit[part]["loss"] for fit in fits])) for part in ("val", "test")},
+            "val": spread([fit["val"] and fit["val"]["value"] for fit in fits]),
+            "test": spread([fit["test"] and fit["test"]["value"] for fit in fits]),
+            "normalised": {
+                part: spread([fit[part] and fit[part]["loss"] for fit in fits])["mean"]
+                for part in ("val", "test")
+            },
             "best_epochs": [fit["best_epoch"] for fit in fits],
             "seconds_per_epoch": float(np.median([fit["seconds_per_epoch"] for fit in fits])),
             "parameters": fits[0]["parameters"],
@@ -315,38 +397,55 @@ def summary(study: Study, members: list[Member], problems: dict[str, Problem], f
         "models": entries,
         "baselines": baselines,
     }
-    return result | {"headline": headline(study, result, {name: p.metric for name, p in problems.items()})}
+    return result | {"headline": headline(study, result)}
 
 
-def spread(values: list[float]) -> dict:
-    """Mean and, with two seeds or more, sample standard deviation over seeds."""
+def spread(values: list[float | None]) -> dict:
+    """Mean and, with two seeds or more, sample standard deviation over seeds; null if one diverged (None).
+
+    Example:
+        >>> spread([1.0, 2.0, 3.0])
+        {'mean': 2.0, 'std': 1.0, 'values': [1.0, 2.0, 3.0]}
+        >>> spread([1.0, None])
+        {'mean': None, 'std': None, 'values': [1.0, None]}
+    """
+    known = None not in values
     return {
-        "mean": float(np.mean(values)),
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "mean": float(np.mean(values)) if known else None,
+        "std": float(np.std(values, ddof=1)) if known and len(values) > 1 else None,
         "values": values,
     }
 
 
-def headline(study: Study, result: dict, metrics: dict) -> str:
-    """One sentence that says who won, networks and baselines alike."""
-    metric = next(iter(metrics.values()))
-    if study.kind == "adding":
-        return adding_headline(result)
-    sign = -1 if metric.higher_is_better else 1
+def headline(study: Study, result: dict) -> str:
+    """One sentence that says who won, networks and baselines alike; and one that names what diverged."""
+    means = {name: entry["test"]["mean"] for name, entry in result["models"].items()}
+    diverged = [name for name, mean in means.items() if mean is None]
+    first = adding_headline(means) if study.kind == "adding" else verdict(result)
+    return " ".join([first, *([f"Training diverged: {', '.join(diverged)}."] if diverged else [])])
+
+
+def verdict(result: dict) -> str:
+    """One sentence that says who won."""
+    metric, unit = result["metric"], result["unit"]
     networks = {name: entry["test"]["mean"] for name, entry in result["models"].items()}
+    networks = {name: mean for name, mean in networks.items() if mean is not None}
     baselines = {name: entry["test"] for name, entry in result["baselines"].items()}
+    better = max if result["higher_is_better"] else min
     everyone = networks | baselines
-    order = sorted(everyone, key=lambda name: sign * everyone[name])
-    winner, figure = order[0], everyone[order[0]]
+    if not everyone:
+        return "No model gave a finite forecast."
+    winner = better(everyone, key=everyone.get)
+    figure = shown(everyone[winner], metric, unit)
     rivals = baselines if winner in networks else networks
     if not rivals:
-        return f"{winner} is best: {shown(figure, metric.name, metric.unit)} on the test part."
-    rival = min(rivals, key=lambda name: sign * rivals[name])
-    who = "no network beats the baselines: the baseline" if winner in baselines else "the network"
+        return f"{winner} is best: {figure} on the test part."
+    rival = better(rivals, key=rivals.get)
+    who = "the network" if winner in networks else "no network beats the baselines: the baseline"
     behind = "best baseline" if winner in networks else "best network"
     return (
-        f"On the test part {who} {winner} is best with {shown(figure, metric.name, metric.unit)}; "
-        f"the {behind}, {rival}, has {figure_of(rivals[rival], metric.name, metric.unit)}."
+        f"On the test part {who} {winner} is best with {figure}; "
+        f"the {behind}, {rival}, has {figure_of(rivals[rival], metric, unit)}."
     )
 
 
@@ -362,34 +461,54 @@ def shown(value: float, metric: str, unit: str) -> str:
 
 
 def figure_of(value: float, metric: str, unit: str) -> str:
-    """A figure as people read it: three digits and the unit, or an accuracy's three decimals."""
+    """A figure as people read it: three digits and the unit, or an accuracy's three decimals.
+
+    Example:
+        >>> figure_of(2.2812, "mae", "degC"), figure_of(12345.6, "mae", "kW"), figure_of(0.0012, "mse", "")
+        ('2.28 °C', '12,346 kW', '0.0012')
+    """
     if metric == "mae":
-        return f"{value:.3g} {units.shown(unit)}"
+        return f"{value:,.0f} {units.shown(unit)}" if value >= 1000 else f"{value:.3g} {units.shown(unit)}"
     return f"{value:.3f}" if metric == "accuracy" else f"{value:.4f}"
 
 
-def adding_headline(result: dict) -> str:
-    """Up to which length each layer solved the adding problem (mean squared error under 0.01)."""
-    solved: dict[str, list[int]] = {}
-    for name, entry in result["models"].items():
+def adding_headline(means: dict[str, float | None]) -> str:
+    """Up to which length each layer solved the adding problem: at it and at all that are shorter.
+
+    Example:
+        >>> headline = adding_headline({"gru_50": 0.001, "gru_100": 0.002, "gru_200": None, "lstm_50": 0.2})
+        >>> headline.partition(": ")[2]
+        'gru up to 100 timesteps, lstm at no length.'
+    """
+    errors: dict[str, dict[int, float | None]] = {}
+    for name, mean in means.items():
         model, length = name.rsplit("_", 1)
-        solved.setdefault(model, [])
-        if entry["test"]["mean"] < 0.01:
-            solved[model].append(int(length))
-    reached = [f"{model} up to {max(lengths)} timesteps" if lengths else f"{model} at no length" for model, lengths in solved.items()]
+        errors.setdefault(model, {})[int(length)] = mean
+    reached = []
+    for model, by_length in errors.items():
+        solved = 0
+        for length, error in sorted(by_length.items()):
+            if error is None or error >= 0.01:
+                break
+            solved = length
+        reached.append(f"{model} up to {solved} timesteps" if solved else f"{model} at no length")
     return "Solved (mean squared error under 0.01; saying the mean gives 0.167): " + ", ".join(reached) + "."
 
 
-def write_predictions(study: Study, members: list[Member], problems: dict[str, Problem], folder: Path) -> None:
-    """Add to `predictions.npz` what each model says of the test part, by the seed that did best on validation."""
+def write_predictions(
+    study: Study, members: list[Member], problems: dict[str, Problem], folder: Path
+) -> None:
+    """Add what each model says of the test part to `predictions.npz`, by the seed best on validation."""
     problem = problems.get("")
     if problem is None or "predictions.npz" not in problem.files:
         return
     arrays = dict(problem.files["predictions.npz"])
     for entry in dict.fromkeys(member.entry for member in members):
         fits = {m.file: read_json(folder / "fits" / f"{m.file}.json") for m in members if m.entry == entry}
-        sign = -1 if problem.metric.higher_is_better else 1
-        best = min(fits, key=lambda file: sign * fits[file]["val"]["value"])
+        figures = {file: fit["val"]["value"] for file, fit in fits.items() if fit["val"]}
+        if not figures:
+            continue
+        best = (max if problem.metric.higher_is_better else min)(figures, key=figures.get)
         with np.load(folder / "fits" / f"{best}.npz") as said:
             arrays[f"{ARRAY_NAMES[study.kind]}:{entry}"] = problem.physical(said["test"])
     keep(folder, {"predictions.npz": arrays})

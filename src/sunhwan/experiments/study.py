@@ -11,10 +11,9 @@ A study is a TOML file; the shipped ones lie in `studies/`. Its keys:
     batch_size         int     examples a batch (128)
     steps_per_epoch    int     batches an epoch (absent: all training examples)
     unit               str     the target's unit (absent: read out of its name)
-    [data]             name = "newyork" | "jena" | "imdb" | "table" | "adding"; for a table also
-                       path, time = [..], series
+    [data]             name, and what that data takes: see `DATA`
     [prepare]          forecast: see `sunhwan.data.series.Preparation`; text: num_words, length, padding,
-                       truncating, validation; adding: timesteps = [..], updates
+                       truncating, validation; adding: timesteps = [..]
     [model.NAME]       builder = "gru" (absent: NAME), epochs, and the builder's own options
 
 What the command line is given (`--epochs 3`) overrides the file; the run directory keeps the result.
@@ -22,6 +21,7 @@ What the command line is given (`--epochs 3`) overrides the file; the run direct
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -30,12 +30,39 @@ from pathlib import Path
 
 from sunhwan.errors import SunhwanError
 
-KINDS = ("forecast", "text", "adding")
+DATA = {
+    "forecast": {"newyork": (), "jena": ("path",), "table": ("path", "time", "series")},
+    "text": {"imdb": ("path",)},
+    "adding": {"adding": ()},
+}
+"""The data by kind of study and name, and the keys that each takes in `[data]` besides its name."""
+
+TYPES = {
+    "name": str,
+    "question": str,
+    "kind": str,
+    "models": tuple,
+    "baselines": tuple,
+    "unit": str,
+    "data": dict,
+    "prepare": dict,
+    "model": dict,
+}
+"""What TOML writes as text, array (a tuple here) and table; the keys that are left hold whole numbers."""
+
+TOML_NAMES = {str: "a text", tuple: "an array", dict: "a table"}
+
+NAME = re.compile(r"""(?![.-])[^/\\:*?"<>|,\x00-\x1f]+""")
+"""Names of studies and models become names of files, on every system, and stand in lists with commas."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A declared study; the module's text says what each attribute means."""
+    """A declared study; the module's text says what each attribute means.
+
+    Raises:
+        SunhwanError: a value is of another type than the schema's, or out of its range.
+    """
 
     name: str
     question: str
@@ -52,12 +79,63 @@ class Study:
     model: dict[str, dict] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise SunhwanError(f"study {self.name!r} is of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
-        for key in ("epochs", "seeds", "batch_size"):
+        for key, kind in TYPES.items():
+            if not isinstance(getattr(self, key), kind):
+                self.refuse(f"{key} is {getattr(self, key)!r}; expected {TOML_NAMES[kind]}")
+        for key in ("epochs", "seeds", "batch_size", "steps_per_epoch"):
             value = getattr(self, key)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise SunhwanError(f"{key} is {value!r}; expected a whole number, at least 1")
+            if not whole(value) and not (key == "steps_per_epoch" and value is None):
+                self.refuse(f"{key} is {value!r}; expected a whole number, at least 1")
+        if self.kind not in DATA:
+            self.refuse(f"kind is {self.kind!r}; expected one of {', '.join(DATA)}")
+        if not NAME.fullmatch(self.name):
+            self.refuse("the name cannot name a file; expected letters, digits, spaces and _ + - .")
+        for key in ("models", "baselines"):
+            names = getattr(self, key)
+            if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
+                self.refuse(f"{key} is {list(names)}; expected names of letters, digits, spaces and _ + - .")
+            if len(set(names)) < len(names):
+                self.refuse(f"{key} is {list(names)}, which names one twice; expected each once")
+        both = sorted(set(self.models) & set(self.baselines))
+        if both:
+            self.refuse(
+                f"{both[0]!r} is both a model and a baseline; give the model another name (builder = ..)"
+            )
+        if not self.models:
+            self.refuse("models is []; expected at least one")
+        for name, options in self.model.items():
+            if name not in self.models or not isinstance(options, dict):
+                self.refuse(f"[model] has {name!r}; expected a table for one of {', '.join(self.models)}")
+            if not whole(options.get("epochs", 1)):
+                self.refuse(
+                    f"epochs in [model.{name}] is {options['epochs']!r}; expected a whole number, at least 1"
+                )
+            if not isinstance(options.get("builder", name), str):
+                self.refuse(f"builder in [model.{name}] is {options['builder']!r}; expected a model's name")
+        self.check_data()
+
+    def check_data(self) -> None:
+        """Refuse data that is not there for the kind of study, and keys that the data does not take."""
+        name, known = self.data.get("name"), DATA[self.kind]
+        if name not in known:
+            self.refuse(f"name in [data] is {name!r}; a {self.kind} study has {' or '.join(known)}")
+        for key, value in self.data.items():
+            several = key == "time" and isinstance(value, list | tuple)
+            if not all(isinstance(item, str) for item in (value if several else [value])):
+                self.refuse(f"{key} in [data] is {value!r}; expected a text")
+            if key not in ("name", *known[name]):
+                takes = (
+                    f"takes {', '.join(known[name])}"
+                    if known[name]
+                    else "ships with the package and takes nothing"
+                )
+                self.refuse(
+                    f"[data] has {key!r}, but the data {name} {takes}; "
+                    "for a file of yours use `sunhwan study run table_temperature --data FILE`"
+                )
+
+    def refuse(self, what: str) -> None:
+        raise SunhwanError(f"in study {self.name!r}, {what}")
 
     def options(self, model: str) -> dict:
         """What `[model.NAME]` says of a model."""
@@ -71,12 +149,16 @@ class Study:
         """The study with some of its models, in the order asked for."""
         for name in wanted:
             if name not in self.models:
-                raise SunhwanError(f"study {self.name!r} has no model {name!r}; it has {', '.join(self.models)}")
-        return replace(self, models=tuple(wanted))
+                self.refuse(f"there is no model {name!r}; there are {', '.join(self.models)}")
+        options = {name: given for name, given in self.model.items() if name in wanted}
+        return replace(self, models=tuple(wanted), model=options)
 
     def with_epochs(self, epochs: int) -> Study:
         """The study with the same number of epochs for every model."""
-        options = {name: {k: v for k, v in given.items() if k != "epochs"} for name, given in self.model.items()}
+        options = {
+            name: {key: value for key, value in given.items() if key != "epochs"}
+            for name, given in self.model.items()
+        }
         return replace(self, epochs=epochs, model=options)
 
     def with_prepare(self, **values: object) -> Study:
@@ -92,20 +174,25 @@ class Study:
         return {key: plain(value) for key, value in asdict(self).items() if value not in (None, (), {}, "")}
 
 
+def whole(value: object) -> bool:
+    """Whether `value` is a whole number of at least 1; TOML's true is not."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def plain(value: object) -> object:
-    """Tuples as lists and paths as text, which TOML and JSON know."""
+    """Tuples as lists, which TOML and JSON know."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def shipped() -> dict[str, Study]:
     """The studies that come with the package, by name."""
     folder = files("sunhwan.experiments") / "studies"
-    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda e: e.name)
-    return {entry.name[:-5]: parse(entry.read_text(encoding="utf-8"), entry.name[:-5]) for entry in found}
+    names = sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+    return {name: parse((folder / f"{name}.toml").read_text(encoding="utf-8"), name) for name in names}
 
 
 def load(name: str) -> Study:
@@ -125,18 +212,26 @@ def load(name: str) -> Study:
         except FileNotFoundError:
             raise SunhwanError(f"there is no study file {name!r}; give the path of a TOML file") from None
         except (UnicodeDecodeError, IsADirectoryError) as error:
-            raise SunhwanError(f"{name!r} cannot be read as a study ({error}); expected a TOML file") from None
+            raise SunhwanError(
+                f"{name!r} cannot be read as a study ({error}); expected a TOML file"
+            ) from None
     studies = shipped()
     if name not in studies:
-        raise SunhwanError(f"there is no study {name!r}; there are {', '.join(studies)}, or give your own TOML file")
+        raise SunhwanError(
+            f"there is no study {name!r}; there are {', '.join(studies)}, or give your own TOML file"
+        )
     return studies[name]
 
 
 def parse(text: str, name: str) -> Study:
     """The study that a TOML text declares.
 
+    Args:
+        text: TOML.
+        name: of the study, unless the text says one.
+
     Raises:
-        SunhwanError: the text is no TOML, lacks a key, or has one that no study has.
+        SunhwanError: the text is no TOML, lacks a key, has one that no study has, or a value out of range.
     """
     try:
         declared = tomllib.loads(text)
@@ -145,12 +240,13 @@ def parse(text: str, name: str) -> Study:
     known = {item.name for item in fields(Study)}
     unknown = sorted(declared.keys() - known)
     if unknown:
-        raise SunhwanError(f"study {name!r} has an unknown key {unknown[0]!r}; a study has {', '.join(sorted(known))}")
+        raise SunhwanError(
+            f"in study {name!r}, the key {unknown[0]!r} is unknown; a study has {', '.join(sorted(known))}"
+        )
     for key in ("question", "kind", "models", "epochs", "data", "prepare"):
         if key not in declared:
-            raise SunhwanError(f"study {name!r} lacks the key {key!r}; `sunhwan study show newyork_temperature` is an example")
-    for key, kind in (("data", dict), ("prepare", dict), ("model", dict), ("models", list), ("baselines", list)):
-        if key in declared and not isinstance(declared[key], kind):
-            raise SunhwanError(f"{key!r} of study {name!r} is {declared[key]!r}; expected a TOML {'table' if kind is dict else 'array'}")
+            raise SunhwanError(
+                f"study {name!r} lacks the key {key!r}; `sunhwan study show adding_problem` is an example"
+            )
     declared = {key: tuple(value) if isinstance(value, list) else value for key, value in declared.items()}
     return Study(**{"name": name, **declared})

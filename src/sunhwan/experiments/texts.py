@@ -10,7 +10,7 @@ import numpy as np
 from sunhwan.data import imdb
 from sunhwan.data.split import shuffled
 from sunhwan.data.texts import Texts
-from sunhwan.data.tokens import Vocabulary, pad
+from sunhwan.data.tokens import Ragged, Vocabulary, pad
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import text_baselines
 from sunhwan.experiments.problem import Examples, Metric, Problem
@@ -26,10 +26,21 @@ SPLIT_SEED = 0
 
 def preparation(study: Study) -> dict:
     """The study's `[prepare]`, completed and checked."""
-    unknown = sorted(study.prepare.keys() - PREPARE.keys())
-    if unknown:
-        raise SunhwanError(f"[prepare] has an unknown key {unknown[0]!r}; a text study has {', '.join(PREPARE)}")
-    return PREPARE | study.prepare
+    for key, value in study.prepare.items():
+        if key not in PREPARE:
+            raise SunhwanError(f"[prepare] has an unknown key {key!r}; a text study has {', '.join(PREPARE)}")
+        if type(value) is not type(PREPARE[key]):
+            raise SunhwanError(f"{key} in [prepare] is {value!r}; expected something like {PREPARE[key]!r}")
+    how = PREPARE | study.prepare
+    # With no text at all the vocabulary and the padding check their own options, before any work is done.
+    Vocabulary((), how["num_words"])
+    pad(
+        Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)),
+        how["length"],
+        padding=how["padding"],
+        truncating=how["truncating"],
+    )
+    return how
 
 
 def outline(study: Study) -> Problem:
@@ -59,8 +70,6 @@ def problem(study: Study) -> dict[str, Problem]:
     Of the training texts a seeded draw is held out for validation; the vocabulary is learnt from the rest.
     """
     how = preparation(study)
-    if study.data.get("name") != "imdb":
-        raise SunhwanError(f"there is no data {study.data.get('name')!r} for texts; there is imdb")
     for name in study.baselines:
         if name not in BASELINES:
             raise SunhwanError(f"there is no baseline {name!r} for texts; there are {', '.join(BASELINES)}")
@@ -71,14 +80,17 @@ def problem(study: Study) -> dict[str, Problem]:
     labels = {part: corpus.labels[index] for part, index in parts.items()}
 
     vocabulary = Vocabulary.fit(texts["train"], how["num_words"])
-    examples, notes = {}, [f"{len(corpus):,} texts: " + ", ".join(f"{len(index):,} {part}" for part, index in parts.items())]
+    counts = ", ".join(f"{len(index):,} {part}" for part, index in parts.items())
+    examples, notes = {}, [f"{len(corpus):,} texts: {counts}"]
     for part in parts:
         ragged = vocabulary.encode(texts[part])
         examples[part] = Examples(
             pad(ragged, how["length"], padding=how["padding"], truncating=how["truncating"]), labels[part]
         )
         cut = float((ragged.lengths > how["length"]).mean())
-        notes.append(f"{part}: {cut:.0%} of the texts are longer than {how['length']} tokens and lose the rest")
+        notes.append(
+            f"{part}: {cut:.0%} of the texts are longer than {how['length']} tokens and lose the rest"
+        )
     forecasts = baseline_forecasts(study.baselines, texts, labels)
     return {
         "": assembled(
@@ -86,7 +98,11 @@ def problem(study: Study) -> dict[str, Problem]:
             how=how,
             baselines=forecasts,
             files={
-                "preparation.json": {**how, "classes": list(corpus.classes), "vocabulary": json.loads(vocabulary.to_json())},
+                "preparation.json": {
+                    **how,
+                    "classes": list(corpus.classes),
+                    "vocabulary": json.loads(vocabulary.to_json()),
+                },
                 "predictions.npz": {
                     "truth": labels["test"],
                     **{f"probability:{name}": said["test"] for name, said in forecasts.items()},
@@ -104,9 +120,13 @@ def split(corpus: Texts, validation: float) -> dict[str, np.ndarray]:
     test = np.flatnonzero(corpus.part == "test")
     if len(training) == 0 or len(test) == 0:
         raise SunhwanError(
-            f"the texts have {len(training):,} in a train part and {len(test):,} in a test part; both were expected"
+            f"there are {len(training):,} texts to train on and {len(test):,} to test on; both were expected"
         )
     kept, held = shuffled(len(training), validation, SPLIT_SEED)
+    if len(np.unique(corpus.labels[training[kept]])) < 2:
+        raise SunhwanError(
+            f"the {len(kept)} texts that are left to train on are all of one class; give more texts of each"
+        )
     return {"train": training[kept], "val": training[held], "test": test}
 
 

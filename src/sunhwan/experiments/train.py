@@ -17,7 +17,6 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from sunhwan.errors import SunhwanError
 from sunhwan.experiments import models
 from sunhwan.experiments.problem import Part, Problem
 from sunhwan.files import atomic
@@ -26,8 +25,9 @@ PREDICTION_BATCH = 512
 
 
 class Watcher(Protocol):
-    """Who is told how training goes; the command line draws bars."""
+    """Who is told how a run goes; the command line draws bars."""
 
+    def prepared(self, notes: list[str]) -> None: ...
     def begin(self, member: str, epochs: int, batches: int) -> None: ...
     def batch(self, epoch: int, batch: int) -> None: ...
     def epoch(self, row: dict) -> None: ...
@@ -36,6 +36,7 @@ class Watcher(Protocol):
 class Nobody:
     """A watcher that looks away."""
 
+    def prepared(self, notes: list[str]) -> None: ...
     def begin(self, member: str, epochs: int, batches: int) -> None: ...
     def batch(self, epoch: int, batch: int) -> None: ...
     def epoch(self, row: dict) -> None: ...
@@ -64,12 +65,15 @@ class Schedule:
     def order(self, examples: int, epoch: int) -> np.ndarray:
         """(batches, batch_size) numbers of the examples that epoch `epoch` (from 0) trains on.
 
-        Each example comes once before any comes twice.
+        Each example comes once before any comes twice, within an epoch and over the epochs that one shuffle
+        of all examples lasts for.
         """
-        random = np.random.default_rng([self.seed, epoch])
         needed = self.batches(examples) * self.batch_size
+        lasts = max(examples // needed, 1)
+        random = np.random.default_rng([self.seed, epoch // lasts])
         rounds = [random.permutation(examples) for _ in range(-(-needed // examples))]
-        return np.concatenate(rounds)[:needed].reshape(-1, self.batch_size)
+        start = epoch % lasts * needed
+        return np.concatenate(rounds)[start : start + needed].reshape(-1, self.batch_size)
 
 
 @dataclass
@@ -155,10 +159,8 @@ def fit(
         watcher: told of each batch and epoch.
 
     Returns:
-        The model of the best epoch, and how training went.
-
-    Raises:
-        SunhwanError: no epoch gave a finite loss on validation.
+        The model of the best epoch, and how training went. A model that diverged, so that no epoch gave
+        finite forecasts of validation, has the best epoch 0 and is returned as it ended.
     """
     keras.utils.set_random_seed(schedule.seed)
     model = models.build(kind, name, problem, options)
@@ -192,11 +194,7 @@ def fit(
                 model.save(temporary)
         save(model, progress, checkpoint)
         watcher.epoch(row)
-    if progress.best_epoch == 0:
-        raise SunhwanError(
-            f"{member} gave no finite forecast in {schedule.epochs} epochs; try a smaller learning_rate in the study file"
-        )
-    return keras.saving.load_model(best), progress
+    return (keras.saving.load_model(best) if progress.best_epoch else model), progress
 
 
 def variables(model: keras.Model) -> list[keras.Variable]:
@@ -209,7 +207,10 @@ def variables(model: keras.Model) -> list[keras.Variable]:
 
 def save(model: keras.Model, progress: Progress, path: Path) -> None:
     """Write the checkpoint: every variable as an array, and the progress as JSON text."""
-    arrays = {f"variable_{i}": np.asarray(variable.value) for i, variable in enumerate(variables(model))}
+    arrays = {
+        f"variable_{i}": keras.ops.convert_to_numpy(variable.value)
+        for i, variable in enumerate(variables(model))
+    }
     with atomic(path) as temporary:
         np.savez(temporary, progress=np.array(json.dumps(asdict(progress))), **arrays)
 

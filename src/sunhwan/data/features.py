@@ -1,0 +1,203 @@
+"""The columns of a table that are forecast from, as numbers: all that is learnt comes from training rows.
+
+Number columns stay as they are, a text column becomes one column of zeros and ones for each of its values,
+and the calendar becomes sines and cosines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from sunhwan.data.table import Table
+from sunhwan.data.windows import Grid
+from sunhwan.errors import SunhwanError
+
+CALENDAR = {"hour_of_day": 86400.0, "day_of_week": 7 * 86400.0, "day_of_year": 365.2425 * 86400.0}
+"""Calendar features by name and period in seconds; each becomes a sine and a cosine of the phase."""
+
+MOST_CATEGORIES = 20
+"""A text column of more different values than this in the training rows is left out."""
+
+MOST_WINDOWS_LOST = 0.2
+"""A column that nobody asked for is left out if its gaps alone would break more of the training windows."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """The columns to forecast from, before gaps are filled and units scaled away.
+
+    Attributes:
+        names: each feature's name; a text column's are `column=value`.
+        columns: the table's column that each feature was made of.
+        values: (rows, features) float64, NaN where there is no reading.
+        categories: the values of each text column that have a feature.
+        notes: what was left out and why, in sentences.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: np.ndarray
+    categories: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+    @property
+    def binary(self) -> np.ndarray:
+        """(features,) bool: whether the feature is a text column's value, 0 or 1."""
+        return np.array([column in self.categories for column in self.columns], bool)
+
+    def keep(self, kept: Sequence[int]) -> Features:
+        """The features numbered `kept`."""
+        columns = tuple(self.columns[i] for i in kept)
+        return Features(
+            tuple(self.names[i] for i in kept),
+            columns,
+            self.values[:, kept],
+            {column: values for column, values in self.categories.items() if column in columns},
+            self.notes,
+        )
+
+
+def choose(readings: Table, wanted: Sequence[str], target: str, training: np.ndarray) -> Features:
+    """The features that a table offers: those wanted, or all that can serve.
+
+    Args:
+        readings: the table.
+        wanted: names of columns; empty for all but those that hold one value, count the rows or are text of
+            too many values.
+        target: the column to forecast, which always serves if it is not left out of `wanted`.
+        training: (rows,) bool: the rows to learn from.
+
+    Raises:
+        SunhwanError: a wanted column is not there or cannot serve.
+    """
+    columns, notes = {}, []
+    for name in wanted or readings.columns.columns:
+        column = column_of(readings, name)
+        reason = unfit(column, readings.series, training, asked=bool(wanted), is_target=name == target)
+        if not reason:
+            columns[name] = column
+        elif wanted:
+            raise SunhwanError(
+                f"column {name!r} of {readings.name} was asked for as a feature, but {reason}; expected "
+                f"numbers, or text of at most {MOST_CATEGORIES} values: leave it out of the features"
+            )
+        else:
+            notes.append(f"{name}: left out of the features, since {reason}")
+    return expanded(columns, training, notes)
+
+
+def unfit(
+    column: np.ndarray | pl.Series, series: np.ndarray, training: np.ndarray, asked: bool, is_target: bool
+) -> str:
+    """Why a column cannot be a feature, or, if nobody asked for it, had better not be; `""` if it can."""
+    values = distinct(column, training)
+    if len(values) == 0:
+        return "it has no value in the training rows"
+    if isinstance(column, pl.Series) and len(values) > MOST_CATEGORIES:
+        return f"it holds text of {len(values):,} different values"
+    if asked:
+        return ""
+    if len(values) == 1:
+        return f"it has the one value {values[0]} in all training rows"
+    if isinstance(column, np.ndarray) and not is_target and row_number(column, series, training):
+        return "it counts the rows"
+    return ""
+
+
+def column_of(readings: Table, name: str) -> np.ndarray | pl.Series:
+    """A number column as (rows,) float64 with NaN, a text column as it is."""
+    text = name in readings.columns.columns and readings.columns[name].dtype == pl.String
+    return readings.columns[name] if text else readings.column(name)
+
+
+def distinct(column: np.ndarray | pl.Series, training: np.ndarray) -> list:
+    """The different values in the training rows; of numbers, no more than two."""
+    if isinstance(column, pl.Series):
+        return column.filter(pl.Series(training)).drop_nulls().unique().sort().to_list()
+    known = column[training & ~np.isnan(column)]
+    return [] if len(known) == 0 else sorted({float(known.min()), float(known.max())})
+
+
+def row_number(column: np.ndarray, series: np.ndarray, training: np.ndarray) -> bool:
+    """Whether a column rises by the same amount from each training row to the next: a counter, no reading."""
+    steps = np.diff(column)[(series[1:] == series[:-1]) & training[1:] & training[:-1]]
+    steps = steps[~np.isnan(steps)]
+    return len(steps) > 1 and steps[0] > 0 and bool((steps == steps[0]).all())
+
+
+def expanded(columns: dict[str, np.ndarray | pl.Series], training: np.ndarray, notes: list[str]) -> Features:
+    """Each text column as one 0/1 column per value that the training rows hold; missing stays missing."""
+    names, made_of, values, categories = [], [], [], {}
+    for name, column in columns.items():
+        if isinstance(column, np.ndarray):
+            names.append(name)
+            made_of.append(name)
+            values.append(column)
+            continue
+        categories[name] = tuple(distinct(column, training))
+        for value in categories[name]:
+            names.append(f"{name}={value}")
+            made_of.append(name)
+            values.append((column == value).cast(pl.Float64).fill_null(float("nan")).to_numpy())
+        unseen = len(column) - column.is_in(categories[name]).sum() - column.null_count()
+        if unseen:
+            notes.append(f"{name}: {unseen:,} rows hold values that no training row holds; they are all zero")
+    matrix = np.stack(values, axis=1) if values else np.empty((len(training), 0))
+    return Features(tuple(names), tuple(made_of), matrix, categories, tuple(notes))
+
+
+def affordable(
+    features: Features,
+    filled: np.ndarray,
+    training: np.ndarray,
+    segment: np.ndarray,
+    grid: Grid,
+    needed: Sequence[str],
+    longest: str,
+) -> tuple[list[int], list[str]]:
+    """The features whose gaps cost few training windows, each for itself; and which were left out and why.
+
+    Args:
+        features: what there is.
+        filled: (rows, features) float, NaN in the gaps that remain.
+        training, segment, grid: how rows and windows belong to parts; see `Grid.whole`.
+        needed: columns that stay whatever they cost.
+        longest: the longest gap that was filled, for people.
+
+    Returns:
+        The indices of features to keep, and sentences.
+    """
+    everything = np.ones(len(filled), bool)
+    possible = max(int(training[grid.whole(everything, everything, segment)].sum()), 1)
+    lost, notes = {}, []
+    for i, column in enumerate(features.columns):
+        known = ~np.isnan(filled[:, i])
+        if column in lost or column in needed or known[training].all():
+            continue
+        lost[column] = 1 - training[grid.whole(known, everything, segment)].sum() / possible
+        if lost[column] > MOST_WINDOWS_LOST:
+            notes.append(
+                f"{column}: left out of the features, since its gaps longer than {longest} would break "
+                f"{lost[column]:.0%} of the training windows; name it among the features to keep it"
+            )
+    kept = [i for i, column in enumerate(features.columns) if lost.get(column, 0) <= MOST_WINDOWS_LOST]
+    return kept, notes
+
+
+def calendar(time: np.ndarray, wanted: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Sine and cosine of the time's phase in each period of `CALENDAR`: (rows, 2 per period), and names.
+
+    Example:
+        >>> calendar(np.array(["2024-01-01T03:00"], "datetime64[s]"), ["hour_of_day"])
+        (array([[0.70710678, 0.70710678]]), ['hour_of_day sine', 'hour_of_day cosine'])
+    """
+    columns, names = [], []
+    for name in wanted:
+        phase = 2 * np.pi * (time.astype("datetime64[s]").astype(np.int64) % CALENDAR[name]) / CALENDAR[name]
+        columns += [np.sin(phase), np.cos(phase)]
+        names += [f"{name} sine", f"{name} cosine"]
+    return np.stack(columns, axis=1) if columns else np.empty((len(time), 0)), names

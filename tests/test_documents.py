@@ -1,0 +1,71 @@
+"""The documents say what the code does: the tree, the examples."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(document, language):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    found = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+    assert found, f"{document} has no {language} example"
+    return found
+
+
+def tree():
+    """The paths under src/sunhwan that ARCHITECTURE.md's tree names."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## The tree")[1].split("##")[0]
+    folder, named = "", set()
+    for line in text.split("src/sunhwan/")[1].splitlines():
+        entry = re.match(r" {6}(  )?((?:[a-z_]+(?:\.py|/) *)+)", line)
+        if not entry:
+            continue
+        inner, names = entry[1], entry[2].split()
+        if not inner and names[0].endswith("/"):
+            folder = names[0]
+            named.add(folder)
+        else:
+            named |= {(folder if inner else "") + name for name in names}
+    return named
+
+
+def test_every_module_stands_in_the_tree_and_nothing_else_does():
+    named = tree()
+    package = ROOT / "src" / "sunhwan"
+    for name in named:
+        assert (package / name).exists(), f"ARCHITECTURE.md names {name}, which is not there"
+    open_folders = {name for name in named if name.endswith("/") and any(n != name and n.startswith(name) for n in named)}
+    closed = tuple(named - open_folders)
+    for module in package.rglob("*.py"):
+        path = module.relative_to(package).as_posix()
+        if path.endswith("__init__.py"):
+            continue
+        assert path in named or any(path.startswith(name) for name in closed if name.endswith("/")), (
+            f"{path} is missing in the tree of ARCHITECTURE.md"
+        )
+
+
+def test_the_readme_s_python_runs_and_prints_what_it_says(capsys):
+    for block in blocks("README.md", "python"):
+        exec(compile(block, "README.md", "exec"), {})
+        said = [line.split("# ", 1)[1] for line in block.splitlines() if line.startswith("print(")]
+        assert capsys.readouterr().out.splitlines() == said
+
+
+def test_the_example_study_follows_the_schema():
+    from sunhwan.experiments.study import parse
+
+    for block in blocks("docs/studies.md", "toml"):
+        study = parse(block, "example")
+        assert study.epochs_of("wide") == tomllib.loads(block)["model"]["wide"]["epochs"]
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "docs/studies.md"])
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("http") or ((ROOT / document).parent / target).exists(), f"{document} links to {target}"
