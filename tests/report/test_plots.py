@@ -250,7 +250,7 @@ def test_without_scores_the_networks_are_known_from_the_history(forecast_run):
     run = forecast_run(models=("gru",), baselines=("ridge",))
     (run / "metrics.json").unlink()
     legend = [text.get_text() for text in figure_of(run, "forecast").legends[0].get_texts()]
-    assert legend == ["truth", "gru (best network)", "ridge (best baseline)"]
+    assert legend == ["truth", "gru (network)", "ridge (baseline)"], "and none is called the best"
 
 
 def test_columns_and_parts_without_a_number_are_left_out(write_run):
@@ -426,11 +426,11 @@ def test_the_mean_of_seeds_ends_where_the_shortest_seed_ends(write_run):
     assert mean.get_linewidth() > 2 * first.get_linewidth()
 
 
-def test_of_an_epoch_written_twice_the_later_counts(write_run):
-    row = {"model": "gru", "seed": 0, "epoch": 1, "loss": 0.5, "val_loss": 0.9}
-    (axes,) = figure_of(write_run(history=[row, {**row, "val_loss": 0.4}]), "loss").axes
-    assert line_like(axes, [1], [0.4])
-    assert not line_like(axes, [1], [0.9])
+def test_rows_count_in_the_order_of_epochs_and_of_an_epoch_written_twice_the_later(write_run):
+    rows = [(2, 0.3), (1, 0.9), (1, 0.4)]
+    history = [{"model": "gru", "seed": 0, "epoch": at, "loss": 0.5, "val_loss": value} for at, value in rows]
+    (axes,) = figure_of(write_run(history=history), "loss").axes
+    assert line_like(axes, [1, 2], [0.4, 0.3])
 
 
 def test_a_loss_that_explodes_leaves_the_others_their_scale_and_is_named(write_run):
@@ -467,6 +467,12 @@ def test_validation_error_counts_updates_and_shows_chance(adding_run):
     for axes in figure.axes:
         assert line_like(axes, [0, 1], [1 / 6, 1 / 6]), "chance, across the axes"
         assert axes.get_yscale() == "log"
+
+
+def test_without_a_number_of_updates_epochs_are_counted(adding_run):
+    figure = figure_of(adding_run(seeds=1, count=3, lengths=(50,), steps_per_epoch=None), "validation_error")
+    assert "epoch (a block of updates)" in said(figure)
+    assert [1, 2, 3] in [list(line.get_xdata()) for line in figure.axes[0].lines]
 
 
 def test_final_error_says_how_far_each_cell_comes(adding_run, score_table):

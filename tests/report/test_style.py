@@ -13,7 +13,16 @@ from sunhwan.report import style
 
 @pytest.mark.parametrize(
     ("unit", "printed"),
-    [("degC", "°C"), ("degF", "°F"), ("deg", "°"), ("percent", "%"), ("mbar", "mbar"), ("mse", ""), ("", "")],
+    [
+        ("degC", "°C"),
+        ("degF", "°F"),
+        ("deg", "°"),
+        ("percent", "%"),
+        ("mbar", "mbar"),
+        ("mse", ""),
+        ("squared error", ""),
+        ("", ""),
+    ],
 )
 def test_units_are_printed_in_the_fields_notation(unit, printed):
     assert style.symbol(unit) == printed

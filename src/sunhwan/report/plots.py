@@ -79,7 +79,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predictions `values` (n,) of a network or baseline; `role`: "best network", "best baseline" or ""."""
+    """Predictions `values` (n,) of a network or baseline.
+
+    `role`: "best network" or "best baseline", without "best" where no scores say so; "" for other baselines.
+    """
 
     name: str
     role: str
@@ -178,11 +181,16 @@ class Evidence:
         ranked = sorted(given, key=lambda name: cost.get(name, math.inf))
         networks = [name for name in ranked if name in self.networks][:1]
         baselines = [name for name in ranked if name not in self.networks][: len(SEQUENCE) - 1]
-        roles = ["best baseline", *[""] * len(SEQUENCE)]
-        return [Predictor(name, "best network", NETWORK, given[name]) for name in networks] + [
-            Predictor(name, role, mark, given[name])
-            for name, role, mark in zip(baselines, roles, SEQUENCE[1:], strict=False)
-        ]
+
+        def role(name: str, kind: str) -> str:
+            # A run that was stopped has predictions, but no scores to be the best by.
+            return f"best {kind}" if math.isfinite(cost.get(name, math.inf)) else kind
+
+        chosen = [Predictor(name, role(name, "network"), NETWORK, given[name]) for name in networks]
+        for name, mark in zip(baselines, SEQUENCE[1:], strict=False):
+            said = role(name, "baseline") if mark is BASELINE else ""
+            chosen.append(Predictor(name, said, mark, given[name]))
+        return chosen
 
 
 def read(run: Path) -> Evidence:
@@ -690,7 +698,7 @@ def validation_error(evidence: Evidence) -> Picture | None:
         f"{evidence.study}: what each cell still learns as the sequence grows",
         subtitle,
         handles=_cell_handles(marks),
-        x_label="updates" if "steps_per_epoch" in evidence.run else "epoch (a block of updates)",
+        x_label="updates" if evidence.run.get("steps_per_epoch") else "epoch (a block of updates)",
         y_label="mean squared error",
         note=evidence.note,
     )

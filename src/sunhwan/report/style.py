@@ -164,7 +164,7 @@ def symbol(unit: str | None) -> str:
         >>> symbol("degC"), symbol("hPa"), symbol("accuracy"), symbol(None)
         ('°C', 'hPa', '', '')
     """
-    if not unit or unit in ("accuracy", "mse"):
+    if not unit or unit in ("accuracy", "mse", "squared error"):
         return ""
     return _SYMBOLS.get(unit.lower(), unit)
 
