@@ -29,8 +29,8 @@ PLAIN = {"time": ["2024-01-01", "2024-01-02"], "T (°C)": ["1.5", "-2"]}
         "\n\ntime,T (°C)\n\n2024-01-01,1.5\n\r\n2024-01-02,-2\n\n\n,\n".encode(),
     ],
     ids=[
-        "plain", "no end of line", "BOM and CRLF", "Latin-1", "CR", "tab", "decimal comma", "semicolon and point",
-        "quoted", "spaced header", "blank lines",
+        "plain", "no end of line", "BOM and CRLF", "Latin-1", "CR", "tab", "decimal comma",
+        "semicolon and point", "quoted", "spaced header", "blank lines",
     ],
 )  # fmt: skip
 def test_the_same_readings_in_any_spelling(raw):
@@ -48,10 +48,8 @@ def test_quoted_fields_may_hold_separators_line_ends_and_quotation_marks():
 
 
 def test_a_comma_in_the_header_s_quotation_marks_is_no_separator():
-    assert parse_csv(b'"a, b, c";d\n1;2,5\n', "f").frame.to_dict(as_series=False) == {
-        "a, b, c": ["1"],
-        "d": ["2.5"],
-    }
+    frame = parse_csv(b'"a, b, c";d\n1;2,5\n', "f").frame
+    assert frame.to_dict(as_series=False) == {"a, b, c": ["1"], "d": ["2.5"]}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +105,6 @@ def test_a_column_without_a_name_is_called_by_its_number():
         ),
         (b'time,T\n"1\n,",2\n"3"\n', "line 4 of f.csv has 1 fields where the header has 2"),
         (b'time,T\n1,2\n3,5" pipe\n4,6\n', 'f.csv has a quotation mark (") that is never closed, on line 3'),
-        (b'time,T\n1,"5" pipe "x"\n2,3\n', "f.csv cannot be read as CSV"),
         (b'time,T\n1,5" a\n2,6" b\n3,4\n', "f.csv cannot be read as CSV"),
     ],
 )

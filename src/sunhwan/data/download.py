@@ -246,7 +246,7 @@ class _Part:
             return {}
         try:
             state = read_json(self._state_path)
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, SunhwanError):
             return {}  # without a legible state nobody knows what the part is of: start afresh
         return state if state.get("url") == url else {}
 
@@ -418,7 +418,7 @@ def _expected(target: Path, sha256: str | None) -> tuple[str | None, str]:
         return None, ""
     try:
         return read_json(path)["sha256"], f"that recorded in {path}"
-    except (ValueError, KeyError, TypeError) as error:
+    except (SunhwanError, KeyError, TypeError) as error:
         raise SunhwanError(
             f"{path} should hold the SHA-256 of {target.name} but is not legible; delete it to record it anew"
         ) from error

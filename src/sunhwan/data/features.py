@@ -7,11 +7,12 @@ and the calendar becomes sines and cosines.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
+from sunhwan.data import missing
 from sunhwan.data.table import Table
 from sunhwan.data.windows import Grid
 from sunhwan.errors import SunhwanError
@@ -34,6 +35,7 @@ class Features:
         names: each feature's name; a text column's are `column=value`.
         columns: the table's column that each feature was made of.
         values: (rows, features) float64, NaN where there is no reading.
+        binary: (features,) bool: whether a feature is not scaled: zeros and ones, sines and cosines.
         categories: the values of each text column that have a feature.
         notes: what was left out and why, in sentences.
     """
@@ -41,24 +43,35 @@ class Features:
     names: tuple[str, ...]
     columns: tuple[str, ...]
     values: np.ndarray
+    binary: np.ndarray
     categories: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
-
-    @property
-    def binary(self) -> np.ndarray:
-        """(features,) bool: whether the feature is a text column's value, 0 or 1."""
-        return np.array([column in self.categories for column in self.columns], bool)
 
     def keep(self, kept: Sequence[int]) -> Features:
         """The features numbered `kept`."""
         columns = tuple(self.columns[i] for i in kept)
-        return Features(
-            tuple(self.names[i] for i in kept),
-            columns,
-            self.values[:, kept],
-            {column: values for column, values in self.categories.items() if column in columns},
-            self.notes,
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in kept),
+            columns=columns,
+            values=self.values[:, kept],
+            binary=self.binary[kept],
+            categories={column: values for column, values in self.categories.items() if column in columns},
         )
+
+    def add(self, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> Features:
+        """These features and, after them, others that are not scaled."""
+        return replace(
+            self,
+            names=(*self.names, *names),
+            columns=(*self.columns, *columns),
+            values=np.concatenate([self.values, values], axis=1),
+            binary=np.append(self.binary, np.ones(len(names), bool)),
+        )
+
+    def note(self, *sentences: str) -> Features:
+        """The same features with further notes."""
+        return replace(self, notes=(*self.notes, *sentences))
 
 
 def choose(readings: Table, wanted: Sequence[str], target: str, training: np.ndarray) -> Features:
@@ -123,10 +136,10 @@ def distinct(column: np.ndarray | pl.Series, training: np.ndarray) -> list:
 
 
 def row_number(column: np.ndarray, series: np.ndarray, training: np.ndarray) -> bool:
-    """Whether a column rises by the same amount from each training row to the next: a counter, no reading."""
+    """Whether a column changes by the same amount at each training row: a counter, no reading."""
     steps = np.diff(column)[(series[1:] == series[:-1]) & training[1:] & training[:-1]]
     steps = steps[~np.isnan(steps)]
-    return len(steps) > 1 and steps[0] > 0 and bool((steps == steps[0]).all())
+    return len(steps) > 1 and steps[0] != 0 and bool((steps == steps[0]).all())
 
 
 def expanded(columns: dict[str, np.ndarray | pl.Series], training: np.ndarray, notes: list[str]) -> Features:
@@ -147,7 +160,44 @@ def expanded(columns: dict[str, np.ndarray | pl.Series], training: np.ndarray, n
         if unseen:
             notes.append(f"{name}: {unseen:,} rows hold values that no training row holds; they are all zero")
     matrix = np.stack(values, axis=1) if values else np.empty((len(training), 0))
-    return Features(tuple(names), tuple(made_of), matrix, categories, tuple(notes))
+    binary = np.array([column in categories for column in made_of], bool)
+    return Features(tuple(names), tuple(made_of), matrix, binary, categories, tuple(notes))
+
+
+def filled(
+    features: Features,
+    series: np.ndarray,
+    training: np.ndarray,
+    segment: np.ndarray,
+    grid: Grid,
+    limit: int,
+    longest: str,
+    needed: Sequence[str],
+) -> Features:
+    """The features with gaps filled from the past, and masks that say where.
+
+    A column whose remaining gaps would cost too many windows is left out (see `affordable`). A mask stands
+    beside each column that has filled values in training; elsewhere it would be constant there.
+
+    Args:
+        features: what was chosen.
+        series: (rows,) the series of each row.
+        training, segment, grid, needed: see `affordable`.
+        limit, longest: rows of a gap that are filled, as a number and for people.
+    """
+    values, mask = missing.fill_forward(features.values, series, limit)
+    kept, notes = affordable(features, values, training, segment, grid, needed, longest)
+    absent, mask = np.isnan(features.values[:, kept]), mask[:, kept]
+    features = replace(features, values=values).keep(kept)
+    # The values of one text column are missing together: one account and one mask serve them all.
+    firsts = [i for i, column in enumerate(features.columns) if column not in features.columns[:i]]
+    for i in firsts:
+        if absent[:, i].any():
+            counts = int(absent[:, i].sum()), int(mask[:, i].sum()), len(mask)
+            notes.append(missing.account(features.columns[i], *counts, longest))
+    masked = [i for i in firsts if mask[training, i].any()]
+    columns = [features.columns[i] for i in masked]
+    return features.add([f"{column} was filled" for column in columns], columns, mask[:, masked]).note(*notes)
 
 
 def affordable(

@@ -120,8 +120,9 @@ def parse_csv(raw: bytes, name: str) -> Records:
     fingerprint = hashlib.sha256(raw).hexdigest()
     raw = as_utf8(raw, name)
     blank = len(raw) - len(raw.lstrip(b"\r\n"))
-    skipped, raw = raw.count(b"\n", 0, blank), raw[blank:] + (b"" if raw.endswith(b"\n") else b"\n")
-    separator, fields, lines = layout(raw, skipped + 1, name)
+    first, raw = raw.count(b"\n", 0, blank) + 1, raw[blank:]
+    raw = raw if raw.endswith(b"\n") else raw + b"\n"
+    separator, fields, lines = layout(raw, first, name)
     try:
         frame = pl.read_csv(
             io.BytesIO(raw), separator=separator, infer_schema=False, null_values=list(MISSING_TEXTS)

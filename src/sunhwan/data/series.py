@@ -140,32 +140,12 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
 
     limit = rows_within(how.fill, interval, "fill")
     longest = duration(limit * seconds_of(interval))
-    filled, mask = missing.fill_forward(chosen.values, readings.series, limit)
     needed = how.features or (how.target,)
-    kept, lost = features.affordable(chosen, filled, training, segment, grid, needed, longest)
-    chosen, filled, mask = chosen.keep(kept), filled[:, kept], mask[:, kept]
-    # The values of one text column are missing together: one account and one mask serve them all.
-    firsts = [i for i, column in enumerate(chosen.columns) if column not in chosen.columns[:i]]
-    gaps = [
-        missing.account(
-            chosen.columns[i],
-            int(np.isnan(chosen.values[:, i]).sum()),
-            int(mask[:, i].sum()),
-            len(part),
-            longest,
-        )
-        for i in firsts
-        if np.isnan(chosen.values[:, i]).any()
-    ]
-    # A mask where values were filled in training; elsewhere it would be constant there.
-    masked = [i for i in firsts if mask[training, i].any()]
+    chosen = features.filled(chosen, readings.series, training, segment, grid, limit, longest, needed)
     phases, phase_names = features.calendar(readings.time, how.calendar)
-    names = (*chosen.names, *(f"{chosen.columns[i]} was filled" for i in masked), *phase_names)
-    values = np.concatenate([filled, mask[:, masked], phases], axis=1)
-    scale = Scale.fit(
-        values[training], np.append(chosen.binary, np.ones(len(masked) + len(phase_names), bool))
-    )
-    values = scale.apply(values)
+    chosen = chosen.add(phase_names, phase_names, phases)
+    scale = Scale.fit(chosen.values[training], chosen.binary)
+    values = scale.apply(chosen.values)
 
     # The last known value of the target, however long ago: what persistence forecasts, and ridge adds to.
     current, _ = missing.fill_forward(target[:, None], readings.series, len(target))
@@ -174,9 +154,11 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     possible = grid.whole(everything, everything, segment)
     last = grid.whole(~np.isnan(values).any(axis=1), ~np.isnan(target), segment)
     last = last[~np.isnan(current[last])]
-    left_out, broken = len(possible) - len(last), []
+    left_out = len(possible) - len(last)
     if left_out:
-        broken = [f"{left_out:,} of {len(possible):,} windows are left out, since a value in them is missing"]
+        chosen = chosen.note(
+            f"{left_out:,} of {len(possible):,} windows are left out, since a value in them is missing"
+        )
     ends = {name: last[part[last] == code] for code, name in enumerate(split.PARTS)}
     for code, name in enumerate(split.PARTS):
         if len(ends[name]) == 0:
@@ -184,7 +166,7 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     every = grid.windows(values, scaled, current, last)
     return Series(
         **{name: replace(every, last=ends[name]) for name in split.PARTS},
-        features=names,
+        features=chosen.names,
         calendar_features=len(phase_names),
         target=how.target,
         target_mean=mean,
@@ -200,7 +182,7 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
         edges=np.array([readings.time[part == code][0] for code in (1, 2)]),
         season=season_of(interval),
         interval=interval,
-        notes=(*readings.notes, *chosen.notes, *lost, *gaps, *broken),
+        notes=(*readings.notes, *chosen.notes),
     )
 
 

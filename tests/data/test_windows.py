@@ -1,0 +1,124 @@
+"""Windows: which there are, and what is in them, against plain loops and against the tutorial's generator."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sunhwan.data.windows import Grid, rows_in, rows_within
+from sunhwan.errors import SunhwanError
+
+HOUR, TEN_MINUTES = np.timedelta64(3600, "s"), np.timedelta64(600, "s")
+
+
+@st.composite
+def situations(draw):
+    """A grid, and rows of several segments, some of them not usable or without a target."""
+    step, timesteps, horizon = draw(st.integers(1, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    lengths = draw(st.lists(st.integers(1, 25), min_size=1, max_size=4))
+    rows = sum(lengths)
+    # Most rows are usable, or hardly a window would be.
+    usable, observed = (
+        np.array(draw(st.lists(st.integers(0, 9), min_size=rows, max_size=rows))) > 0 for _ in range(2)
+    )
+    segment = np.repeat(draw(st.permutations(range(len(lengths)))), lengths)
+    return Grid(step * timesteps, step, horizon), usable, observed, segment
+
+
+@given(situations())
+def test_windows_are_exactly_those_that_are_whole(situation):
+    grid, usable, observed, segment = situation
+    expected = []
+    for last in range(len(usable)):
+        first, target = last - (grid.timesteps - 1) * grid.step, last + grid.horizon
+        if first < 0 or target >= len(usable):
+            continue
+        in_one_segment = len(set(segment[first : target + 1])) == 1
+        if in_one_segment and observed[target] and all(usable[first : last + 1 : grid.step]):
+            expected.append(last)
+    assert grid.whole(usable, observed, segment).tolist() == expected
+
+
+@given(situations(), st.integers(0, 2**32 - 1))
+def test_gather_is_what_indexing_would_give(situation, seed):
+    grid, usable, observed, segment = situation
+    random = np.random.default_rng(seed)
+    last = grid.whole(usable, observed, segment)
+    if len(last) == 0:
+        return
+    values = random.normal(size=(len(usable), 3)).astype(np.float32)
+    target, current = random.normal(size=(2, len(usable))).astype(np.float32)
+    windows = grid.windows(values, target, current, last)
+    index = random.integers(0, len(windows), 7)
+    inputs, targets = windows.gather(index)
+    assert inputs.shape == (7, *windows.shape) == (7, grid.timesteps, 3)
+    for i, (x, y) in zip(index, zip(inputs, targets, strict=True), strict=True):
+        rows = [last[i] - k * grid.step for k in reversed(range(grid.timesteps))]
+        np.testing.assert_array_equal(x, values[rows])
+        assert y == target[last[i] + grid.horizon]
+    np.testing.assert_array_equal(windows.inputs(index), inputs)
+    np.testing.assert_array_equal(windows.truth, target[last + grid.horizon])
+    np.testing.assert_array_equal(windows.persistence, current[last])
+    assert inputs.flags.c_contiguous and inputs.dtype == targets.dtype == np.float32
+
+
+def test_a_batch_is_a_copy():
+    grid = Grid(4, 2, 1)
+    values = np.arange(10, dtype=np.float32)[:, None]
+    windows = grid.windows(values, values[:, 0], values[:, 0], np.arange(2, 9))
+    inputs, _ = windows.gather(np.array([0]))
+    inputs[:] = -1
+    np.testing.assert_array_equal(windows.gather(np.array([0]))[0][0, :, 0], [0, 2])
+
+
+def test_fewer_rows_than_one_window():
+    grid = Grid(48, 1, 24)
+    for rows in (0, 1, 47, 71):
+        assert len(grid.whole(np.ones(rows, bool), np.ones(rows, bool), np.zeros(rows, int))) == 0
+    assert grid.whole(np.ones(72, bool), np.ones(72, bool), np.zeros(72, int)).tolist() == [47]
+
+
+def test_a_lookback_that_is_no_multiple_of_the_step():
+    with pytest.raises(SunhwanError, match="a lookback of 1,441 rows is no multiple of the step of 6 rows"):
+        Grid(1441, 6, 144)
+
+
+@pytest.mark.parametrize(
+    ("length", "interval", "rows"),
+    [("10d", TEN_MINUTES, 1440), ("24h", TEN_MINUTES, 144), ("1h", TEN_MINUTES, 6), ("90min", HOUR / 2, 3),
+     (1440, HOUR, 1440), ("1440", HOUR, 1440), ("1w", HOUR, 168), ("0.1h", np.timedelta64(60, "s"), 6),
+     (" 5 d ", HOUR, 120), ("600s", TEN_MINUTES, 1), ("2d", np.timedelta64(1, "D"), 2)],
+)  # fmt: skip
+def test_durations_in_rows(length, interval, rows):
+    assert rows_in(length, interval, "lookback") == rows
+
+
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        (
+            "90min",
+            "lookback is 90min, which is 1.5 rows of 1 h; expected a whole number of rows, at least one",
+        ),
+        (0, "lookback is 0, which is 0 rows of 1 h"),
+        ("0h", "lookback is 0h, which is 0 rows"),
+        (1.5, "lookback is 1.5, which is 1.5 rows"),
+        (
+            "10 days",
+            "lookback is '10 days'; expected a number of rows or a duration such as 30min, 24h or 10d",
+        ),
+        (-3, "lookback is -3; expected a number of rows"),
+        ("", "lookback is ''"),
+        (None, "lookback is None"),
+        (True, "lookback is True"),
+        ([24], r"lookback is \[24\]"),
+    ],
+)
+def test_what_is_no_duration(length, message):
+    with pytest.raises(SunhwanError, match=f"^{message}"):
+        rows_in(length, HOUR, "lookback")
+
+
+def test_a_gap_may_be_filled_over_no_row_at_all():
+    lengths = (0, "0h", "59min", "60min", "6h", 3)
+    assert [rows_within(length, HOUR, "fill") for length in lengths] == [0, 0, 0, 1, 6, 3]
