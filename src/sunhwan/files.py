@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,15 +32,10 @@ def atomic(path: Path) -> Iterator[Path]:
         'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=WRITING, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    # Named before it is made, so that Ctrl-C finds no moment in which nobody knows of it.
+    temporary = path.with_name(f"{WRITING}{secrets.token_hex(8)}{path.suffix}")
     try:
         yield temporary
-        # mkstemp makes private files (0600); what a run leaves is as readable as the user's umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
         # For writing, since Windows flushes no file that is open for reading alone.
         with open(temporary, "r+b") as written:
             os.fsync(written.fileno())

@@ -57,7 +57,12 @@ def test_the_tutorial_s_settings():
     assert (jena.steps_per_epoch, jena.batch_size) == (500, 128)
     assert jena.prepare["split"] == [200_000, 300_000]
     assert [jena.prepare[key] for key in ("lookback", "step", "horizon")] == [1440, 6, 144]
-    assert (imdb.epochs, imdb.batch_size, imdb.prepare["length"], imdb.prepare["num_words"]) == (10, 128, 500, 10_000)
+    assert (imdb.epochs, imdb.batch_size, imdb.prepare["length"], imdb.prepare["num_words"]) == (
+        10,
+        128,
+        500,
+        10_000,
+    )
 
 
 def test_a_study_of_one_s_own(tmp_path):
@@ -117,10 +122,16 @@ def test_overriding_leaves_the_rest():
         ({"kind": "guess"}, "kind is 'guess'; expected one of forecast, text, adding"),
         ({"name": "a/b"}, "the name cannot name a file"),
         ({"name": ".hidden"}, "the name cannot name a file"),
-        ({"data": {"path": "a.csv"}}, "name in .data. is None; a forecast study has newyork or jena or table"),
+        (
+            {"data": {"path": "a.csv"}},
+            "name in .data. is None; a forecast study has newyork or jena or table",
+        ),
         ({"data": {"name": "imdb"}}, "name in .data. is 'imdb'"),
         ({"data": {"name": "table", "pth": "a.csv"}}, "'pth', but the data table takes path, time, series"),
-        ({"data": {"name": "newyork", "path": "a"}}, "newyork .* takes nothing; .* table_temperature --data FILE"),
+        (
+            {"data": {"name": "newyork", "path": "a"}},
+            "newyork .* takes nothing; .* table_temperature --data FILE",
+        ),
         ({"data": {"name": "table", "path": 5}}, "path in .data. is 5; expected a text"),
         ({"data": {"name": "table", "time": ["a", 5]}}, r"time in .data. is \['a', 5\]; expected a text"),
     ],
@@ -132,9 +143,11 @@ def test_what_strays_from_the_schema_is_refused(changes, said):
 
 
 def test_no_such_study_or_file(tmp_path):
-    with pytest.raises(SunhwanError, match="there is no study 'jna'; there are adding_problem, imdb_sentiment"):
+    with pytest.raises(
+        SunhwanError, match="there is no study 'jna'; there are adding_problem, imdb_sentiment"
+    ):
         load("jna")
-    with pytest.raises(SunhwanError, match="there is no study file 'none.toml'"):
+    with pytest.raises(SunhwanError, match=r"there is no study file 'none\.toml'"):
         load("none.toml")
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(SunhwanError, match="cannot be read as a study"):
@@ -156,5 +169,10 @@ def test_with_models_refuses_what_the_study_has_not():
 
 def test_as_dict_is_what_tomllib_reads():
     study = parsed()
-    assert tomllib.loads(tomli_w.dumps(study.as_dict())) == {"name": "mine", "seeds": 1, "batch_size": 128, **WHOLE}
+    assert tomllib.loads(tomli_w.dumps(study.as_dict())) == {
+        "name": "mine",
+        "seeds": 1,
+        "batch_size": 128,
+        **WHOLE,
+    }
     assert isinstance(study, Study)

@@ -64,8 +64,10 @@ def main() -> None:
     # sunhwan` never does this.
     if not os.environ.get("KERAS_BACKEND"):
         os.environ["KERAS_BACKEND"] = "jax"
+    # Where the output knows no such sign (a degree's, one of a file's name) it gets its escape, not an end.
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status = group.main(standalone_mode=False)
+        status = group.main(prog_name="sunhwan", standalone_mode=False)
     except click.exceptions.Abort as error:
         end(130, "stopped", error.__cause__)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -74,7 +76,7 @@ def main() -> None:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "sunhwan"
-        end(2, f"{error.format_message().rstrip('.')}; `{path} --help` tells what is expected")
+        end(2, f"{error.format_message().rstrip('.?')}; `{path} --help` tells what is expected")
     except SunhwanError as error:
         end(2, str(error))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 
 import click
@@ -22,12 +23,15 @@ stderr = Console(stderr=True, force_terminal=sys.stderr.isatty())
 class Bars:
     """A `train.Watcher` that draws a bar for what is being done, on a terminal; on a pipe it draws nothing.
 
-    Use it as a context manager.
+    Use it as a context manager. Within it a Ctrl-C is never lost: Keras swallows KeyboardInterrupt while it
+    waits for a loss (a bare `except:` in its `pythonify_logs`), and Python prints and drops it in JAX's
+    callback of the garbage collector. Both were met often; so it is raised again when training next tells of
+    itself.
     """
 
     def __init__(self):
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figure]}"),
@@ -35,31 +39,61 @@ class Bars:
         )
         self.bars = Progress(*columns, console=stderr, disable=not stderr.is_terminal, transient=True)
         self.task, self.batches = None, 1
+        self.interrupted = False
 
     def __enter__(self) -> Bars:
+        # Not where the shell has SIGINT ignored, as it does for jobs in the background.
+        self.heeds = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self.heeds:
+            signal.signal(signal.SIGINT, self.interrupt)
+            self.hook, sys.unraisablehook = sys.unraisablehook, self.dropped
         self.bars.start()
-        self.task = self.bars.add_task("reading the data, fitting the baselines", total=None, figure="")
+        self.show("reading the data, fitting the baselines", None)
         return self
 
     def __exit__(self, *error: object) -> None:
         self.bars.stop()
+        if self.heeds:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = self.hook
+
+    def interrupt(self, *signalled: object) -> None:
+        """Note a Ctrl-C, and raise it as Python does by itself."""
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    def dropped(self, dropped) -> None:
+        """What Python cannot raise is printed, but for a Ctrl-C, which `heed` raises."""
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            self.hook(dropped)
+
+    def heed(self) -> None:
+        """Raise a Ctrl-C again that was swallowed."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def show(self, description: str, total: int | None) -> None:
+        """One bar in place of the one before."""
+        if self.task is not None:
+            self.bars.remove_task(self.task)
+        self.task = self.bars.add_task(description, total=total, figure="")
 
     def prepared(self, notes: list[str]) -> None:
-        self.bars.remove_task(self.task)
-        self.task = None
+        self.heed()
         for note in notes:
             click.echo(f"- {note}")
 
     def begin(self, member: str, epochs: int, batches: int) -> None:
-        if self.task is not None:
-            self.bars.remove_task(self.task)
+        self.heed()
         self.batches = batches
-        self.task = self.bars.add_task(member, total=epochs * batches, figure="compiling")
+        self.show(member, epochs * batches)
 
     def batch(self, epoch: int, batch: int) -> None:
+        self.heed()
         self.bars.update(self.task, completed=(epoch - 1) * self.batches + batch)
 
     def epoch(self, row: dict) -> None:
+        self.heed()
         figure = f"epoch {row['epoch']}: loss {row['loss']:.4f}, validation {row['val_loss']:.4f}"
         self.bars.update(self.task, completed=row["epoch"] * self.batches, figure=figure)
 
@@ -67,7 +101,8 @@ class Bars:
 def results(metrics: dict) -> Table:
     """Models and baselines of a run in one table, the best on test first."""
     unit = units.shown(metrics["unit"])
-    heading = {"mae": f"mean absolute error, {unit}", "accuracy": "accuracy", "mse": "mean squared error"}
+    error = f"mean absolute error, {unit}" if unit else "mean absolute error"
+    heading = {"mae": error, "accuracy": "accuracy", "mse": "mean squared error"}
     # As Text, since a unit may hold brackets, which are rich's markup.
     title = Text(f"{heading[metrics['metric']]} (= baseline)")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
@@ -86,6 +121,9 @@ def results(metrics: dict) -> Table:
         rows.append((figures["test"], (f"= {entry}", *cells, "", "", "")))
     sign = -1 if metrics["higher_is_better"] else 1
     rows.sort(key=lambda row: math.inf if row[0] is None else sign * row[0])
+    if metrics["metric"] == "mse":
+        # Errors of the adding problem compare within a length, which ends the names.
+        rows.sort(key=lambda row: int(row[1][0].rpartition("_")[2]))
     for position, (_, cells) in enumerate(rows):
         table.add_row(*cells, style="bold" if position == 0 else None)
     return table

@@ -175,32 +175,36 @@ def run_study(
         folder = run.fresh(chosen, out)
     need_backend()
 
+    from rich.console import Console
+
     from sunhwan.cli.progress import Bars, results, stderr
+    from sunhwan.report import plots
 
     click.echo(chosen.question)
     if chosen.epochs < declared.epochs:
         few = "1 epoch" if chosen.epochs == 1 else f"{chosen.epochs} epochs"
         click.echo(f"{few} instead of the study's {declared.epochs}: a demonstration, not a result")
-    command = ["sunhwan", *sys.argv[1:]]
     try:
         with Bars() as bars:
-            metrics = run.carry_out(chosen, folder, bars, command=command, declared_epochs=declared.epochs)
+            metrics = run.carry_out(
+                chosen,
+                folder,
+                bars,
+                command=["sunhwan", *sys.argv[1:]],
+                declared_epochs=declared.epochs,
+            )
+        click.echo(metrics["headline"])
+        # Wider than any table: rich would cut figures off where the terminal is narrow, or a pipe has no width.
+        Console(width=200).print(results(metrics))
+        if not no_plots:
+            with stderr.status("drawing the plots"):
+                drawn = plots.draw(folder)
+            click.echo(f"{len(drawn)} plots in {folder / 'plots'}")
     except (KeyboardInterrupt, OSError) as error:
         if run.begun(folder):
             again = f"sunhwan study run {shlex.quote(study)} --resume --out {shlex.quote(str(folder))}"
             error.add_note(f"to go on: {again}")
         raise
-    from rich.console import Console
-
-    click.echo(metrics["headline"])
-    # A pipe has no width of its own; the table's lines must not be cut there.
-    Console(width=None if sys.stdout.isatty() else 100).print(results(metrics))
-    if not no_plots:
-        from sunhwan.report import plots
-
-        with stderr.status("drawing the plots"):
-            drawn = plots.draw(folder)
-        click.echo(f"{len(drawn)} plots in {folder / 'plots'}")
     click.echo(f"everything is in {folder}")
     if as_json:
         click.echo(json.dumps(metrics, ensure_ascii=False, allow_nan=False))

@@ -63,7 +63,7 @@ def problem(study: Study) -> dict[str, Problem]:
     forecasts, context = baseline_forecasts(
         study.baselines, series, needs_ridge="gru_linear_skip" in builders(study)
     )
-    unit = study.unit or unit_of(series.target) or "unit of the target"
+    unit = study.unit or unit_of(series.target)
     return {
         "": Problem(
             train=series.train,

@@ -132,14 +132,21 @@ def bilstm_pooled_sentiment(
     dropout: float = 0.5,
     learning_rate: float = 1e-3,
 ) -> keras.Model:
-    """An LSTM in each direction, pooled by its strongest response over all tokens, none far away."""
-    stack = [
-        layers.SpatialDropout1D(0.3),
-        layers.Bidirectional(layers.LSTM(units, return_sequences=True)),
-        layers.GlobalMaxPooling1D(),
-        layers.Dropout(dropout),
-    ]
-    return classifier(problem, stack, embedding, keras.optimizers.Adam(learning_rate))
+    """An LSTM in each direction, beside a vote of each word for itself.
+
+    The LSTMs' outputs are pooled by their strongest response over all tokens, so that none is far away. The
+    votes are a linear classifier of word counts within the network: what the LSTMs learn is what it misses.
+    Words are dropped from both, since the reviews are few and the words many.
+    """
+    vocabulary = problem.context["vocabulary"]
+    tokens = keras.Input(problem.input_shape, dtype="int32")
+    words = layers.SpatialDropout1D(dropout)(layers.Embedding(vocabulary, embedding)(tokens))
+    read = layers.Bidirectional(layers.LSTM(units, return_sequences=True))(words)
+    strongest = layers.Dropout(dropout)(layers.GlobalMaxPooling1D()(read))
+    votes = layers.Embedding(vocabulary, 1, embeddings_initializer="zeros", name="votes")(tokens)
+    counted = keras.ops.sum(layers.Dropout(dropout)(votes), axis=1)
+    said = layers.Activation("sigmoid")(layers.Add()([layers.Dense(1)(strongest), counted]))
+    return compiled(problem, keras.Model(tokens, said), keras.optimizers.Adam(learning_rate))
 
 
 def classifier(

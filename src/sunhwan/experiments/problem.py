@@ -49,7 +49,7 @@ class Metric:
 
     Attributes:
         name: `mae`, `accuracy` or `mse`.
-        unit: of the physical figure, such as `degC`; for an accuracy its own name.
+        unit: of the physical figure, such as `degC`, `""` where nobody says; for an accuracy its own name.
         loss: the Keras loss that is trained, also reported as `val_loss`.
         higher_is_better: whether a larger figure wins.
         factor: what brings the metric on scaled targets to the unit.

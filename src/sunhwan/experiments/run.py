@@ -145,8 +145,7 @@ def begin(
         "unit": metric.unit,
         "data": {"name": study.data["name"], "sha256": fingerprints(problems)},
         "notes": [note for problem in problems.values() for note in problem.notes],
-        "versions": {"sunhwan": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in PACKAGES},
+        "versions": versions(),
         "keras_backend": keras.backend.backend(),
         "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
     }
@@ -161,6 +160,12 @@ def begin(
     except BaseException:
         shutil.rmtree(folder)
         raise
+
+
+def versions() -> dict[str, str]:
+    """What the bits of a run depend on besides its data and seeds."""
+    ours = {"sunhwan": __version__, "python": platform.python_version()}
+    return ours | {name: version(name) for name in PACKAGES}
 
 
 def fingerprints(problems: dict[str, Problem]) -> dict[str, str]:
@@ -192,7 +197,7 @@ def record_of(folder: Path) -> dict:
         SunhwanError: it is not as `begin` writes it.
     """
     record = read_json(folder / "run.json")
-    for key in ("study", "started", "state", "data", "keras_backend"):
+    for key in ("study", "started", "state", "data", "keras_backend", "versions"):
         if key not in record:
             raise SunhwanError(
                 f"{str(folder / 'run.json')!r} lacks {key!r}, which every run has; restore or remove it"
@@ -279,7 +284,9 @@ def carry_out(
     metrics = summary(study, members, problems, folder)
     write_predictions(study, members, problems, folder)
     write_json(folder / "metrics.json", metrics)
-    write_json(folder / "run.json", record | {"state": "finished", "finished": now()})
+    # Under other versions a resumed run need not end with the same bits: the record says so.
+    resumed = {} if record["versions"] == versions() else {"resumed_with": versions()}
+    write_json(folder / "run.json", record | resumed | {"state": "finished", "finished": now()})
     return metrics
 
 
@@ -464,11 +471,11 @@ def figure_of(value: float, metric: str, unit: str) -> str:
     """A figure as people read it: three digits and the unit, or an accuracy's three decimals.
 
     Example:
-        >>> figure_of(2.2812, "mae", "degC"), figure_of(12345.6, "mae", "kW"), figure_of(0.0012, "mse", "")
-        ('2.28 °C', '12,346 kW', '0.0012')
+        >>> figure_of(2.2812, "mae", "degC"), figure_of(12345.6, "mae", ""), figure_of(0.0012, "mse", "")
+        ('2.28 °C', '12,346', '0.0012')
     """
     if metric == "mae":
-        return f"{value:,.0f} {units.shown(unit)}" if value >= 1000 else f"{value:.3g} {units.shown(unit)}"
+        return f"{value:{',.0f' if value >= 1000 else '.3g'}} {units.shown(unit)}".rstrip()
     return f"{value:.3f}" if metric == "accuracy" else f"{value:.4f}"
 
 

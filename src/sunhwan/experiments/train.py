@@ -9,6 +9,7 @@ the epoch's number alone. So a run that was killed goes on with the same bits as
 from __future__ import annotations
 
 import json
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -109,17 +110,21 @@ class Batches(keras.utils.PyDataset):
 
 
 class Ticker(keras.callbacks.Callback):
-    """Passes each finished batch on to a watcher."""
+    """Tells a watcher how many batches of an epoch are finished."""
 
-    # Without this Keras fetches the loss of every batch from the device before it starts the next.
+    # Without this Keras fetches the loss of every batch from the device before it starts the next. With it
+    # Keras calls from several threads, so batches are counted: their own numbers come out of order.
     async_safe = True
 
     def __init__(self, watcher: Watcher, epoch: int):
         super().__init__()
         self.watcher, self.current = watcher, epoch
+        self.finished, self.one_at_a_time = 0, threading.Lock()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.watcher.batch(self.current, batch + 1)
+        with self.one_at_a_time:
+            self.finished += 1
+            self.watcher.batch(self.current, self.finished)
 
 
 def forecast(model: keras.Model, part: Part) -> np.ndarray:
@@ -184,7 +189,7 @@ def fit(
         ).history
         score = problem.score(forecast(model, problem.val), "val")
         row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - began, 3)}
-        row |= {key: values[0] for key, values in history.items()}
+        row |= {key: float(values[0]) for key, values in history.items()}
         row |= {f"val_{key}": value for key, value in score.items() if key != "value"}
         progress.rows.append(row)
         progress.epoch = epoch + 1

@@ -1,0 +1,95 @@
+"""`sunhwan data`: what there is, and what is fetched into the cache from a server on this machine."""
+
+import http.server
+import socket
+import threading
+
+import pytest
+
+from sunhwan.cli.data import DATASETS
+from sunhwan.data import download, imdb, jena
+from sunhwan.experiments.study import DATA
+
+
+@pytest.fixture
+def server():
+    """Serves the bytes `content` at any path; `asked` holds the paths."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.server.content)))
+            self.end_headers()
+            self.wfile.write(self.server.content)
+
+        def log_message(self, *arguments):
+            """Say nothing on stderr."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        serving.content, serving.asked = b"the file" * 1000, []
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield serving
+        serving.shutdown()
+
+
+def test_list_names_every_dataset_that_a_study_may_use(sunhwan, tmp_path):
+    ended = sunhwan("data", "list")
+    assert (ended.status, ended.err) == (0, "")
+    assert set(DATASETS) == {name for known in DATA.values() for name in known}
+    for name, text in DATASETS.items():
+        assert f"{name} " in ended.out and text in ended.out
+    assert "(in the cache)" not in ended.out
+    assert f"cache: {tmp_path / 'cache'}" in ended.out
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "file"), [("jena", jena, jena.FILE), ("imdb", imdb, imdb.ARCHIVE)]
+)
+def test_fetch_brings_a_file_once(name, module, file, server, sunhwan, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{server.server_port}/{file}")
+    for _ in range(2):
+        ended = sunhwan("data", "fetch", name)
+        assert (ended.status, ended.err) == (0, "")
+        assert ended.out == f"{tmp_path / 'cache' / file}\n"
+    assert (tmp_path / "cache" / file).read_bytes() == server.content
+    assert server.asked == [f"/{file}"]
+    line = next(line for line in sunhwan("data", "list").out.splitlines() if line.startswith(name))
+    assert line.endswith("(in the cache)")
+
+
+@pytest.mark.parametrize("name", ["newyork", "table", "adding"])
+def test_what_needs_no_download_says_so(name, sunhwan, tmp_path):
+    ended = sunhwan("data", "fetch", name)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith(f"{name}: nothing to download")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_dataset(refuses):
+    assert "there is no dataset 'weather'; there are newyork, jena, imdb, table, adding" in refuses(
+        "data", "fetch", "weather"
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["data", "fetch", "jena"], ["study", "run", "jena_temperature"], ["study", "run", "imdb_sentiment"]],
+)
+def test_without_a_network(command, sunhwan, tmp_path, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.0)
+    for module in (jena, imdb):
+        monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{port}/file")
+    ended = sunhwan(*command)
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
+    assert ended.err.startswith(f"sunhwan: cannot download http://127.0.0.1:{port}/file: Connection refused")
+    assert "download it elsewhere and pass --data PATH" in ended.err
+    # No file, no part of one, no run directory; the lock of the download stays.
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert all(name.endswith(".lock") for name in left)
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,60 @@
+"""`sunhwan doctor`."""
+
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from sunhwan.cli import doctor
+
+PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
+
+
+def test_all_that_is_installed_is_named_with_its_version(sunhwan, tmp_path):
+    ended = sunhwan("doctor")
+    assert (ended.status, ended.err) == (0, "")
+    for name in ("keras", "jax", "numpy", "polars", "scikit-learn"):
+        assert any(line.split() == [name, version(name)] for line in ended.out.splitlines())
+    assert "Keras backend: jax" in ended.out
+    assert "cores" in ended.out
+    assert f"cache: {tmp_path / 'cache'}" in ended.out
+    assert ended.out.endswith("all that is needed is here\n")
+
+
+def test_what_the_package_depends_on_is_what_the_doctor_looks_for():
+    """click is left out: without it there is no command to say so."""
+    declared = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    assert {line.split(">")[0] for line in declared} == {*doctor.REQUIRED, "click"}
+
+
+def test_what_is_missing_is_said_before_anything_imports_it(sunhwan, monkeypatch):
+    installed = doctor.installed
+    monkeypatch.setattr(
+        doctor, "installed", lambda name: None if name in ("polars", "rich") else installed(name)
+    )
+    ended = sunhwan("doctor")
+    assert ended.status == 1
+    assert "polars        MISSING: pip install polars" in ended.out
+    assert ended.out.endswith("missing: polars, rich\n")
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"), [("numpy", "expected one that trains"), ("torch", "is not installed")]
+)
+def test_a_backend_that_cannot_serve_is_a_trouble(backend, said, sunhwan, monkeypatch):
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    ended = sunhwan("doctor")
+    assert ended.status == 1
+    assert f"trouble: KERAS_BACKEND is '{backend}'" in ended.out and said in ended.out
+
+
+def test_a_cache_that_cannot_be_written_is_a_trouble(sunhwan, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "writable", lambda folder: folder != tmp_path / "cache")
+    ended = sunhwan("doctor")
+    assert ended.status == 1
+    assert f"trouble: nothing can be written to '{tmp_path / 'cache'}'; set SUNHWAN_CACHE" in ended.out
