@@ -1,27 +1,44 @@
-"""Small run directories of each kind, written as a study writes them."""
+"""Small run directories of each kind, written as a study writes them, and eyes for the figures drawn of them.
+
+What is drawn of a case of `CASES` is drawn once a session.
+"""
 
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sunhwan.report import evidence, plots, style
+
 HOUR = np.timedelta64(3600, "s")
+
+METRICS = {"forecast": ("mae", "degC"), "text": ("accuracy", "accuracy"), "adding": ("mse", "squared error")}
+
+MANY = tuple(f"gru_of_a_rather_long_name_number_{number}" for number in range(12))
 
 
 def write(
     folder: Path,
-    run: dict,
+    kind: str,
+    facts: dict,
     *,
     metrics: dict | None = None,
     history: list[dict] | None = None,
     predictions: dict | None = None,
     series: dict | None = None,
 ) -> Path:
-    """A run directory of the given parts; a part that is None is not there."""
+    """A run directory of the given parts; a part that is None is not there.
+
+    `facts` change run.json. Readings without a series are of one.
+    """
+    metric, unit = METRICS[kind]
+    run = {"study": "parts", "kind": kind, "metric": metric, "unit": unit, "target": "T (degC)"}
+    run |= {"epochs": 6, "seeds": 2, "few_epochs": False, "steps_per_epoch": 50, **facts}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     if metrics is not None:
@@ -33,6 +50,10 @@ def write(
             writer.writerows(history)
     for name, arrays in (("predictions", predictions), ("series", series)):
         if arrays is not None:
+            if "time" in arrays:
+                time = arrays["time"]
+                one = {"series": np.zeros(len(time), int), "edges": np.repeat(time.max(), 2)}
+                arrays = {**one, "series_names": np.array(list("abcdefgh")), **arrays}
             np.savez(folder / f"{name}.npz", **arrays)
     return folder
 
@@ -96,14 +117,173 @@ def hourly(days: int, names=("north", "south")) -> dict:
     }
 
 
+def forecast_run(
+    folder: Path,
+    models=("gru", "lstm"),
+    baselines=("last_value", "ridge"),
+    seeds: int = 2,
+    count: int = 6,
+    days: int = 120,
+    names=("north", "south"),
+    **facts,
+) -> Path:
+    """A whole run of kind forecast."""
+    random = np.random.default_rng(2)
+    series = hourly(days, names)
+    test = (series["time"] > series["edges"][1]) & np.isfinite(series["value"])
+    truth = series["value"][test]
+    predictions = {
+        "time": series["time"][test],
+        "series": series["series"][test],
+        "series_names": series["series_names"],
+        "truth": truth,
+    }
+    table = ({}, {})
+    for number, one in enumerate((*models, *baselines)):
+        forecast = truth + random.normal(0, 1.5 + 0.2 * number, len(truth))
+        predictions[f"forecast:{one}"] = forecast
+        error = float(np.abs(forecast - truth).mean())
+        if one in models:
+            table[0][one] = (error, error, 0.04 if seeds > 1 else None)
+        else:
+            table[1][one] = (error, error)
+    return write(
+        folder,
+        "forecast",
+        {"study": "tomorrow", "epochs": count, "seeds": seeds, **facts},
+        metrics=scores("degC", *table),
+        history=epochs(models, seeds, count),
+        predictions=predictions,
+        series=series,
+    )
+
+
+def text_run(folder: Path, seeds: int = 2, count: int = 6, **facts) -> Path:
+    """A whole run of kind text."""
+    random = np.random.default_rng(3)
+    truth = random.integers(0, 2, 2000)
+    score = random.normal(0, 1, 2000) + 2.4 * (truth - 0.5)
+    spread = 0.004 if seeds > 1 else None
+    return write(
+        folder,
+        "text",
+        {"study": "reviews", "epochs": count, "seeds": seeds, **facts},
+        metrics=scores(
+            "accuracy",
+            {"simple_rnn": (0.86, 0.853, spread), "lstm": (0.88, 0.874, spread)},
+            {"majority": (0.5, 0.5), "nb_svm": (0.91, 0.916)},
+        ),
+        history=epochs(["simple_rnn", "lstm"], seeds, count, accuracy=True),
+        predictions={
+            "truth": truth,
+            "probability:simple_rnn": 1 / (1 + np.exp(-4 * score)),
+            "probability:lstm": 1 / (1 + np.exp(-2.4 * score)),
+            "probability:majority": np.full(2000, 0.5),
+            "probability:nb_svm": 1 / (1 + np.exp(-1.5 * score)),
+        },
+    )
+
+
+def adding_run(folder: Path, seeds: int = 2, count: int = 8, lengths=(50, 100, 200), **facts) -> Path:
+    """A whole run of kind adding."""
+    history, models = [], {}
+    for length in lengths:
+        for cell in ("gru", "simple_rnn"):
+            for seed in range(seeds):
+                for epoch in range(1, count + 1):
+                    learnt = 0 if cell == "simple_rnn" else max(epoch - length / 40 - 0.2 * seed, 0)
+                    error = 0.17 * float(np.exp(-learnt)) + 0.001
+                    row = {"model": f"{cell}_{length}", "seed": seed, "epoch": epoch, "seconds": 1.0}
+                    history.append(row | {"loss": error, "val_loss": error})
+            models[f"{cell}_{length}"] = (error, error, 0.1 * error if seeds > 1 else None)
+    return write(
+        folder,
+        "adding",
+        {"study": "adding_problem", "epochs": count, "seeds": seeds, **facts},
+        metrics=scores("mse", models, {f"mean_{length}": (0.1667, 0.1669) for length in lengths}),
+        history=history,
+    )
+
+
+CASES = {
+    "forecast": forecast_run,
+    "text": text_run,
+    "adding": adding_run,
+    "forecast, one epoch": functools.partial(forecast_run, seeds=1, count=1, days=40, few_epochs=True),
+    "forecast, baselines": functools.partial(forecast_run, models=(), days=15),
+    "forecast, one series": functools.partial(
+        forecast_run, models=("gru",), names=("here",), unit="hPa", target="p ($)", days=15
+    ),
+    "forecast, long names": functools.partial(
+        forecast_run,
+        models=MANY,
+        baselines=("same_time_yesterday", "ridge_with_a_calendar_of_features", "boosting", "mean"),
+        study="measurements_of_the_air_temperature_at_three_stations_from_a_file",
+        target="air temperature at two metres above the ground (degC)",
+        names=("a station whose name goes on and on and on", "b", "c"),
+    ),
+    "text, one epoch": functools.partial(text_run, seeds=1, count=1, few_epochs=True),
+    "adding, four lengths": functools.partial(adding_run, seeds=1, lengths=(50, 100, 200, 400)),
+}
+
+
+def draw_pictures(run: Path, *names: str) -> dict[str, style.Picture]:
+    """Every plot that the run has, or of those in `names`; not written."""
+    read = evidence.read(run)
+    with style.applied():
+        drawn = {name: plots.PLOTS[name](read) for name in names or plots.PLOTS}
+    return {name: picture for name, picture in drawn.items() if picture}
+
+
+@pytest.fixture(scope="session")
+def case(tmp_path_factory):
+    """case(name): the run directory of a case of `CASES` and its pictures; to be looked at, not changed."""
+
+    @functools.cache
+    def find(name: str) -> tuple[Path, dict[str, style.Picture]]:
+        run = CASES[name](tmp_path_factory.mktemp("case") / "run")
+        return run, draw_pictures(run)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """The names of all cases."""
+    return list(CASES)
+
+
 @pytest.fixture
 def write_run(tmp_path):
-    """write_run(kind, ...) writes a run directory of the given parts only; see `write`."""
+    """write_run(kind, **parts) writes a run directory of the given parts only; see `write`."""
 
-    def make(kind: str = "forecast", name: str = "parts", facts: dict | None = None, **parts) -> Path:
-        metric, unit = {"forecast": ("mae", "degC"), "text": ("accuracy",) * 2, "adding": ("mse",) * 2}[kind]
-        run = {"study": "parts", "kind": kind, "metric": metric, "unit": unit, "target": "T (degC)"}
-        return write(tmp_path / name, {**run, **(facts or {})}, **parts)
+    def make(kind: str = "forecast", facts: dict | None = None, **parts) -> Path:
+        return write(tmp_path / "parts", kind, facts or {}, **parts)
+
+    return make
+
+
+@pytest.fixture
+def write_case(tmp_path):
+    """write_case(kind, ...) writes a whole run of a kind, changed as its function says, to be changed."""
+
+    def make(kind: str, **changes) -> Path:
+        return CASES[kind](tmp_path / "run", **changes)
+
+    return make
+
+
+@pytest.fixture
+def write_forecasts(write_run):
+    """A run whose forecasts are its truth and the given errors: {name: (n,)}, by default hourly."""
+
+    def make(errors: dict, models: dict, baselines: dict, step=HOUR) -> Path:
+        length = len(next(iter(errors.values())))
+        time = np.datetime64("2024-06-01", "s") + step * np.arange(length)
+        truth = np.sin(np.arange(length))
+        predictions = {"time": time, "truth": truth}
+        predictions |= {f"forecast:{name}": truth + error for name, error in errors.items()}
+        return write_run(metrics=scores("degC", models, baselines), predictions=predictions)
 
     return make
 
@@ -115,142 +295,38 @@ def score_table():
 
 
 @pytest.fixture
-def forecast_run(tmp_path):
-    """forecast_run(...) writes a whole run of kind forecast and returns its directory."""
-
-    def make(
-        models=("gru", "lstm"),
-        baselines=("last_value", "ridge"),
-        seeds: int = 2,
-        count: int = 6,
-        days: int = 120,
-        names=("north", "south"),
-        name: str = "run",
-        **changes,
-    ) -> Path:
-        random = np.random.default_rng(2)
-        series = hourly(days, names)
-        test = (series["time"] > series["edges"][1]) & np.isfinite(series["value"])
-        truth = series["value"][test]
-        predictions = {
-            "time": series["time"][test],
-            "series": series["series"][test],
-            "series_names": series["series_names"],
-            "truth": truth,
-        }
-        table = ({}, {})
-        for number, one in enumerate((*models, *baselines)):
-            forecast = truth + random.normal(0, 1.5 + 0.2 * number, len(truth))
-            predictions[f"forecast:{one}"] = forecast
-            error = float(np.abs(forecast - truth).mean())
-            if one in models:
-                table[0][one] = (error, error, 0.04 if seeds > 1 else None)
-            else:
-                table[1][one] = (error, error)
-        run = {
-            "study": "tomorrow",
-            "kind": "forecast",
-            "question": "How warm will it be tomorrow?",
-            "metric": "mae",
-            "unit": "degC",
-            "target": "T (degC)",
-            "epochs": count,
-            "seeds": seeds,
-            "few_epochs": False,
-            **changes,
-        }
-        return write(
-            tmp_path / name,
-            run,
-            metrics=scores("degC", *table),
-            history=epochs(models, seeds, count),
-            predictions=predictions,
-            series=series,
-        )
-
-    return make
+def pictures():
+    """`draw_pictures`: {name: Picture} of a run."""
+    return draw_pictures
 
 
 @pytest.fixture
-def text_run(tmp_path):
-    """text_run(...) writes a whole run of kind text and returns its directory."""
-
-    def make(seeds: int = 2, count: int = 6, **changes) -> Path:
-        random = np.random.default_rng(3)
-        truth = random.integers(0, 2, 2000)
-        score = random.normal(0, 1, 2000) + 2.4 * (truth - 0.5)
-        spread = 0.004 if seeds > 1 else None
-        run = {
-            "study": "reviews",
-            "kind": "text",
-            "question": "Was it liked?",
-            "metric": "accuracy",
-            "unit": "accuracy",
-            "target": "label",
-            "epochs": count,
-            "seeds": seeds,
-            "few_epochs": False,
-            **changes,
-        }
-        return write(
-            tmp_path / "texts",
-            run,
-            metrics=scores(
-                "accuracy",
-                {"simple_rnn": (0.86, 0.853, spread), "lstm": (0.88, 0.874, spread)},
-                {"majority": (0.5, 0.5), "nb_svm": (0.91, 0.916)},
-            ),
-            history=epochs(["simple_rnn", "lstm"], seeds, count, accuracy=True),
-            predictions={
-                "truth": truth,
-                "probability:simple_rnn": 1 / (1 + np.exp(-4 * score)),
-                "probability:lstm": 1 / (1 + np.exp(-2.4 * score)),
-                "probability:majority": np.full(2000, 0.5),
-                "probability:nb_svm": 1 / (1 + np.exp(-1.5 * score)),
-            },
-        )
-
-    return make
+def figure_of():
+    """figure_of(run, name): the figure of one plot."""
+    return lambda run, name: draw_pictures(run, name)[name].figure
 
 
 @pytest.fixture
-def adding_run(tmp_path):
-    """adding_run(...) writes a whole run of kind adding and returns its directory."""
+def said():
+    """said(figure): its title, subtitle, labels and footnote, without line breaks."""
 
-    def make(seeds: int = 2, count: int = 8, lengths=(50, 100, 200), **changes) -> Path:
-        history, models = [], {}
-        for length in lengths:
-            for cell in ("gru", "simple_rnn"):
-                name = f"{cell}_{length}"
-                for seed in range(seeds):
-                    for epoch in range(1, count + 1):
-                        learnt = 0 if cell == "simple_rnn" else max(epoch - length / 40 - 0.2 * seed, 0)
-                        error = 0.17 * float(np.exp(-learnt)) + 0.001
-                        history.append(
-                            {
-                                "model": name,
-                                "seed": seed,
-                                "epoch": epoch,
-                                "seconds": 1.0,
-                                "loss": error,
-                                "val_loss": error,
-                            }
-                        )
-                models[name] = (error, error, 0.1 * error if seeds > 1 else None)
-        run = {
-            "study": "adding_problem",
-            "kind": "adding",
-            "question": "How far back does it remember?",
-            "metric": "mse",
-            "unit": "mse",
-            "target": "sum",
-            "epochs": count,
-            "seeds": seeds,
-            "steps_per_epoch": 50,
-            "few_epochs": False,
-            **changes,
-        }
-        metrics = scores("mse", models, {"mean": (0.1667, 0.1669)})
-        return write(tmp_path / "adding", run, metrics=metrics, history=history)
+    def read(figure) -> str:
+        return " ".join(text.get_text() for text in figure.texts).replace("\n", " ").replace("\u00a0", " ")
 
-    return make
+    return read
+
+
+@pytest.fixture
+def line_like():
+    """line_like(axes, x, y): the lines of `axes` that go through exactly (x, y)."""
+
+    def find(axes, x, y) -> list:
+        return [
+            line
+            for line in axes.lines
+            if len(line.get_xdata()) == len(x)
+            and np.allclose(np.asarray(line.get_xdata(), float), x, equal_nan=True)
+            and np.allclose(np.asarray(line.get_ydata(), float), y, equal_nan=True)
+        ]
+
+    return find

@@ -1,52 +1,12 @@
-"""The visual language: units, names that fit, settings that stay, words that stay on the page."""
+"""The visual language: settings that stay, marks that differ, pages that fit their words."""
 
 from __future__ import annotations
 
 import matplotlib
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
 from sunhwan.report import style
-
-
-@pytest.mark.parametrize(
-    ("unit", "printed"),
-    [
-        ("degC", "°C"),
-        ("degF", "°F"),
-        ("deg", "°"),
-        ("percent", "%"),
-        ("mbar", "mbar"),
-        ("mse", ""),
-        ("squared error", ""),
-        ("", ""),
-    ],
-)
-def test_units_are_printed_in_the_fields_notation(unit, printed):
-    assert style.symbol(unit) == printed
-
-
-def test_an_axis_label_names_its_unit_once():
-    assert style.quantity("T (degC)", "degC") == "T (°C)"
-    assert style.quantity("T (degC)", "K") == "T (°C)", "the column's own unit counts"
-    assert style.quantity("TEMP", "degC") == "TEMP (°C)"
-    assert style.quantity("accuracy", "accuracy") == "accuracy"
-
-
-@given(st.text(alphabet="ab_- ", max_size=80), st.integers(4, 30))
-def test_a_folded_name_fits_its_place_and_keeps_both_ends(name, width):
-    folded = style.fold(name, width)
-    lines = folded.split("\n")
-    assert len(lines) <= 2
-    assert all(len(line) <= width for line in lines)
-    if len(name) <= 2 * width:
-        assert folded.replace("\n", "").replace(" ", "") == name.replace(" ", "")
-    else:
-        assert "…" in folded
-        assert name.startswith(folded[0])
-        assert name.endswith(folded[-1])
 
 
 def test_settings_are_as_they_were_even_after_an_error():
@@ -84,10 +44,19 @@ def test_the_page_grows_with_its_words_and_the_axes_keep_their_height():
         for title in ("short", "a title of many words " * 20):
             figure, (axes,) = style.page(3.0)
             axes.plot([0, 1], [0, 1])
-            style.finish(
-                figure, title, "what is shown", handles=[style.NETWORK.legend("network")], note="a note"
-            )
+            legend = [style.NETWORK.legend("network")]
+            style.finish(figure, title, "what is shown", "in words", handles=legend, note="a note")
             heights.append((figure.get_figheight(), axes.get_window_extent().height / figure.dpi))
     assert heights[1][0] > heights[0][0] + 1
     # The layout works in whole pixels, at 200 an inch.
     assert heights[1][1] == pytest.approx(heights[0][1], abs=0.02)
+
+
+def test_a_page_has_as_many_panels_as_are_asked_for_and_numbers_under_each_column():
+    with style.applied():
+        figure, panels = style.page(2.0, 5, 3, sharex=True, sharey=True)
+        figure.draw_without_rendering()
+    assert figure.axes == panels
+    assert (len(panels), figure.get_figheight()) == (5, 4.0)
+    numbered = [axes.xaxis.get_major_ticks()[0].label1.get_visible() for axes in panels]
+    assert numbered == [False, False, True, True, True]

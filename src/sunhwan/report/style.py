@@ -13,7 +13,7 @@ matplotlib's own defaults, so that a reader's `matplotlibrc` neither changes a p
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,13 +26,14 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from sunhwan.files import atomic
+from sunhwan.report.words import fold
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -51,8 +52,6 @@ STYLE = {
     "axes.edgecolor": QUIET,
     "axes.grid": True,
     "axes.labelcolor": INK,
-    "axes.labelsize": WORDS,
-    "axes.linewidth": 0.8,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -60,11 +59,9 @@ STYLE = {
     "axes.titlepad": 5,
     "axes.formatter.useoffset": False,
     "figure.dpi": DOTS_PER_INCH,
-    "savefig.dpi": DOTS_PER_INCH,
     "font.size": WORDS,
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
-    "legend.fontsize": WORDS,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
@@ -77,23 +74,14 @@ STYLE = {
     "text.color": INK,
     "xtick.color": QUIET,
     "xtick.labelcolor": INK,
-    "xtick.labelsize": WORDS,
     "ytick.color": QUIET,
     "ytick.labelcolor": INK,
-    "ytick.labelsize": WORDS,
 }
 
 # matplotlib's own font has no Hangul, kana or Han; a station's name may. The first that is installed is used.
 _EAST_ASIAN_FONTS = (
-    "Noto Sans CJK KR",
-    "Noto Sans KR",
-    "NanumGothic",
-    "Apple SD Gothic Neo",
-    "Malgun Gothic",
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "PingFang SC",
-    "Microsoft YaHei",
+    *("Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Apple SD Gothic Neo", "Malgun Gothic"),
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei"),
 )
 
 
@@ -105,10 +93,15 @@ class Mark:
     line: str | tuple
     marker: str
 
-    def legend(self, label: str, *, line: bool = True, marker: bool = False, **look) -> Line2D:
-        """The legend entry of this mark, with its line, its marker or both; `look` goes to `Line2D`."""
-        drawn = {"linestyle": self.line if line else "none", "marker": self.marker if marker else "none"}
-        return Line2D([], [], color=self.color, label=label, **{**look, **drawn})
+    @property
+    def look(self) -> dict:
+        """The mark as matplotlib's options."""
+        return {"color": self.color, "linestyle": self.line, "marker": self.marker}
+
+    def legend(self, label: str, *, marker: bool = False, **look) -> Line2D:
+        """The legend entry of this mark, with or without its marker; `look` goes to `Line2D`."""
+        shown = self.marker if marker else "none"
+        return Line2D([], [], label=label, **{**self.look, "marker": shown, **look})
 
 
 TRUTH = Mark(BLACK, "-", ".")
@@ -133,17 +126,7 @@ SEQUENCE = (
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw in Sunhwan's style inside the block; matplotlib's settings are as they were after it.
-
-    Example:
-        >>> import matplotlib
-        >>> before = matplotlib.rcParams["grid.color"]
-        >>> with applied():
-        ...     matplotlib.rcParams["grid.color"]
-        '#D9D9D9'
-        >>> matplotlib.rcParams["grid.color"] == before
-        True
-    """
+    """Draw in Sunhwan's style inside the block; matplotlib's settings are as they were after it."""
     # The backend is not ours to switch: somebody's window may be open.
     defaults = {
         name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")
@@ -154,71 +137,27 @@ def applied() -> Iterator[None]:
         yield
 
 
-_SYMBOLS = {"degc": "°C", "degf": "°F", "deg": "°", "percent": "%", "g/m**3": "g/m³", "ug/m3": "µg/m³"}
-
-
-def symbol(unit: str | None) -> str:
-    """A unit as it is printed; "" for a number without one.
-
-    Example:
-        >>> symbol("degC"), symbol("hPa"), symbol("accuracy"), symbol(None)
-        ('°C', 'hPa', '', '')
-    """
-    if not unit or unit in ("accuracy", "mse", "squared error"):
-        return ""
-    return _SYMBOLS.get(unit.lower(), unit)
-
-
-def quantity(name: str, unit: str | None) -> str:
-    """A column's name with its unit, as an axis label.
-
-    Example:
-        >>> quantity("T (degC)", "degC"), quantity("TEMP", "degC"), quantity("visitors", "")
-        ('T (°C)', 'TEMP (°C)', 'visitors')
-    """
-    named = re.fullmatch(r"(.*\S)\s*\(([^()]*)\)\s*", name)
-    if named:
-        name, unit = named[1], named[2] or unit
-    return f"{name} ({symbol(unit)})" if symbol(unit) else name
-
-
-def elide(name: str, width: int) -> str:
-    """`name` in at most `width` characters: a longer one loses its middle, since both ends tell names apart.
-
-    Example:
-        >>> elide("gru", 9), elide("gru_bidirectional", 9)
-        ('gru', 'gru_…onal')
-    """
-    if len(name) <= width:
-        return name
-    head = width // 2
-    return name[:head] + "…" + name[len(name) - (width - head - 1) :]
-
-
-def fold(name: str, width: int) -> str:
-    """`name` in at most two lines of `width` characters, broken after a separator where there is one.
-
-    Example:
-        >>> fold("gru", 13), fold("gru_bidirectional", 13), fold("a" * 30, 10)
-        ('gru', 'gru_\\nbidirectional', 'aaaaaaaaaa\\n…aaaaaaaaa')
-    """
-    name = elide(name, 2 * width)
-    if len(name) <= width:
-        return name
-    cuts = [at for at in range(len(name) - width, width + 1) if name[at - 1] in "_- ./"]
-    at = cuts[-1] if cuts else width
-    return name[:at].rstrip() + "\n" + name[at:]
-
-
-def page(height: float, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, list[Axes]]:
-    """A page whose axes, `rows` by `columns` of them in reading order, take `height` inches together.
+def page(height: float, panels: int = 1, columns: int = 1, **options) -> tuple[Figure, list[Axes]]:
+    """A page of `panels` in reading order, in rows of `columns`; each row's axes take `height` inches.
 
     `options` go to `Figure.subplots`. `finish` adds the words and makes the page as high as it must be.
     """
-    figure = Figure(figsize=(WIDTH, height))
+    rows = math.ceil(panels / columns)
+    figure = Figure(figsize=(WIDTH, height * rows))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, **options)
-    return figure, list(axes.flat)
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    for spare in axes[panels:]:
+        spare.remove()
+        # The panel above it is now the lowest of its column, and needs its ticks' numbers back.
+        axes[axes.index(spare) - columns].tick_params(labelbottom=True)
+    return figure, axes[:panels]
+
+
+def over_time(axes: Axes, time: np.ndarray, values: np.ndarray, **look) -> None:
+    """A line of `values` over ascending `time`, datetime64[s]; none where rows lie apart: a gap is seen."""
+    steps = np.diff(time).astype(np.int64)
+    after = np.flatnonzero(steps > 1.5 * np.median(steps)) + 1 if len(steps) else []
+    axes.plot(np.insert(date2num(time), after, np.nan), np.insert(values, after, np.nan), **look)
 
 
 def dates(axis: Axis) -> None:
@@ -255,7 +194,8 @@ def _wrapped(figure: Figure, text: str, **font) -> Text:
 def _legend(figure: Figure, handles: Sequence[Artist]) -> Artist:
     """A legend in as few rows as the page is wide enough for."""
     room = (WIDTH - 2 * MARGIN) * DOTS_PER_INCH
-    for columns in range(len(handles), 0, -1):
+    columns = len(handles)
+    while True:
         legend = figure.legend(
             handles=handles,
             loc="upper left",
@@ -269,29 +209,40 @@ def _legend(figure: Figure, handles: Sequence[Artist]) -> Artist:
         if columns == 1 or legend.get_window_extent(figure.canvas.get_renderer()).width <= room:
             return legend
         legend.remove()
-    raise AssertionError("a legend needs at least one entry")
+        columns -= 1
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished page, and in one sentence what it shows to those who cannot see it."""
+
+    figure: Figure
+    alt: str
 
 
 def finish(
     figure: Figure,
     title: str,
     subtitle: str,
+    alt: str,
     *,
     handles: Sequence[Artist] = (),
     x_label: str = "",
     y_label: str = "",
     note: str = "",
-) -> Figure:
+) -> Picture:
     """Add the words round the axes of `page`, and settle the layout.
 
     Args:
         figure: a page with its axes drawn; it grows by the height of the words.
         title: the message; subtitle: what is drawn, of what, in which unit. Both wrap at the page's width.
+        alt: in one sentence, with its figures, what the picture shows to those who cannot see it.
         handles: legend entries, above the axes, where no curve runs through them.
         x_label, y_label: labels shared by all panels.
         note: a footnote, such as "few epochs: a demonstration".
 
-    Returns: `figure`, its layout fixed, so that PNG and SVG are the same picture.
+    Returns:
+        The picture, its layout fixed, so that PNG and SVG are the same.
     """
 
     def extent(artist: Artist, side: str = "height") -> float:
@@ -339,13 +290,14 @@ def finish(
         below.set_position((middle_x, (under - extent(below) - GAP / 2) / height))
     if beside:
         beside.set_position((MARGIN / WIDTH, middle_y))
-    return figure
+    return Picture(figure, alt)
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write `figure` to `folder`/`name`.png and .svg, each whole or not at all; the same bytes each time.
 
-    Returns: the path of the PNG.
+    Returns:
+        The path of the PNG.
     """
     for suffix, facts in ((".svg", {"Date": None, "Title": name}), (".png", {"Title": name})):
         path = folder / f"{name}{suffix}"
