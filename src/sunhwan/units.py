@@ -12,6 +12,8 @@ SIGNS = {
     "m/s2": "m/s²",
     "W/m2": "W/m²",
     "g/m**3": "g/m³",
+    "ug/m3": "µg/m³",
+    "percent": "%",
 }
 """Customary ASCII spellings, and the signs that they stand for."""
 

@@ -194,7 +194,7 @@ def run_study(
                 declared_epochs=declared.epochs,
             )
         click.echo(metrics["headline"])
-        # Wider than any table: rich would cut figures off where the terminal is narrow, or a pipe has no width.
+        # Wider than any table: in the width of a narrow terminal rich would cut figures off.
         Console(width=200).print(results(metrics))
         if not no_plots:
             with stderr.status("drawing the plots"):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from sunhwan.units import SIGNS
+from sunhwan.units import shown
 
 
 def printer(values: Iterable[float]) -> Callable[[float], str]:
@@ -51,9 +51,7 @@ def symbol(unit: str) -> str:
         >>> symbol("degC"), symbol("hPa"), symbol("accuracy")
         ('°C', 'hPa', '')
     """
-    if unit in ("accuracy", "squared error"):
-        return ""
-    return {**SIGNS, "percent": "%", "ug/m3": "µg/m³"}.get(unit, unit)
+    return "" if unit in ("accuracy", "squared error") else shown(unit)
 
 
 def quantity(name: str, unit: str) -> str:
