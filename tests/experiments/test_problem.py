@@ -45,18 +45,6 @@ def test_a_network_that_broke_down_has_no_accuracy():
     assert math.isnan(score["accuracy"])
 
 
-@pytest.mark.parametrize("higher", [False, True])
-def test_what_is_better(higher):
-    metric = Metric("m", "", "mae", higher_is_better=higher)
-    assert metric.better(1.0, 2.0) is not higher
-    assert metric.better(2.0, 1.0) is higher
-    assert not metric.better(1.0, 1.0)
-    for broken in (math.nan, math.inf, -math.inf):
-        assert metric.better(1.0, broken) is True
-        assert metric.better(broken, 1.0) is False
-        assert metric.better(broken, broken) is False
-
-
 def test_scores_are_given_in_the_metric_s_unit():
     part = Examples(np.zeros((501, 1)), TRUTH)
     other = Examples(np.zeros((501, 1)), TRUTH + 1)
@@ -66,10 +54,10 @@ def test_scores_are_given_in_the_metric_s_unit():
     assert judged.score(FORECAST, "test")["loss"] != loss
 
 
-def test_accuracy_is_what_a_text_study_monitors():
+def test_the_figure_of_a_text_study_is_its_accuracy():
     part = Examples(np.zeros((501, 1)), LABELS)
     metric = Metric("accuracy", "accuracy", "binary_crossentropy", higher_is_better=True)
-    score = Problem(part, part, part, (1,), metric, monitor="accuracy").score(PROBABILITY, "val")
+    score = Problem(part, part, part, (1,), metric).score(PROBABILITY, "val")
     assert score["value"] == score["accuracy"] != score["loss"]
 
 

@@ -130,7 +130,7 @@ def bilstm_pooled_sentiment(
     units: int = 32,
     embedding: int = 32,
     dropout: float = 0.5,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 5e-4,
 ) -> keras.Model:
     """An LSTM in each direction, beside a vote of each word for itself.
 

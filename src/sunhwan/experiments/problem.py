@@ -61,12 +61,6 @@ class Metric:
     higher_is_better: bool = False
     factor: float = 1.0
 
-    def better(self, one: float, other: float) -> bool:
-        """Whether `one` beats `other`; a figure that is not finite beats nothing, and any other beats it."""
-        if not (np.isfinite(one) and np.isfinite(other)):
-            return bool(np.isfinite(one) and not np.isfinite(other))
-        return one > other if self.higher_is_better else one < other
-
 
 def mean_absolute_error(forecast: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """`loss` of forecasts (n,) against targets (n,), in the targets' unit."""
@@ -103,7 +97,6 @@ class Problem:
         train, val, test: the parts.
         input_shape: of one example: (timesteps, features), or (tokens,) for token ids.
         metric: how forecasts are judged.
-        monitor: the key of a part's score by which the best epoch is chosen.
         baselines: forecasts of validation and test by baseline and part, scaled like the targets.
         context: what single model builders need besides (`vocabulary` size, the fitted `ridge`).
         files: what the run directory keeps for prediction and plots, by file name: JSON objects, or
@@ -118,7 +111,6 @@ class Problem:
     test: Part
     input_shape: tuple[int, ...]
     metric: Metric
-    monitor: str = "loss"
     baselines: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     context: dict[str, object] = field(default_factory=dict)
     files: dict[str, dict] = field(default_factory=dict)
@@ -129,4 +121,5 @@ class Problem:
     def score(self, forecast: np.ndarray, part: str) -> dict[str, float]:
         """`loss`, `accuracy` where there is one, and `value`: the metric in its unit."""
         scores = SCORES[self.metric.loss](forecast, getattr(self, part).truth)
-        return {**scores, "value": scores[self.monitor] * self.metric.factor}
+        figure = scores.get(self.metric.name, scores["loss"])
+        return {**scores, "value": figure * self.metric.factor}

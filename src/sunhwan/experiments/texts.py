@@ -58,7 +58,6 @@ def assembled(train: Examples, val: Examples, test: Examples, how: dict, **rest:
         test=test,
         input_shape=(how["length"],),
         metric=Metric("accuracy", "accuracy", "binary_crossentropy", higher_is_better=True),
-        monitor="accuracy",
         context={"vocabulary": how["num_words"]},
         **rest,
     )

@@ -84,13 +84,13 @@ class Progress:
     Attributes:
         epoch: epochs finished.
         best_epoch: the epoch (from 1) whose weights are kept, 0 for none yet.
-        best: its figure on validation, in the metric's unit.
+        best: its loss on validation.
         rows: a row a finished epoch, as in `history.csv`.
     """
 
     epoch: int = 0
     best_epoch: int = 0
-    best: float = float("nan")
+    best: float = float("inf")
     rows: list[dict] = field(default_factory=list)
 
 
@@ -193,8 +193,10 @@ def fit(
         row |= {f"val_{key}": value for key, value in score.items() if key != "value"}
         progress.rows.append(row)
         progress.epoch = epoch + 1
-        if problem.metric.better(score["value"], progress.best):
-            progress.best, progress.best_epoch = score["value"], epoch + 1
+        # The loss, also where accuracy is reported: on a few thousand texts accuracy moves by chance more.
+        # A loss that is not a number is never less.
+        if score["loss"] < progress.best:
+            progress.best, progress.best_epoch = score["loss"], epoch + 1
             with atomic(best) as temporary:
                 model.save(temporary)
         save(model, progress, checkpoint)

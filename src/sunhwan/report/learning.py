@@ -53,7 +53,7 @@ def _learning_curves(evidence: Evidence, column: str, label: str, subtitle: str)
     figure, panels = style.page(height, len(models), columns, sharex=True, sharey=True)
     told, means, cut = [], {}, False
     for axes, (name, curves) in zip(panels, models.items(), strict=True):
-        kept = _kept_epochs(evidence, curves, f"val_{column}")
+        kept = _kept_epochs(curves, f"val_{column}")
         beyond, broken = _draw(axes, curves, column, kept, high)
         notes = [f"▲ up to {beyond.max():.1g}"] if len(beyond) else []
         notes += [f"no number: epoch {broken.min():.0f}"] if len(broken) else []
@@ -75,7 +75,7 @@ def _learning_curves(evidence: Evidence, column: str, label: str, subtitle: str)
         handles.append(VALIDATION.legend("validation, each seed", linewidth=0.7))
     handles.append(KEPT.legend("epoch kept", marker=True, mfc="white", markersize=6))
     title = f"{evidence.study}: {column} by epoch"
-    # The kept epochs of a study of texts are the best in accuracy; their losses say nothing of the best.
+    # Where accuracies are compared, the losses' title names no best, lest two pictures name two.
     if means and (column == "accuracy") == evidence.accuracy:
         best = min(means, key=lambda name: evidence.cost(means[name]))
         superlative = "highest" if evidence.accuracy else "lowest"
@@ -115,14 +115,14 @@ def _limits(models: dict[str, list[Curve]], column: str) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _kept_epochs(evidence: Evidence, curves: Sequence[Curve], column: str) -> list[tuple[float, float]]:
-    """(epoch, its value of `column`) that is kept of each seed: the first of the best by validation.
+def _kept_epochs(curves: Sequence[Curve], column: str) -> list[tuple[float, float]]:
+    """(epoch, its value of `column`) that is kept of each seed: the first of the lowest validation loss.
 
     A seed that has no number on validation keeps no epoch.
     """
     found = []
     for curve in curves:
-        cost = -curve["val_accuracy"] if evidence.accuracy else curve["val_loss"]
+        cost = curve["val_loss"]
         if np.isfinite(cost).any():
             at = np.argmin(np.where(np.isfinite(cost), cost, np.inf))
             found.append((curve["epoch"][at], curve[column][at]))
