@@ -1,5 +1,6 @@
 """The command `sunhwan`, called as a shell calls it, and a small file to call it with."""
 
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -28,6 +29,14 @@ horizon = "3h"
 builder = "dense"
 units = 64
 """
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """A suite that was started in the background of a script inherits SIGINT ignored; these tests send it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ ENDLESS = ("--models", "dense", "--epochs", "1000000", "--out", "o u t")
 
 @pytest.mark.skipif(os.name != "posix", reason="a process is sent SIGINT as POSIX has it")
 def test_ctrl_c_in_training_ends_with_130_and_says_how_to_go_on(small, station, tmp_path):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [
             sys.executable,
             "-c",
@@ -230,19 +230,19 @@ def test_ctrl_c_in_training_ends_with_130_and_says_how_to_go_on(small, station, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
-        # Each epoch of this endless training takes some milliseconds.
-        history = tmp_path / "o u t" / "history.csv"
-        for _ in range(1200):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-            if history.exists() or process.returncode is not None:
-                break
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            # Each epoch of this endless training takes some milliseconds.
+            history = tmp_path / "o u t" / "history.csv"
+            for _ in range(1200):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
+                if history.exists() or process.returncode is not None:
+                    break
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130, err
     assert err.strip() == f"sunhwan: stopped; to go on: sunhwan study run {small} --resume --out 'o u t'"
     assert json.loads((tmp_path / "o u t" / "run.json").read_text())["state"] == "running"

@@ -61,10 +61,18 @@ def test_ridge_is_fitted_for_the_linear_skip_even_where_it_is_no_baseline(study)
     assert tuple(corrected.baselines) == ("last_value",)
 
 
-def test_the_linear_layer_says_what_ridge_says(study):
-    """Another order of the columns: the target's own is found by its name."""
-    declared = study(prepare={**study().prepare, "features": ["p (mbar)", "T (degC)"]})
-    problem = forecasting.problem(declared)[""]
+def test_the_linear_layer_says_what_ridge_says(study, station, tmp_path):
+    """With columns in another order, and gaps: filled, the target's own column has a mean of its own."""
+    lines = station.read_text().splitlines(keepends=True)
+    for row in (*range(40, 45), *range(112, 117), 250):
+        time, _, pressure = lines[row].split(",")
+        lines[row] = f"{time},,{pressure}"
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("".join(lines))
+    prepare = {**study().prepare, "features": ["p (mbar)", "T (degC)"]}
+    problem = forecasting.problem(study(data={"name": "table", "path": str(gaps)}, prepare=prepare))[""]
+    recipe = problem.files["preparation.json"]
+    assert abs(recipe["feature_mean"][1] - recipe["target_mean"]) > 0.01
     weights, bias = problem.context["linear"]
     inputs, _ = problem.test.gather(np.arange(len(problem.test)))
     said = np.einsum("btf,tf->b", inputs, weights) + bias

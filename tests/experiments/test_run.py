@@ -139,6 +139,7 @@ def test_figures_are_those_of_the_kept_models(finished):
         inputs, _ = problem.test.gather(np.arange(len(problem.test)))
         errors.append(np.abs(problem.physical(np.asarray(model(inputs))[:, 0]) - truth).mean())
     dense = metrics["models"]["dense"]
+    assert errors[0] != errors[1]
     assert dense["test"]["values"] == pytest.approx(errors, rel=1e-5)
     assert dense["test"]["mean"] == pytest.approx(np.mean(errors), rel=1e-5)
     # Of two values the sample's standard deviation is their distance over the root of two.
