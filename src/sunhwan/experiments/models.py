@@ -87,7 +87,9 @@ def gru_linear_skip(
     """A GRU that corrects a linear forecast.
 
     The skip path is the ridge baseline, laid into a Dense layer and frozen; the GRU's last layer starts at
-    zero. So the model begins as ridge, and training can only learn what a straight line misses.
+    zero. So the model begins as ridge, and training can only learn what a straight line misses. The GRU sees
+    the window relative to its last row, so that a level it was not trained on (autumn, after a year's first
+    half) does not mislead it; the idea of reversible instance normalisation (Kim et al., ICLR 2022).
     """
     ridge, weights, bias = problem.context.get("ridge"), *problem.context.get("linear", (None, None))
     if ridge is None:
@@ -99,7 +101,8 @@ def gru_linear_skip(
     recent = layers.Cropping1D((timesteps - ridge.timesteps, 0))(window)
     straight = layers.Dense(1, name="ridge", trainable=False)
     cell = layers.GRU(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
-    correction = layers.Dense(1, kernel_initializer="zeros", name="correction")(cell(window))
+    since = layers.Subtract()([window, window[:, -1:, :]])
+    correction = layers.Dense(1, kernel_initializer="zeros", name="correction")(cell(since))
     model = keras.Model(window, layers.Add()([straight(layers.Flatten()(recent)), correction]))
     straight.set_weights([weights[-ridge.timesteps :].reshape(-1, 1), np.array([bias], np.float32)])
     return compiled(problem, model, keras.optimizers.RMSprop(learning_rate))
