@@ -113,6 +113,11 @@ def test_options_reach_the_layers_and_a_name_may_be_one_s_own():
         ("gru", {"units": 0}, "units of model 'gru' is 0; expected a whole number, at least 1"),
         ("gru", {"units": "32"}, "units of model 'gru' is '32'; expected a whole number"),
         ("gru", {"units": True}, "units of model 'gru' is True"),
+        (
+            "gru_linear_skip",
+            {"relative": 1},
+            "relative of model 'gru_linear_skip' is 1; expected true or false",
+        ),
         ("gru", {"dropout": 1.0}, "dropout of model 'gru' is 1.0; expected a share from 0 to below 1"),
         ("gru", {"recurrent_dropout": -0.1}, "recurrent_dropout of model 'gru' is -0.1; expected a share"),
         ("gru", {"dropout": "much"}, "dropout of model 'gru' is 'much'"),
@@ -134,6 +139,17 @@ def readings(station):
         ["gru_linear_skip"]
     )
     return forecasting.problem(study)[""]
+
+
+def test_a_relative_skip_s_correction_does_not_see_the_level(readings):
+    keras.utils.set_random_seed(0)
+    model = models.build("forecast", "gru_linear_skip", readings, {"relative": True})
+    model.get_layer("correction").set_weights([np.ones((32, 1)), np.zeros(1)])
+    correction = keras.Model(model.input, model.get_layer("correction").output)
+    inputs, _ = readings.val.gather(np.arange(8))
+    # A level of 3 cancels to float32's rounding of sums of size 10, through 12 steps of a GRU.
+    np.testing.assert_allclose(correction(inputs + 3), correction(inputs), atol=1e-4)
+    assert np.abs(correction(inputs * 2) - correction(inputs)).max() > 1e-2
 
 
 def test_the_linear_skip_begins_as_the_ridge_baseline(readings):

@@ -83,13 +83,14 @@ def gru_linear_skip(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     learning_rate: float = 1e-3,
+    relative: bool = False,
 ) -> keras.Model:
     """A GRU that corrects a linear forecast.
 
     The skip path is the ridge baseline, laid into a Dense layer and frozen; the GRU's last layer starts at
-    zero. So the model begins as ridge, and training can only learn what a straight line misses. The GRU sees
-    the window relative to its last row, so that a level it was not trained on (autumn, after a year's first
-    half) does not mislead it; the idea of reversible instance normalisation (Kim et al., ICLR 2022).
+    zero. So the model begins as ridge, and training can only learn what a straight line misses. With
+    `relative` the GRU sees the window relative to its last row, so that levels which training never held do
+    not mislead it; the idea of reversible instance normalisation (Kim et al., ICLR 2022).
     """
     ridge, weights, bias = problem.context.get("ridge"), *problem.context.get("linear", (None, None))
     if ridge is None:
@@ -101,8 +102,8 @@ def gru_linear_skip(
     recent = layers.Cropping1D((timesteps - ridge.timesteps, 0))(window)
     straight = layers.Dense(1, name="ridge", trainable=False)
     cell = layers.GRU(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
-    since = layers.Subtract()([window, window[:, -1:, :]])
-    correction = layers.Dense(1, kernel_initializer="zeros", name="correction")(cell(since))
+    read = layers.Subtract()([window, window[:, -1:, :]]) if relative else window
+    correction = layers.Dense(1, kernel_initializer="zeros", name="correction")(cell(read))
     model = keras.Model(window, layers.Add()([straight(layers.Flatten()(recent)), correction]))
     straight.set_weights([weights[-ridge.timesteps :].reshape(-1, 1), np.array([bias], np.float32)])
     return compiled(problem, model, keras.optimizers.RMSprop(learning_rate))
@@ -231,7 +232,9 @@ def check(kind: str, name: str, options: dict) -> Callable[..., keras.Model]:
                 f"model {name!r} has no option {option!r}; it has builder, epochs, {', '.join(known)}"
             )
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if isinstance(known[option], int):
+        if isinstance(known[option], bool):
+            fits, expected = isinstance(value, bool), "true or false"
+        elif isinstance(known[option], int):
             fits, expected = whole(value), "a whole number, at least 1"
         elif "dropout" in option:
             fits, expected = number and 0 <= value < 1, "a share from 0 to below 1"
