@@ -18,7 +18,7 @@ import tomli_w
 
 from sunhwan import files
 from sunhwan.errors import SunhwanError
-from sunhwan.experiments import adding, run, texts, train
+from sunhwan.experiments import adding, run, texts, train, verdict
 from sunhwan.experiments.run import Member
 from sunhwan.experiments.study import load, parse
 from sunhwan.experiments.train import Nobody
@@ -245,13 +245,15 @@ def result(networks, baselines, metric="mae", unit="degC", higher=False):
     ],
 )
 def test_the_first_sentence_says_who_won(given, said, study):
-    assert run.headline(study(), given) == said
+    assert verdict.headline(study(), given) == said
 
 
 def test_the_adding_problem_s_sentence_counts_up_to_the_first_failure():
     networks = {"gru_50": 0.001, "gru_200": 0.002, "gru_100": 0.003, "lstm_50": 0.002, "lstm_100": 0.0101}
     networks |= {"lstm_200": 0.001, "simple_rnn_50": None, "simple_rnn_100": 0.16}
-    said = run.headline(load("adding_problem"), result(networks, {"mean_50": 0.167}, "mse", "squared error"))
+    said = verdict.headline(
+        load("adding_problem"), result(networks, {"mean_50": 0.167}, "mse", "squared error")
+    )
     assert said == (
         "Solved (mean squared error under 0.01; saying the mean gives 0.167): gru up to 200 timesteps, "
         "lstm up to 50 timesteps, simple_rnn at no length. Training diverged: simple_rnn_50."
@@ -259,11 +261,11 @@ def test_the_adding_problem_s_sentence_counts_up_to_the_first_failure():
 
 
 def test_spread_is_the_sample_s():
-    assert run.spread([1.0]) == {"mean": 1.0, "std": None, "values": [1.0]}
-    spread = run.spread([1.0, 2.0, 4.0])
+    assert verdict.spread([1.0]) == {"mean": 1.0, "std": None, "values": [1.0]}
+    spread = verdict.spread([1.0, 2.0, 4.0])
     assert spread["mean"] == pytest.approx(7 / 3)
     assert spread["std"] == pytest.approx(math.sqrt(7 / 3))
-    assert run.spread([1.0, None, 4.0]) == {"mean": None, "std": None, "values": [1.0, None, 4.0]}
+    assert verdict.spread([1.0, None, 4.0]) == {"mean": None, "std": None, "values": [1.0, None, 4.0]}
 
 
 # ---- killed and resumed -----------------------------------------------------------------------------------
