@@ -1,0 +1,289 @@
+// The C ABI: every argument is checked here, once, and the instruction set is chosen.
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <atomic>
+#include <chrono>
+#include <new>
+#include <vector>
+
+#include "kernels.h"
+#include "memory.h"
+#include "plan.h"
+#include "pool.h"
+#include "sunhwan.h"
+
+using namespace sunhwan;
+
+namespace {
+
+thread_local char message[512];
+
+__attribute__((format(printf, 2, 3))) int failed(int status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(message, sizeof message, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+int succeeded() {
+  message[0] = '\0';
+  return SUNHWAN_OK;
+}
+
+// ---- Instruction sets ----
+
+#if defined(__x86_64__)
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
+}
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+#endif
+bool always() { return true; }
+
+struct Variant {
+  const Kernels *kernels;
+  bool (*available)();
+};
+
+const Variant variants[] = {  // best first
+#if defined(__x86_64__)
+    {&avx512::kernels, has_avx512},
+    {&avx2::kernels, has_avx2},
+#endif
+    {&portable::kernels, always},
+};
+
+std::atomic<const Kernels *> chosen{nullptr};
+
+// NULL and a message where the name is unknown or the processor has not got it.
+const Kernels *variant(const char *name) {
+  for (const Variant &v : variants)
+    if (strcmp(name, v.kernels->name) == 0) {
+      if (v.available()) return v.kernels;
+      failed(SUNHWAN_INVALID_ARGUMENT, "this processor has no %s; choose a smaller instruction set (portable runs anywhere)",
+             name);
+      return nullptr;
+    }
+  char names[64] = "";
+  for (const Variant &v : variants) {
+    if (names[0]) strcat(names, ", ");
+    strcat(names, v.kernels->name);
+  }
+  failed(SUNHWAN_INVALID_ARGUMENT, "the instruction set is \"%s\" (SUNHWAN_ISA), expected one of %s", name, names);
+  return nullptr;
+}
+
+const Kernels *kernels() {
+  const Kernels *k = chosen.load();
+  if (k) return k;
+  if (const char *name = getenv("SUNHWAN_ISA"); name && *name) {
+    k = variant(name);
+  } else {
+    for (const Variant &v : variants)
+      if (!k && v.available()) k = v.kernels;
+  }
+  chosen = k;
+  return k;
+}
+
+// ---- Arguments ----
+
+// Sizes and their products stay far below what 64 bits and a pointer hold.
+constexpr double MOST_FLOATS = 1e14;
+
+int check_sizes(const sunhwan_recurrence &c) {
+  if (c.abi_version != SUNHWAN_ABI_VERSION)
+    return failed(SUNHWAN_INVALID_ARGUMENT, "abi_version is %u, but this library has %d: caller and library belong to different versions, install them together",
+                  c.abi_version, SUNHWAN_ABI_VERSION);
+  if (c.cell < SUNHWAN_SIMPLE_RNN || c.cell > SUNHWAN_LSTM)
+    return failed(SUNHWAN_INVALID_ARGUMENT, "cell is %d, expected 0 (SimpleRNN), 1 (GRU) or 2 (LSTM)", c.cell);
+  const struct { const char *name; int32_t value; } activations[] = {
+      {"activation", c.activation}, {"recurrent_activation", c.recurrent_activation}};
+  for (auto &a : activations)
+    if (a.value < SUNHWAN_LINEAR || a.value > SUNHWAN_HARD_SIGMOID)
+      return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %d, expected 0 (linear) to 4 (hard_sigmoid)", a.name, a.value);
+  const struct { const char *name; int32_t value; } flags[] = {
+      {"reset_after", c.reset_after}, {"go_backwards", c.go_backwards}, {"return_sequences", c.return_sequences},
+      {"zero_output_for_mask", c.zero_output_for_mask}, {"zero_before_data", c.zero_before_data}};
+  for (auto &f : flags)
+    if (f.value != 0 && f.value != 1) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %d, expected 0 or 1", f.name, f.value);
+  const struct { const char *name; int32_t value; } masks[] = {
+      {"x_mask_gates", c.x_mask_gates}, {"h_mask_gates", c.h_mask_gates}};
+  for (auto &m : masks)
+    if (m.value != 0 && m.value != 1 && m.value != gates_of(c.cell))
+      return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %d, expected 0, 1 or one for each of the cell's %d gates", m.name,
+                    m.value, gates_of(c.cell));
+  const struct { const char *name; int64_t value, least; } sizes[] = {
+      {"batch", c.batch, 0}, {"timesteps", c.timesteps, 1}, {"features", c.features, 1}, {"units", c.units, 1}};
+  for (auto &s : sizes)
+    if (s.value < s.least || s.value > 0x7fffffff)
+      return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %lld, expected %lld to 2147483647", s.name, (long long)s.value,
+                    (long long)s.least);
+  double batch = c.batch + 64.0, time = c.timesteps, units = c.units + 16.0, features = c.features + 16.0;
+  if (batch * time * (6 * units + features) > MOST_FLOATS || 8 * (units + features) * units > MOST_FLOATS)
+    return failed(SUNHWAN_OUT_OF_MEMORY, "batch %lld, timesteps %lld, features %lld and units %lld need more memory than any machine has",
+                  (long long)c.batch, (long long)c.timesteps, (long long)c.features, (long long)c.units);
+  return SUNHWAN_OK;
+}
+
+int check_reads(const sunhwan_recurrence &c, bool rows) {
+  const struct { const char *name; const void *pointer; } needed[] = {
+      {"kernel", c.kernel}, {"recurrent_kernel", c.recurrent_kernel}, {"inputs", rows ? c.inputs : c.kernel}};
+  for (auto &n : needed)
+    if (!n.pointer) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL, expected an array", n.name);
+  if (rows && (c.x_mask != nullptr) != (c.x_mask_gates > 0))
+    return failed(SUNHWAN_INVALID_ARGUMENT, "x_mask is %s, but x_mask_gates is %d", c.x_mask ? "given" : "NULL", c.x_mask_gates);
+  if (rows && (c.h_mask != nullptr) != (c.h_mask_gates > 0))
+    return failed(SUNHWAN_INVALID_ARGUMENT, "h_mask is %s, but h_mask_gates is %d", c.h_mask ? "given" : "NULL", c.h_mask_gates);
+  return SUNHWAN_OK;
+}
+
+int out_of_memory(const sunhwan_recurrence &c) {
+  return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for the workspace of batch %lld, timesteps %lld, features %lld, units %lld; use smaller batches",
+                (long long)c.batch, (long long)c.timesteps, (long long)c.features, (long long)c.units);
+}
+
+}  // namespace
+
+extern "C" {
+
+int32_t sunhwan_abi_version(void) { return SUNHWAN_ABI_VERSION; }
+const char *sunhwan_message(void) { return message; }
+
+int64_t sunhwan_saved_per_sequence(const sunhwan_recurrence *c) {
+  if (!c) return failed(SUNHWAN_INVALID_ARGUMENT, "recurrence is NULL"), -1;
+  sunhwan_recurrence without_batch = *c;
+  without_batch.batch = 0;
+  if (check_sizes(without_batch)) return -1;
+  succeeded();
+  int kept = c->cell == SUNHWAN_SIMPLE_RNN ? 1 : c->cell == SUNHWAN_LSTM || c->reset_after ? 5 : 4;
+  return c->timesteps * kept * ((c->units + 15) / 16 * 16);
+}
+
+int sunhwan_forward(const sunhwan_recurrence *c) {
+  if (!c) return failed(SUNHWAN_INVALID_ARGUMENT, "recurrence is NULL");
+  if (int status = check_sizes(*c)) return status;
+  if (c->batch == 0) return succeeded();
+  if (int status = check_reads(*c, true)) return status;
+  const Kernels *k = kernels();
+  if (!k) return SUNHWAN_INVALID_ARGUMENT;
+  try {
+    if (!k->forward(*c, num_threads())) return out_of_memory(*c);
+  } catch (const std::bad_alloc &) {
+    return out_of_memory(*c);
+  }
+  return succeeded();
+}
+
+int sunhwan_backward(const sunhwan_recurrence *c, const sunhwan_gradients *g) {
+  if (!c || !g) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "gradients" : "recurrence");
+  if (int status = check_sizes(*c)) return status;
+  if (g->d_bias && !c->bias) return failed(SUNHWAN_INVALID_ARGUMENT, "d_bias is given, but bias is NULL");
+  if (c->batch == 0) {  // sums over no rows
+    int64_t columns = gates_of(c->cell) * c->units;
+    if (g->d_kernel) memset(g->d_kernel, 0, c->features * columns * sizeof(float));
+    if (g->d_recurrent_kernel) memset(g->d_recurrent_kernel, 0, c->units * columns * sizeof(float));
+    if (g->d_bias) memset(g->d_bias, 0, columns * (c->cell == SUNHWAN_GRU && c->reset_after ? 2 : 1) * sizeof(float));
+    return succeeded();
+  }
+  if (int status = check_reads(*c, true)) return status;
+  if (!c->saved) return failed(SUNHWAN_INVALID_ARGUMENT, "saved is NULL, expected what forward has written there");
+  const Kernels *k = kernels();
+  if (!k) return SUNHWAN_INVALID_ARGUMENT;
+  try {
+    if (!k->backward(*c, *g, num_threads())) return out_of_memory(*c);
+  } catch (const std::bad_alloc &) {
+    return out_of_memory(*c);
+  }
+  return succeeded();
+}
+
+int sunhwan_stepper_new(const sunhwan_recurrence *c, sunhwan_stepper **stepper) {
+  if (stepper) *stepper = nullptr;
+  if (!c || !stepper) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "stepper" : "recurrence");
+  if (int status = check_sizes(*c)) return status;
+  if (int status = check_reads(*c, false)) return status;
+  const Kernels *k = kernels();
+  if (!k) return SUNHWAN_INVALID_ARGUMENT;
+  try {
+    *stepper = reinterpret_cast<sunhwan_stepper *>(k->new_stepper(*c));
+  } catch (const std::bad_alloc &) {
+  }
+  return *stepper ? succeeded() : out_of_memory(*c);
+}
+
+void sunhwan_stepper_free(sunhwan_stepper *stepper) { delete reinterpret_cast<Stepper *>(stepper); }
+
+int sunhwan_stepper_step(const sunhwan_stepper *stepper, int64_t batch, const float *inputs, float *states) {
+  if (!stepper) return failed(SUNHWAN_INVALID_ARGUMENT, "stepper is NULL");
+  if (batch < 0 || batch > 0x7fffffff) return failed(SUNHWAN_INVALID_ARGUMENT, "batch is %lld, expected 0 to 2147483647", (long long)batch);
+  if (batch == 0) return succeeded();
+  if (!inputs || !states) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL, expected an array", inputs ? "states" : "inputs");
+  if (!reinterpret_cast<const Stepper *>(stepper)->step(batch, inputs, states))
+    return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for a step of batch %lld", (long long)batch);
+  return succeeded();
+}
+
+const char *sunhwan_isa(void) {
+  const Kernels *k = kernels();
+  if (k) succeeded();
+  return k ? k->name : nullptr;
+}
+
+int sunhwan_set_isa(const char *name) {
+  if (!name) return failed(SUNHWAN_INVALID_ARGUMENT, "name is NULL");
+  const Kernels *k = variant(name);
+  if (!k) return SUNHWAN_INVALID_ARGUMENT;
+  chosen = k;
+  return succeeded();
+}
+
+int32_t sunhwan_num_threads(void) { return num_threads(); }
+
+int sunhwan_set_num_threads(int32_t threads) {
+  if (threads < 1 || threads > 1024) return failed(SUNHWAN_INVALID_ARGUMENT, "threads is %d, expected 1 to 1024", threads);
+  set_num_threads(threads);
+  return succeeded();
+}
+
+int64_t sunhwan_memory_kept(void) { return memory_kept(); }
+void sunhwan_release_memory(void) { release_memory(); }
+
+double sunhwan_peak_gflops(int32_t threads, double seconds) {
+  const Kernels *k = kernels();
+  if (!k || threads < 1 || threads > 1024) return 0;
+  using Clock = std::chrono::steady_clock;
+  auto elapsed = [](Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); };
+  // Each thread counts what it does until the time is over.
+  struct Work {
+    const Kernels *kernels;
+    Clock::time_point begin;
+    double seconds;
+    std::atomic<double> operations{0}, longest{0};
+  } work;
+  work.kernels = k;
+  work.begin = Clock::now();
+  work.seconds = seconds;
+  parallel(
+      threads,
+      [](void *context, long, int) {
+        Work &w = *static_cast<Work *>(context);
+        double operations = 0;
+        do operations += w.kernels->multiply_adds(20000);
+        while (std::chrono::duration<double>(Clock::now() - w.begin).count() < w.seconds);
+        for (double sum = w.operations; !w.operations.compare_exchange_weak(sum, sum + operations);) {
+        }
+      },
+      &work, threads);
+  return work.operations / elapsed(work.begin) / 1e9;
+}
+
+}  // extern "C"

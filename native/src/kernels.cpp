@@ -1,0 +1,183 @@
+// The kernels of one instruction set: compiled once for each, with -DSUNHWAN_VARIANT=avx512, avx2 or portable.
+
+#include "kernels.h"
+
+#include "memory.h"
+#include "recurrence.h"
+
+#define SUNHWAN_TEXT(name) #name
+#define SUNHWAN_NAME(name) SUNHWAN_TEXT(name)
+
+namespace sunhwan {
+namespace SUNHWAN_VARIANT {
+
+namespace {
+
+// Calls f(cell, activation, recurrent_activation) with the types for a call: the usual activations have kernels
+// of their own.
+template <class F>
+auto with_types(const sunhwan_recurrence &call, F f) {
+  auto with_activations = [&](auto cell) {
+    if (call.activation == SUNHWAN_TANH && call.recurrent_activation == SUNHWAN_SIGMOID)
+      return f(cell, Tanh{}, Sigmoid{});
+    return f(cell, AnyActivation{call.activation}, AnyActivation{call.recurrent_activation});
+  };
+  if (call.cell == SUNHWAN_LSTM) return with_activations(Lstm{});
+  if (call.cell == SUNHWAN_SIMPLE_RNN) return with_activations(SimpleRnn{});
+  return call.reset_after ? with_activations(GruResetAfter{}) : with_activations(GruResetBefore{});
+}
+
+template <class Cell, class A, class R>
+bool forward_of(const sunhwan_recurrence &call, int threads, A activation, R recurrent_activation) {
+  using Tile = ForwardTile<Cell, A, R>;
+  Arena counting = {nullptr};
+  counting.take<char>(plan_bytes(call));
+  Plan shape = make_plan_shape(call, ROWS);
+  Weights<Cell> sized(call, shape);
+  sized.pack_forward(call, counting);
+  Arena of_worker = {nullptr};
+  Tile(call, sized, activation, recurrent_activation, of_worker);
+
+  Workspace workspace(counting.used + threads * of_worker.used);
+  if (!workspace.data) return false;
+  Arena arena = {workspace.data};
+  Weights<Cell> weights(call, make_plan(call, ROWS, arena.take<char>(plan_bytes(call))));
+  weights.pack_forward(call, arena);
+
+  struct Work {
+    const sunhwan_recurrence &call;
+    const Weights<Cell> &weights;
+    A activation;
+    R recurrent_activation;
+    char *memory;
+    size_t bytes;
+  } work = {call, weights, activation, recurrent_activation, arena.base + arena.used, of_worker.used};
+  parallel(
+      weights.plan.tiles,
+      [](void *context, long index, int worker) {
+        Work &w = *(Work *)context;
+        Arena arena = {w.memory + worker * w.bytes};
+        Tile(w.call, w.weights, w.activation, w.recurrent_activation, arena).run(index);
+      },
+      &work, threads);
+  return true;
+}
+
+template <class Cell>
+void write_weight_gradients(const Weights<Cell> &weights, const sunhwan_gradients &gradients, const float *groups,
+                            long floats, long slice, long slices) {
+  const Plan &plan = weights.plan;
+  constexpr int G = Cell::GATES;
+  long columns = (long)G * weights.h_blocks * LANES, biases = Cell::SUMS > G ? 2 : 1;
+  long rows = plan.features + plan.units + biases;
+  for (long row = rows * slice / slices; row < rows * (slice + 1) / slices; row++) {
+    float *to = row < plan.features                ? gradients.d_kernel + (gradients.d_kernel ? row * G * plan.units : 0)
+                : row < plan.features + plan.units ? gradients.d_recurrent_kernel
+                                                   : gradients.d_bias;
+    if (!to) continue;
+    if (row >= plan.features + plan.units)
+      to += (row - plan.features - plan.units) * G * plan.units;
+    else if (row >= plan.features)
+      to += (row - plan.features) * G * plan.units;
+    for (int gate = 0; gate < G; gate++)
+      for (int i = 0; i < weights.h_blocks; i++) {
+        Vec sum = {};
+        // A gate with one sum for both products has one sum of its gradient too.
+        long shared = row == rows - 1 && biases == 2 && Cell::H_SLOT[gate] == gate;
+        const float *from = groups + (row - shared) * columns + ((long)gate * weights.h_blocks + i) * LANES;
+        for (long group = 0; group < plan.groups; group++) sum += load(from + group * floats);
+        store_some(to + gate * plan.units + i * LANES, sum, (int)least(plan.units - i * LANES, LANES));
+      }
+  }
+}
+
+template <class Cell, class A, class R>
+bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradients, int threads, A activation,
+                 R recurrent_activation) {
+  using Tile = BackwardTile<Cell, A, R>;
+  bool wants_weights = gradients.d_kernel || gradients.d_recurrent_kernel || gradients.d_bias;
+  Arena counting = {nullptr};
+  counting.take<char>(plan_bytes(call));
+  Plan shape = make_plan_shape(call, ROWS);
+  Weights<Cell> sized(call, shape);
+  sized.pack_backward(call, gradients.d_inputs, counting);
+  long floats = wants_weights ? (WeightGradients<Cell>::floats(sized) + 15) / 16 * 16 : 0;
+  counting.take<float>(shape.groups * floats);
+  Arena of_worker = {nullptr};
+  Tile(call, gradients, sized, activation, recurrent_activation, of_worker);
+
+  Workspace workspace(counting.used + threads * of_worker.used);
+  if (!workspace.data) return false;
+  Arena arena = {workspace.data};
+  Weights<Cell> weights(call, make_plan(call, ROWS, arena.take<char>(plan_bytes(call))));
+  weights.pack_backward(call, gradients.d_inputs, arena);
+  float *groups = arena.take<float>(shape.groups * floats);
+
+  struct Work {
+    const sunhwan_recurrence &call;
+    const sunhwan_gradients &gradients;
+    const Weights<Cell> &weights;
+    A activation;
+    R recurrent_activation;
+    float *groups;
+    long floats;
+    char *memory;
+    size_t bytes;
+    long slices;
+  } work = {call, gradients, weights, activation, recurrent_activation, groups, floats, arena.base + arena.used, of_worker.used, threads};
+  parallel(
+      weights.plan.groups,
+      [](void *context, long group, int worker) {
+        Work &w = *(Work *)context;
+        Arena arena = {w.memory + worker * w.bytes};
+        Arena sums_at = {(char *)(w.groups + group * w.floats)};
+        if (w.floats) memset(sums_at.base, 0, w.floats * 4);
+        WeightGradients<Cell> sums(w.weights, sums_at);
+        Tile tile(w.call, w.gradients, w.weights, w.activation, w.recurrent_activation, arena);
+        for (long i = w.weights.plan.group_begin[group]; i < w.weights.plan.group_begin[group + 1]; i++) tile.run(i, &sums);
+      },
+      &work, threads);
+  if (wants_weights)
+    parallel(
+        work.slices,
+        [](void *context, long slice, int) {
+          Work &w = *(Work *)context;
+          write_weight_gradients<Cell>(w.weights, w.gradients, w.groups, w.floats, slice, w.slices);
+        },
+        &work, threads);
+  return true;
+}
+
+bool forward(const sunhwan_recurrence &call, int threads) {
+  return with_types(call, [&](auto cell, auto activation, auto recurrent_activation) {
+    return forward_of<decltype(cell)>(call, threads, activation, recurrent_activation);
+  });
+}
+
+bool backward(const sunhwan_recurrence &call, const sunhwan_gradients &gradients, int threads) {
+  return with_types(call, [&](auto cell, auto activation, auto recurrent_activation) {
+    return backward_of<decltype(cell)>(call, gradients, threads, activation, recurrent_activation);
+  });
+}
+
+double multiply_adds(long rounds) {
+  constexpr int SUMS = ROWS * VECTORS;
+  Vec sums[SUMS], factor = broadcast(0.999f), term = broadcast(1e-3f);
+  for (int i = 0; i < SUMS; i++) sums[i] = broadcast((float)i);
+  for (long round = 0; round < rounds; round++) {
+#pragma GCC unroll 24
+    for (int i = 0; i < SUMS; i++) sums[i] = sums[i] * factor + term;
+  }
+  Vec total = {};
+  for (int i = 0; i < SUMS; i++) total += sums[i];
+  volatile float kept = total[0];
+  (void)kept;
+  return (double)rounds * SUMS * LANES * 2;
+}
+
+}  // namespace
+
+extern const Kernels kernels = {SUNHWAN_NAME(SUNHWAN_VARIANT), forward, backward, nullptr, multiply_adds};
+
+}  // namespace SUNHWAN_VARIANT
+}  // namespace sunhwan

@@ -1,0 +1,110 @@
+#include "memory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include <mutex>
+#include <new>
+
+namespace sunhwan {
+
+namespace {
+
+struct Block {
+  char *data;
+  size_t bytes;
+};
+
+// What is kept is bounded in blocks (two calls at once want two) and in bytes.
+constexpr int MOST_BLOCKS = 4;
+constexpr size_t MOST_BYTES = 256u << 20;
+constexpr size_t HUGE_PAGE = 2u << 20;
+
+struct Kept {
+  std::mutex mutex;
+  Block blocks[MOST_BLOCKS] = {};
+  size_t bytes = 0;
+};
+
+Kept *kept;
+
+// The child of a fork may find the mutex locked by a thread that it does not have: it gets a new one, and lets the
+// blocks be.
+Kept &the_kept() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    kept = new Kept;
+    pthread_atfork(nullptr, nullptr, [] { kept = new Kept; });
+  });
+  return *kept;
+}
+
+char *allocate(size_t bytes) {
+  void *data = nullptr;
+  if (posix_memalign(&data, bytes < HUGE_PAGE ? 64 : HUGE_PAGE, bytes)) return nullptr;
+#ifdef __linux__
+  if (bytes >= HUGE_PAGE) madvise(data, bytes, MADV_HUGEPAGE);
+#endif
+  return static_cast<char *>(data);
+}
+
+}  // namespace
+
+Workspace::Workspace(size_t bytes) : data(nullptr), bytes_(bytes) {
+  Kept &k = the_kept();
+  {
+    std::lock_guard<std::mutex> lock(k.mutex);
+    Block *best = nullptr;
+    for (Block &block : k.blocks)
+      if (block.data && block.bytes >= bytes && (!best || block.bytes < best->bytes)) best = &block;
+    if (best) {
+      data = best->data;
+      bytes_ = best->bytes;
+      k.bytes -= best->bytes;
+      *best = {};
+      return;
+    }
+  }
+  data = allocate(bytes);
+}
+
+Workspace::~Workspace() {
+  if (!data) return;
+  Kept &k = the_kept();
+  Block rejected = {data, bytes_};
+  {
+    std::lock_guard<std::mutex> lock(k.mutex);
+    // It takes an empty place, or that of the smallest block where it is larger.
+    Block *place = &k.blocks[0];
+    for (Block &block : k.blocks)
+      if (block.bytes < place->bytes) place = &block;
+    if (place->bytes < bytes_ && k.bytes - place->bytes + bytes_ <= MOST_BYTES) {
+      k.bytes += bytes_ - place->bytes;
+      Block previous = *place;
+      *place = rejected;
+      rejected = previous;
+    }
+  }
+  free(rejected.data);
+}
+
+int64_t memory_kept() {
+  Kept &k = the_kept();
+  std::lock_guard<std::mutex> lock(k.mutex);
+  return k.bytes;
+}
+
+void release_memory() {
+  Kept &k = the_kept();
+  std::lock_guard<std::mutex> lock(k.mutex);
+  for (Block &block : k.blocks) {
+    free(block.data);
+    block = {};
+  }
+  k.bytes = 0;
+}
+
+}  // namespace sunhwan

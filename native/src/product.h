@@ -1,0 +1,143 @@
+// The two products that everything is made of, with their sums held in registers.
+//
+// Rows of the batch are kept in blocks of LANES columns: a: [columns / LANES][rows][LANES], so that one register
+// block reads its rows at constant offsets from one pointer. A weight matrix is packed once a call into panels
+// of up to VECTORS vectors: [panel][k][vectors of the panel][LANES], read from front to back.
+#ifndef SUNHWAN_PRODUCT_H
+#define SUNHWAN_PRODUCT_H
+
+#include "simd.h"
+
+namespace sunhwan {
+namespace SUNHWAN_VARIANT {
+
+// One term of a sum of products: rows of a (k columns in blocks) times a panel b (k rows).
+struct Term {
+  const float *a;
+  const float *b;
+  int k;
+};
+
+// Lines of memory to be asked for while a product computes, one a multiplication step: without it the backward
+// pass, which reads the saved steps from last to first, waits for memory a quarter of its time.
+struct Ahead {
+  const char *next = nullptr, *end = nullptr;
+};
+
+struct ProductArguments {
+  const Term *terms;
+  int terms_count;
+  long a_block;       // floats from one block of a's columns to the next: rows * LANES
+  const float *init;  // what the sums begin with: vectors init_vector apart, for each row init_row apart
+  long init_vector, init_row;
+  float *c;  // [vectors][rows][LANES], vectors c_vector apart
+  long c_vector;
+  Ahead *ahead;
+};
+
+// c = init + sum over terms of a b, for M rows and N vectors of columns.
+template <int M, int N>
+void product(const ProductArguments &p) {
+  Vec sum[M][N];
+  for (int n = 0; n < N; n++)
+    for (int m = 0; m < M; m++) sum[m][n] = load(p.init + n * p.init_vector + m * p.init_row);
+  const char *ahead = p.ahead->next, *ahead_end = p.ahead->end;
+  for (const Term *term = p.terms; term < p.terms + p.terms_count; term++) {
+    const float *b = term->b;
+    for (int k = 0; k < term->k; k += LANES) {
+      const float *a = term->a + k / LANES * p.a_block;
+      const float *a_end = a + (term->k - k < LANES ? term->k - k : LANES);
+      if (ahead < ahead_end) {
+        for (int line = 0; line < LANES; line++) __builtin_prefetch(ahead + 64 * line);
+        ahead += 64 * LANES;
+      }
+#pragma GCC unroll 4
+      for (; a < a_end; a++, b += N * LANES) {
+        Vec vectors[N];
+        for (int n = 0; n < N; n++) vectors[n] = load(b + n * LANES);
+        for (int m = 0; m < M; m++) {
+          Vec row = broadcast(a[m * LANES]);
+          for (int n = 0; n < N; n++) sum[m][n] += row * vectors[n];
+        }
+      }
+    }
+  }
+  p.ahead->next = ahead;
+  for (int n = 0; n < N; n++)
+    for (int m = 0; m < M; m++) store(p.c + n * p.c_vector + m * LANES, sum[m][n]);
+}
+
+struct GradientArguments {
+  const float *a;  // [steps][rows][LANES]: the block of columns k, of which M are used
+  const float *b;  // [steps][vectors][rows][LANES]
+  long a_step, b_step, b_vector;
+  const int *rows;  // rows that took part in each step
+  int steps;
+  float *c;  // [k][columns], rows c_row apart
+  long c_row;
+};
+
+// c += a^T b, summed over rows and steps, for M rows of c and N vectors of its columns.
+template <int M, int N>
+void gradient_product(const GradientArguments &p) {
+  Vec sum[M][N] = {};
+  for (int step = 0; step < p.steps; step++) {
+    const float *a = p.a + step * p.a_step, *b = p.b + step * p.b_step;
+    for (const float *a_end = a + p.rows[step] * LANES; a < a_end; a += LANES, b += LANES) {
+      Vec vectors[N];
+      for (int n = 0; n < N; n++) vectors[n] = load(b + n * p.b_vector);
+      for (int m = 0; m < M; m++) {
+        Vec column = broadcast(a[m]);
+        for (int n = 0; n < N; n++) sum[m][n] += column * vectors[n];
+      }
+    }
+  }
+  for (int m = 0; m < M; m++)
+    for (int n = 0; n < N; n++) {
+      float *c = p.c + m * p.c_row + n * LANES;
+      store(c, load(c) + sum[m][n]);
+    }
+}
+
+// The largest panel for tiles of so many rows: few rows need more vectors, or each sum waits for its last addition.
+SUNHWAN_INLINE int widest_panel(long rows) { return rows == 1 ? 8 : rows == 2 ? 4 : VECTORS; }
+
+// How many vectors the next panel has, of those that are left: as even as can be.
+SUNHWAN_INLINE int next_panel(long left, int widest) {
+  long panels = (left + widest - 1) / widest;
+  return (int)((left + panels - 1) / panels);
+}
+
+#define SUNHWAN_ROW(name, m) {name<m, 1>, name<m, 2>, name<m, 3>}
+constexpr void (*PRODUCTS[ROWS][VECTORS])(const ProductArguments &) = {
+    SUNHWAN_ROW(product, 1), SUNHWAN_ROW(product, 2), SUNHWAN_ROW(product, 3), SUNHWAN_ROW(product, 4),
+#if defined(__AVX512F__) || defined(__aarch64__)
+    SUNHWAN_ROW(product, 5), SUNHWAN_ROW(product, 6), SUNHWAN_ROW(product, 7), SUNHWAN_ROW(product, 8),
+#endif
+};
+constexpr int COLUMNS = ROWS < LANES ? ROWS : LANES;  // rows of a weight gradient in one register block
+constexpr void (*GRADIENT_PRODUCTS[ROWS][VECTORS])(const GradientArguments &) = {
+    SUNHWAN_ROW(gradient_product, 1), SUNHWAN_ROW(gradient_product, 2), SUNHWAN_ROW(gradient_product, 3),
+    SUNHWAN_ROW(gradient_product, 4),
+#if defined(__AVX512F__) || defined(__aarch64__)
+    SUNHWAN_ROW(gradient_product, 5), SUNHWAN_ROW(gradient_product, 6), SUNHWAN_ROW(gradient_product, 7),
+    SUNHWAN_ROW(gradient_product, 8),
+#endif
+};
+#undef SUNHWAN_ROW
+constexpr void (*WIDE_PRODUCTS[2][5])(const ProductArguments &) = {
+    {product<1, 4>, product<1, 5>, product<1, 6>, product<1, 7>, product<1, 8>},
+    {product<2, 4>, nullptr, nullptr, nullptr, nullptr},
+};
+
+SUNHWAN_INLINE void product_of(int rows, int vectors, const ProductArguments &arguments) {
+  if (vectors > VECTORS)
+    WIDE_PRODUCTS[rows - 1][vectors - 4](arguments);
+  else
+    PRODUCTS[rows - 1][vectors - 1](arguments);
+}
+
+}  // namespace SUNHWAN_VARIANT
+}  // namespace sunhwan
+
+#endif

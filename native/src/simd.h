@@ -1,0 +1,156 @@
+// One vector of floats and what is done with it, in the vector extensions of GCC and Clang.
+//
+// Every instruction set compiles this anew, in a namespace of its own (SUNHWAN_VARIANT). Code here and in the
+// headers that include it uses no inline function of the standard library: the linker keeps one copy of such a
+// function for all variants, and a processor without AVX-512 may be given the one compiled for it.
+#ifndef SUNHWAN_SIMD_H
+#define SUNHWAN_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define SUNHWAN_INLINE static inline __attribute__((always_inline))
+#define SUNHWAN_INLINE_METHOD inline __attribute__((always_inline))
+
+namespace sunhwan {
+namespace SUNHWAN_VARIANT {
+
+// Lanes of a vector; the rows (ROWS) and vectors (VECTORS) of the largest block of sums held in registers,
+// 24 of 32 or 12 of 16, which leaves room for the operands; and how many vectors go through a long chain of
+// operations side by side (CHAINS), since the processor looks only some hundred operations ahead for work.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, ROWS = 8, VECTORS = 3, CHAINS = 4;
+#elif defined(__AVX2__)
+constexpr int LANES = 8, ROWS = 4, VECTORS = 3, CHAINS = 2;
+#elif defined(__aarch64__)
+constexpr int LANES = 4, ROWS = 8, VECTORS = 3, CHAINS = 2;
+#else
+constexpr int LANES = 4, ROWS = 4, VECTORS = 3, CHAINS = 2;
+#endif
+
+typedef float Vec __attribute__((vector_size(LANES * 4)));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
+typedef Vec UnalignedVec __attribute__((aligned(4), may_alias));
+
+SUNHWAN_INLINE Vec load(const float *p) { return *(const UnalignedVec *)p; }
+SUNHWAN_INLINE void store(float *p, Vec v) { *(UnalignedVec *)p = v; }
+SUNHWAN_INLINE Vec broadcast(float x) { return x - Vec{}; }
+
+SUNHWAN_INLINE void stream(const float *from, float *to, long floats) {
+  for (long i = 0; i < floats; i += LANES) _mm512_stream_ps(to + i, (__m512)load(from + i));
+}
+
+// The first `count` lanes; the others are zero.
+SUNHWAN_INLINE Vec load_some(const float *p, int count) {
+  float lanes[LANES] = {};
+  for (int i = 0; i < count; i++) lanes[i] = p[i];
+  return load(lanes);
+}
+
+SUNHWAN_INLINE void store_some(float *p, Vec v, int count) {
+  if (count == LANES) return store(p, v);
+  float lanes[LANES];
+  store(lanes, v);
+  int i = 0;
+  for (; i + 4 <= count; i += 4) memcpy(p + i, lanes + i, 16);
+  for (; i < count; i++) p[i] = lanes[i];
+}
+
+SUNHWAN_INLINE Vec clamp(Vec x, float low, float high) {  // NaN passes
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_min_ps((__mmask16)-1, _mm512_set1_ps(high),
+                                  _mm512_maskz_max_ps((__mmask16)-1, _mm512_set1_ps(low), (__m512)x));
+#elif defined(__AVX2__)
+  return (Vec)_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), (__m256)x));
+#else
+  x = x < low ? low - Vec{} : x;
+  return x > high ? high - Vec{} : x;
+#endif
+}
+
+// N vectors that go through the same operations side by side.
+template <int N>
+struct Vecs {
+  Vec v[N];
+
+  template <class F>
+  static SUNHWAN_INLINE_METHOD Vecs of(F f) {
+    Vecs result;
+#pragma GCC unroll 8
+    for (int n = 0; n < N; n++) result.v[n] = f(n);
+    return result;
+  }
+  friend SUNHWAN_INLINE_METHOD Vecs operator+(Vecs a, Vecs b) { return of([=](int n) { return a.v[n] + b.v[n]; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator-(Vecs a, Vecs b) { return of([=](int n) { return a.v[n] - b.v[n]; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator*(Vecs a, Vecs b) { return of([=](int n) { return a.v[n] * b.v[n]; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator/(Vecs a, Vecs b) { return of([=](int n) { return a.v[n] / b.v[n]; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator+(Vecs a, float b) { return of([=](int n) { return a.v[n] + b; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator-(Vecs a, float b) { return of([=](int n) { return a.v[n] - b; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator-(float a, Vecs b) { return of([=](int n) { return a - b.v[n]; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator/(float a, Vecs b) { return of([=](int n) { return a / b.v[n]; }); }
+  friend SUNHWAN_INLINE_METHOD Vecs operator*(Vecs a, float b) { return of([=](int n) { return a.v[n] * b; }); }
+};
+
+// Where N vectors lie in an array, one after the other.
+template <int N>
+struct At {
+  long offset;
+};
+
+template <int N>
+SUNHWAN_INLINE Vecs<N> load(const float *p, At<N> at) {
+  return Vecs<N>::of([=](int n) { return load(p + at.offset + n * LANES); });
+}
+template <int N>
+SUNHWAN_INLINE void store(float *p, At<N> at, Vecs<N> x) {
+  for (int n = 0; n < N; n++) store(p + at.offset + n * LANES, x.v[n]);
+}
+
+// f of each vector, where vectors are not worth interleaving.
+template <int N, class F>
+SUNHWAN_INLINE Vecs<N> each_vector(Vecs<N> x, F f) {
+  return Vecs<N>::of([=](int n) { return f(x.v[n]); });
+}
+
+template <int N>
+SUNHWAN_INLINE Vecs<N> clamp(Vecs<N> x, float low, float high) {
+  return each_vector(x, [=](Vec v) { return clamp(v, low, high); });
+}
+
+// 2^x - 1 for |x| <= 126, relatively exact to about 1e-7 also near zero; NaN stays NaN.
+// x = n + f with n whole and |f| <= 1/2; 2^f - 1 = f p(f), p a minimax polynomial (1e-8);
+// 2^x - 1 = 2^n (2^f - 1) + (2^n - 1).
+template <int N>
+SUNHWAN_INLINE Vecs<N> exp2_minus_1(Vecs<N> x) {
+  const float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, in the lowest bits
+  Vecs<N> shifted = x + shifter;
+  Vecs<N> f = x - (shifted - shifter);
+  Vecs<N> p = f * 1.54035152e-4f + 1.33907356e-3f;
+  p = p * f + 9.61823749e-3f;
+  p = p * f + 5.55035743e-2f;
+  p = p * f + 2.40226498e-1f;
+  p = p * f + 6.93147188e-1f;
+  p = p * f;
+  Vecs<N> power = each_vector(shifted, [](Vec v) { return (Vec)(((Ints)v << 23) + 0x3f800000); });
+  return p * power + (power - 1.0f);
+}
+
+template <int N>
+SUNHWAN_INLINE Vecs<N> sigmoid(Vecs<N> x) {
+  return 1.0f / (exp2_minus_1(clamp(x * -1.44269504f, -126.0f, 126.0f)) + 2.0f);
+}
+
+template <int N>
+SUNHWAN_INLINE Vecs<N> tanh(Vecs<N> x) {
+  Vecs<N> e = exp2_minus_1(clamp(x * 2.88539008f, -126.0f, 126.0f));  // exp(2x) - 1
+  return e / (e + 2.0f);
+}
+
+}  // namespace SUNHWAN_VARIANT
+}  // namespace sunhwan
+
+#endif
