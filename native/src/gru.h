@@ -67,14 +67,15 @@ struct GruResetBefore {
   static constexpr int KEPT_H = H, RESET_GATE = 2;
   static constexpr bool H_STAYS = true;
 
-  // seen_h: h after its dropout mask; then what the reset gate lets through of it.
+  // reset_h: what the reset gate lets through of seen_h, which is h after its dropout mask. May be the same array.
   template <class RecurrentActivation>
-  SUNHWAN_POINTWISE reset(const ForwardStep &s, RecurrentActivation recurrent_activation, float *seen_h) {
+  SUNHWAN_POINTWISE reset(const ForwardStep &s, RecurrentActivation recurrent_activation, const float *seen_h,
+                          float *reset_h) {
     float *sum = s.sum(R_SUM), *kept = s.kept(R);
     s.extent.each_chain([=](auto i) {
       auto r = recurrent_activation(load(sum, i));
       store(kept, i, r);
-      store(seen_h, i, load(seen_h, i) * r);
+      store(reset_h, i, load(seen_h, i) * r);
     });
   }
 
@@ -105,15 +106,15 @@ struct GruResetBefore {
     });
   }
 
-  // seen_h: h after its dropout mask; then r times that. d_seen: the gradient of r times that; then that of seen_h.
+  // seen_h, reset_h: as in `reset`. d_seen: the gradient of reset_h; then that of seen_h.
   template <class RecurrentActivation>
-  SUNHWAN_POINTWISE reset_backward(const BackwardStep &s, RecurrentActivation recurrent_activation, float *seen_h,
-                             float *d_seen) {
+  SUNHWAN_POINTWISE reset_backward(const BackwardStep &s, RecurrentActivation recurrent_activation, const float *seen_h,
+                                   float *reset_h, float *d_seen) {
     s.extent.each([=, kept = s.kept(R), d_sum = s.d_sum(R_SUM)](auto i) {
       auto r = load(kept, i), h = load(seen_h, i), d = load(d_seen, i);
       store(d_sum, i, d * h * recurrent_activation.slope(r));
       store(d_seen, i, d * r);
-      store(seen_h, i, h * r);
+      store(reset_h, i, h * r);
     });
   }
 };

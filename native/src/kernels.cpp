@@ -160,6 +160,83 @@ bool backward(const sunhwan_recurrence &call, const sunhwan_gradients &gradients
   });
 }
 
+// Weights laid out for one row and for a register block of them.
+template <class Cell, class A, class R>
+struct StepperOf : Stepper {
+  using Tile = ForwardTile<Cell, A, R>;
+  sunhwan_recurrence call;
+  A activation;
+  R recurrent_activation;
+  Weights<Cell> one, many;
+  Workspace memory;
+  size_t scratch;
+
+  static sunhwan_recurrence of_rows(sunhwan_recurrence call, int rows) {
+    call.batch = rows;
+    call.timesteps = 1;
+    call.go_backwards = call.return_sequences = call.x_mask_gates = call.h_mask_gates = 0;
+    call.mask = nullptr;
+    call.x_mask = call.h_mask = nullptr;
+    call.output = call.saved = nullptr;
+    return call;
+  }
+  static Weights<Cell> weights_for(const sunhwan_recurrence &call, int rows) {
+    Plan plan = make_plan_shape(of_rows(call, rows), ROWS);
+    plan.tile_rows = rows;
+    return Weights<Cell>(of_rows(call, rows), plan);
+  }
+  static size_t bytes_for(const sunhwan_recurrence &call) {
+    Arena counting = {nullptr};
+    weights_for(call, 1).pack_forward(call, counting);
+    weights_for(call, ROWS).pack_forward(call, counting);
+    return counting.used;
+  }
+
+  StepperOf(const sunhwan_recurrence &call_, A activation_, R recurrent_activation_)
+      : call(of_rows(call_, 1)),
+        activation(activation_),
+        recurrent_activation(recurrent_activation_),
+        one(weights_for(call, 1)),
+        many(weights_for(call, ROWS)),
+        memory(bytes_for(call)) {
+    if (!memory.data) return;
+    Arena arena = {memory.data};
+    one.pack_forward(call, arena);
+    many.pack_forward(call, arena);
+    Arena counting = {nullptr};
+    Tile(call, many, activation, recurrent_activation, counting);
+    scratch = counting.used;
+  }
+
+  bool step(long batch, const float *inputs, float *states) const override {
+    Workspace workspace(scratch);
+    if (!workspace.data) return false;
+    sunhwan_recurrence step = call;
+    step.batch = batch;
+    step.inputs = inputs;
+    step.initial_state = step.states = states;
+    Weights<Cell> weights = batch == 1 ? one : many;
+    weights.plan.batch = batch;
+    for (long first = 0; first < batch; first += ROWS) {
+      sunhwan::Tile rows = {first, (int)least(ROWS, batch - first)};
+      weights.plan.tile = &rows;
+      Arena arena = {workspace.data};
+      Tile(step, weights, activation, recurrent_activation, arena).run(0);
+    }
+    return true;
+  }
+};
+
+Stepper *new_stepper(const sunhwan_recurrence &call) {
+  return with_types(call, [&](auto cell, auto activation, auto recurrent_activation) -> Stepper * {
+    auto *stepper = new StepperOf<decltype(cell), decltype(activation), decltype(recurrent_activation)>(
+        call, activation, recurrent_activation);
+    if (stepper->memory.data) return stepper;
+    delete stepper;
+    return nullptr;
+  });
+}
+
 double multiply_adds(long rounds) {
   constexpr int SUMS = ROWS * VECTORS;
   Vec sums[SUMS], factor = broadcast(0.999f), term = broadcast(1e-3f);
@@ -177,7 +254,7 @@ double multiply_adds(long rounds) {
 
 }  // namespace
 
-extern const Kernels kernels = {SUNHWAN_NAME(SUNHWAN_VARIANT), forward, backward, nullptr, multiply_adds};
+extern const Kernels kernels = {SUNHWAN_NAME(SUNHWAN_VARIANT), forward, backward, new_stepper, multiply_adds};
 
 }  // namespace SUNHWAN_VARIANT
 }  // namespace sunhwan

@@ -32,10 +32,11 @@ struct ProductArguments {
   long init_vector, init_row;
   float *c;  // [vectors][rows][LANES], vectors c_vector apart
   long c_vector;
+  const float *mask;  // laid out as c, or NULL
   Ahead *ahead;
 };
 
-// c = init + sum over terms of a b, for M rows and N vectors of columns.
+// c = init + sum over terms of a b, for M rows and N vectors of columns; with a mask c += mask * (..).
 template <int M, int N>
 void product(const ProductArguments &p) {
   Vec sum[M][N];
@@ -63,6 +64,14 @@ void product(const ProductArguments &p) {
     }
   }
   p.ahead->next = ahead;
+  if (p.mask) {
+    for (int n = 0; n < N; n++)
+      for (int m = 0; m < M; m++) {
+        long at = n * p.c_vector + m * LANES;
+        store(p.c + at, load(p.c + at) + load(p.mask + at) * sum[m][n]);
+      }
+    return;
+  }
   for (int n = 0; n < N; n++)
     for (int m = 0; m < M; m++) store(p.c + n * p.c_vector + m * LANES, sum[m][n]);
 }
@@ -102,10 +111,9 @@ void gradient_product(const GradientArguments &p) {
 // The largest panel for tiles of so many rows: few rows need more vectors, or each sum waits for its last addition.
 SUNHWAN_INLINE int widest_panel(long rows) { return rows == 1 ? 8 : rows == 2 ? 4 : VECTORS; }
 
-// How many vectors the next panel has, of those that are left: as even as can be.
+// How many vectors the next panel has, of those that are left: no panel of one beside a wide one.
 SUNHWAN_INLINE int next_panel(long left, int widest) {
-  long panels = (left + widest - 1) / widest;
-  return (int)((left + panels - 1) / panels);
+  return (int)(left <= widest ? left : left < 2 * widest ? (left + 1) / 2 : widest);
 }
 
 #define SUNHWAN_ROW(name, m) {name<m, 1>, name<m, 2>, name<m, 3>}

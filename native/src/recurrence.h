@@ -170,11 +170,24 @@ struct TileWork {
 
   TileWork(const sunhwan_recurrence &call_, const Weights<Cell> &weights_) : call(call_), weights(weights_), plan(weights_.plan) {}
 
-  // Copies of x and h that the products need beside the plain ones: one for each mask.
-  int x_copies() const { return (int)most(call.x_mask_gates, 1); }
-  int h_copies() const { return Cell::RESET_GATE >= 0 ? G : (int)most(call.h_mask_gates, 1); }
-  int x_copy(int gate) const { return call.x_mask_gates > 1 ? gate : 0; }
-  int h_copy(int gate) const { return Cell::RESET_GATE >= 0 || call.h_mask_gates > 1 ? gate : 0; }
+  // Whether each gate has dropout masks of its own, of x or of h.
+  bool masks_each_gate() const { return call.x_mask_gates > 1 || call.h_mask_gates > 1; }
+  // A gate's mask of x or of h, or NULL.
+  const float *x_mask(int gate) const {
+    return call.x_mask_gates ? x_masks + (call.x_mask_gates > 1 ? gate : 0) * x_extent.slot() : nullptr;
+  }
+  const float *h_mask(int gate) const {
+    return call.h_mask_gates ? h_masks + (call.h_mask_gates > 1 ? gate : 0) * h_extent.slot() : nullptr;
+  }
+  static void clear(const Extent &extent, float *p) {
+    extent.each([=](auto i) { store(p, i, {}); });
+  }
+  // An array times a mask, in `to`; itself where there is no mask.
+  static const float *masked(const float *from, const float *mask, const Extent &extent, float *to) {
+    if (!mask) return from;
+    extent.each([=](auto i) { store(to, i, load(from, i) * load(mask, i)); });
+    return to;
+  }
 
   void take_masks(Arena &arena) {
     x_masks = arena.take<float>(call.x_mask_gates * blocks_of(plan.features) * (long)plan.tile_rows * LANES);
@@ -228,45 +241,28 @@ struct TileWork {
     }
   }
 
-  // x of a step, [x_copies][blocks][rows][LANES], masked where there is dropout. `later`: a step whose x will be
-  // wanted soon.
+  // x of a step in blocks. `later`: a step whose x will be wanted soon.
   void read_x(long step, long later, int active, float *to) const {
     const float *inputs = call.inputs, *end = inputs + plan.batch * plan.timesteps * plan.features;
     const long ahead = later < 0 || later >= plan.timesteps ? 0 : (call.go_backwards ? step - later : later - step) * plan.features;
-    const long block = x_extent.block(), slot = x_extent.slot();
-    const int blocks = x_extent.blocks, masks = call.x_mask_gates;
+    const long block = x_extent.block();
+    const int blocks = x_extent.blocks;
     each_row(step, active, plan.features, [=](int r, long offset) {
       const float *from = inputs + offset;
       float *p = to + r * LANES;
-      const float *mask = x_masks + r * LANES;
-      for (int i = 0; i < blocks; i++, from += LANES, p += block, mask += block) {
+      for (int i = 0; i < blocks; i++, from += LANES, p += block) {
         __builtin_prefetch(from + ahead);
-        Vec x = from + LANES <= end ? load(from) : load_some(from, (int)(end - from));
-        if (masks == 0) store(p, x);
-        for (int g = 0; g < masks; g++) store(p + g * slot, x * load(mask + g * slot));
+        store(p, from + LANES <= end ? load(from) : load_some(from, (int)(end - from)));
       }
     });
   }
 
-  // h as each gate's product sees it, [h_copies][blocks][rows][LANES].
-  void mask_h(const Extent &extent, const float *h, float *to) const {
-    int copies = h_copies();
-    for (int g = 0; g < copies; g++) {
-      const float *mask = call.h_mask_gates ? h_masks + (call.h_mask_gates > 1 ? g : 0) * extent.slot() : nullptr;
-      float *copy = to + g * extent.slot();
-      if (mask)
-        extent.each([=](auto i) { store(copy, i, load(h, i) * load(mask, i)); });
-      else
-        extent.each([=](auto i) { store(copy, i, load(h, i)); });
-    }
-  }
-
-  // c[vectors] = init + sum of terms, for all active rows; `b` of a term is for the panel at vector 0.
+  // product() for all active rows and so many vectors; `b` of a term is for the panel at vector 0.
   void products(const Term *terms, int count, int active, int rows, long vectors, const float *init, long init_vector,
-                long init_row, float *c, Ahead &ahead) const {
+                long init_row, float *c, const float *mask, Ahead &ahead) const {
     long block = (long)rows * LANES;
     Term shifted[G + 1];
-    ProductArguments p = {shifted, count, block, nullptr, init_vector, init_row, nullptr, block, &ahead};
+    ProductArguments p = {shifted, count, block, nullptr, init_vector, init_row, nullptr, block, nullptr, &ahead};
     for (long first = 0, n; first < vectors; first += n) {
       n = next_panel(vectors - first, weights.widest);
       for (int r = 0; r < active; r += ROWS) {
@@ -274,6 +270,7 @@ struct TileWork {
           shifted[i] = {terms[i].a + r * LANES, terms[i].b + first * terms[i].k * LANES, terms[i].k};
         p.init = init + first * init_vector + r * init_row;
         p.c = c + first * block + r * LANES;
+        if (mask) p.mask = mask + first * block + r * LANES;
         product_of((int)least(active - r, ROWS), (int)n, p);
       }
     }
@@ -286,7 +283,9 @@ struct ForwardTile : TileWork<Cell> {
   using Base::call, Base::weights, Base::plan, Base::tile, Base::h_extent, Base::x_extent, Base::G;
   Activation activation;
   RecurrentActivation recurrent_activation;
-  float *x, *h_masked, *sums, *keeps, *states;
+  float *x, *x_masked, *h_masked, *sums, *keeps, *states;
+
+  static constexpr long STREAMED_BYTES = 2 << 20;
 
   ForwardTile(const sunhwan_recurrence &call_, const Weights<Cell> &weights_, Activation activation_,
               RecurrentActivation recurrent_activation_, Arena &arena)
@@ -294,8 +293,9 @@ struct ForwardTile : TileWork<Cell> {
     long h_slot = (long)weights.h_blocks * plan.tile_rows * LANES;
     long x_slot = (long)weights.x_blocks * plan.tile_rows * LANES;
     this->take_masks(arena);
-    x = arena.take<float>(this->x_copies() * x_slot);
-    h_masked = arena.take<float>(this->h_copies() * h_slot);
+    x = arena.take<float>(x_slot);
+    x_masked = arena.take<float>(x_slot);
+    h_masked = arena.take<float>(h_slot);
     sums = arena.take<float>(Cell::SUMS * h_slot);
     keeps = arena.take<float>(Cell::KEPT * h_slot);
     states = arena.take<float>(Cell::STATES * h_slot);
@@ -313,13 +313,17 @@ struct ForwardTile : TileWork<Cell> {
 
     long kept_step = Cell::KEPT * h_extent.slot();
     float *saved = call.saved ? call.saved + tile.first * saved_per_sequence() : nullptr;
+    // Streaming needs aligned vectors, and pays for what the caches cannot hold until backward comes.
+    const bool streams = saved && ((uintptr_t)saved | (kept_step * 4)) % (LANES * 4) == 0 &&
+                         plan.batch * saved_per_sequence() * 4 > STREAMED_BYTES;
     int active = tile.rows;
     for (long step = 0; step < this->steps; step++) {
       active = this->active_at(step, active);
-      run_step(step, active, keeps);
-      if (saved) stream(keeps, saved + step * kept_step, kept_step);
+      run_step(step, active, saved && !streams ? saved + step * kept_step : keeps);
+      if (streams) stream(keeps, saved + step * kept_step, kept_step);
       if (call.output && call.return_sequences) write_outputs(step, active);
     }
+    if (streams) stream_fence();
     if (call.output && !call.return_sequences) write_last_outputs();
     if (call.states)
       for (int s = 0; s < Cell::STATES; s++)
@@ -337,27 +341,34 @@ struct ForwardTile : TileWork<Cell> {
     ForwardStep s = {h_extent, sums, kept, states};
     s.extent.active = active;
     this->read_x(step, step + 4, active, x);
-    bool copied = call.h_mask_gates || Cell::RESET_GATE >= 0;
-    if (copied) this->mask_h(s.extent, states, h_masked);
-    const float *h = copied ? h_masked : states;
+    Extent x_rows = x_extent;
+    x_rows.active = active;
 
     for (int i = 0; i < weights.segments_count; i++) {
       const Segment &segment = weights.segments[i];
-      if constexpr (Cell::RESET_GATE >= 0)
-        if (segment.gate == Cell::RESET_GATE)
-          Cell::reset(s, recurrent_activation, h_masked + segment.gate * h_extent.slot());
       Term terms[2];
       int count = 0;
       long vector = (long)segment.gate * weights.h_blocks;
       if (segment.x)
-        terms[count++] = {x + this->x_copy(segment.gate) * x_extent.slot(), weights.x.panel(vector), weights.x.k};
+        terms[count++] = {this->masked(x, this->x_mask(segment.gate), x_rows, x_masked), weights.x.panel(vector), weights.x.k};
       if (segment.h)
-        terms[count++] = {h + this->h_copy(segment.gate) * h_extent.slot(), weights.h.panel(vector), weights.h.k};
+        terms[count++] = {seen_h(s, segment.gate), weights.h.panel(vector), weights.h.k};
       this->products(terms, count, active, tile.rows, (long)segment.gates * weights.h_blocks,
-                     weights.bias + (long)segment.slot * weights.h_blocks * LANES, LANES, 0, s.sum(segment.slot),
+                     weights.bias + (long)segment.slot * weights.h_blocks * LANES, LANES, 0, s.sum(segment.slot), nullptr,
                      this->no_prefetch);
     }
     Cell::forward(s, activation, recurrent_activation);
+  }
+
+  // h as a gate's product sees it: after its dropout mask, and after the reset gate where that comes first.
+  const float *seen_h(const ForwardStep &s, int gate) {
+    const float *h = this->masked(states, this->h_mask(gate), s.extent, h_masked);
+    if constexpr (Cell::RESET_GATE >= 0)
+      if (gate == Cell::RESET_GATE) {
+        Cell::reset(s, recurrent_activation, h, h_masked);
+        return h_masked;
+      }
+    return h;
   }
 
   float *output_at(int r, long read) const {
@@ -442,10 +453,12 @@ struct BackwardTile : TileWork<Cell> {
   bool wants_weights;
   int chunk_steps;
   long chunk_step;           // floats of one step in a chunk
-  float *chunk;              // [chunk_steps][d_sums, then h copies, then x copies]
+  float *chunk;              // [chunk_steps][d_sums, h before the step, r * h of a GRU that resets before, x]
+  float *chunk_masked;       // [chunk_steps] of x or h after a gate's dropout mask
   int chunk_rows[256];       // active rows of each step in the chunk
-  float *d_states, *initial_h, *initial_c, *shown, *previous_h, *d_h_product, *d_x, *zeros;
+  float *d_states, *initial_h, *initial_c, *shown, *previous_h, *d_seen, *d_x, *zeros;
 
+  static constexpr int H_COPIES = Cell::RESET_GATE >= 0 ? 2 : 1;
   static constexpr long ROW_STEPS = 128;  // of a chunk: enough for the flush to cost little, few enough for L2
 
   BackwardTile(const sunhwan_recurrence &call_, const sunhwan_gradients &gradients_, const Weights<Cell> &weights_,
@@ -459,15 +472,16 @@ struct BackwardTile : TileWork<Cell> {
     long x_slot = (long)weights.x_blocks * plan.tile_rows * LANES;
     this->take_masks(arena);
     chunk_steps = wants_weights ? (int)least(most(ROW_STEPS / plan.tile_rows, 4), 256) : 1;
-    chunk_step = Cell::SUMS * h_slot + this->h_copies() * h_slot + this->x_copies() * x_slot;
+    chunk_step = (Cell::SUMS + H_COPIES) * h_slot + x_slot;
     chunk = arena.take<float>(chunk_steps * chunk_step);
+    chunk_masked = arena.take<float>(call.x_mask_gates || call.h_mask_gates ? chunk_steps * most(h_slot, x_slot) : 0);
     d_states = arena.take<float>(Cell::STATES * h_slot);
     initial_h = arena.take<float>(h_slot);
     initial_c = arena.take<float>(h_slot);
     shown = arena.take<float>(h_slot);
     previous_h = arena.take<float>(h_slot);
-    d_h_product = arena.take<float>(h_slot);
-    d_x = arena.take<float>(2 * x_slot);
+    d_seen = arena.take<float>(h_slot);
+    d_x = arena.take<float>(x_slot);
     zeros = arena.take<float>(LANES);
   }
 
@@ -568,7 +582,7 @@ struct BackwardTile : TileWork<Cell> {
   }
 
   void run_step(BackwardStep &s, long step, int active_after, const float *kept_before, Ahead &ahead) {
-    float *h_copies = s.d_sums + Cell::SUMS * h_extent.slot();
+    float *h = s.d_sums + Cell::SUMS * h_extent.slot(), *x = h + H_COPIES * h_extent.slot();
     if constexpr (Cell::KEPT_H >= 0) {
       if (kept_before) s.previous_h = kept_before + Cell::KEPT_H * h_extent.slot();
       Cell::backward(s, activation, recurrent_activation);
@@ -579,115 +593,100 @@ struct BackwardTile : TileWork<Cell> {
       Cell::backward(s, activation, recurrent_activation, kept_before, initial_c, shown, previous_h);
       if (kept_before) s.previous_h = previous_h;
     }
-    if (wants_weights || Cell::RESET_GATE >= 0) this->mask_h(s.extent, s.previous_h, h_copies);
-
+    int gates = G;
     if constexpr (Cell::RESET_GATE >= 0) {
-      // The gradient of r * h, from the candidate's sum; then its share in r, and in h.
-      float *seen = h_copies + Cell::RESET_GATE * h_extent.slot();
-      h_product(s, Cell::RESET_GATE, Cell::RESET_GATE + 1, ahead);
-      Cell::reset_backward(s, recurrent_activation, seen, d_h_product);
-      add_to_d_h(s, Cell::RESET_GATE);
+      // From the candidate's sum to r * h; then to r, and to h.
+      gates = Cell::RESET_GATE;
+      float *reset_h = h + h_extent.slot();
+      const float *mask = this->h_mask(gates), *seen_h = this->masked(s.previous_h, mask, s.extent, reset_h);
+      h_product(s, gates, gates + 1, zeros, 0, 0, d_seen, nullptr, ahead);
+      Cell::reset_backward(s, recurrent_activation, seen_h, reset_h, d_seen);
+      const float *d_h = this->masked(d_seen, mask, s.extent, d_seen);
+      s.extent.each([d_h, to = d_states](auto i) { store(to, i, load(to, i) + load(d_h, i)); });
     }
-    if (!Cell::H_STAYS && call.h_mask_gates)
-      s.extent.each([d_h = d_states, none = Vec{}](auto i) { store(d_h, i, each_vector(load(d_h, i), [=](Vec) { return none; })); });
-    int gates = Cell::RESET_GATE >= 0 ? Cell::RESET_GATE : G;
-    if (call.h_mask_gates == 0) {
-      h_product_onto(s, gates, ahead);
-    } else if (call.h_mask_gates == 1) {
-      h_product(s, 0, gates, ahead);
-      add_to_d_h(s, 0);
+    if (call.h_mask_gates) {
+      if (!Cell::H_STAYS) this->clear(s.extent, d_states);
+      int together = call.h_mask_gates > 1 ? 1 : gates;
+      for (int gate = 0; gate < gates; gate += together)
+        h_product(s, gate, gate + together, zeros, 0, 0, d_states, this->h_mask(gate), ahead);
+    } else if (Cell::H_STAYS) {
+      h_product(s, 0, gates, d_states, h_extent.block(), LANES, d_states, nullptr, ahead);
     } else {
-      for (int gate = 0; gate < gates; gate++) {
-        h_product(s, gate, gate + 1, ahead);
-        add_to_d_h(s, gate);
-      }
+      h_product(s, 0, gates, zeros, 0, 0, d_states, nullptr, ahead);
     }
     if (gradients.d_inputs) write_d_inputs(s, step, ahead);
-    if (wants_weights) this->read_x(step, step - 4, s.extent.active, h_copies + this->h_copies() * h_extent.slot());
+    if (wants_weights) {
+      this->read_x(step, step - 4, s.extent.active, x);
+      s.extent.each([h, from = s.previous_h](auto i) { store(h, i, load(from, i)); });
+    }
   }
 
-  int h_terms(const BackwardStep &s, int gate, int end, Term *terms) const {
+  // The gates' sums times U^T.
+  void h_product(const BackwardStep &s, int gate, int end, const float *init, long init_vector, long init_row, float *to,
+                 const float *mask, Ahead &ahead) const {
+    Term terms[G];
     for (int g = gate; g < end; g++)
       terms[g - gate] = {s.d_sum(Cell::H_SLOT[g]), weights.transposed(weights.h_t, g, weights.h_blocks), (int)plan.units};
-    return end - gate;
-  }
-  // d_h += the gates' sums times U^T.
-  void h_product_onto(const BackwardStep &s, int gates, Ahead &ahead) const {
-    Term terms[G];
-    int count = h_terms(s, 0, gates, terms);
-    if (Cell::H_STAYS)
-      this->products(terms, count, s.extent.active, tile.rows, weights.h_blocks, d_states, h_extent.block(), LANES,
-                     d_states, ahead);
-    else
-      this->products(terms, count, s.extent.active, tile.rows, weights.h_blocks, zeros, 0, 0, d_states, ahead);
-  }
-  // The same by itself, for a mask to be put on.
-  void h_product(const BackwardStep &s, int gate, int end, Ahead &ahead) const {
-    Term terms[G];
-    int count = h_terms(s, gate, end, terms);
-    this->products(terms, count, s.extent.active, tile.rows, weights.h_blocks, zeros, 0, 0, d_h_product, ahead);
-  }
-  void add_to_d_h(const BackwardStep &s, int gate) const {
-    const float *mask = call.h_mask_gates ? this->h_masks + (call.h_mask_gates > 1 ? gate : 0) * h_extent.slot() : nullptr;
-    if (mask)
-      s.extent.each([d_h = d_states, from = d_h_product, mask](auto i) {
-        store(d_h, i, load(d_h, i) + load(mask, i) * load(from, i));
-      });
-    else
-      s.extent.each([d_h = d_states, from = d_h_product](auto i) { store(d_h, i, load(d_h, i) + load(from, i)); });
+    this->products(terms, end - gate, s.extent.active, tile.rows, weights.h_blocks, init, init_vector, init_row, to, mask,
+                   ahead);
   }
 
   void write_d_inputs(const BackwardStep &s, long step, Ahead &ahead) const {
-    Extent extent = x_extent;
-    extent.active = s.extent.active;
-    float *total = d_x, *product = d_x + x_extent.slot();
-    int parts = (int)most(call.x_mask_gates, 1);
-    for (int part = 0; part < parts; part++) {
+    if (call.x_mask_gates) this->clear(x_extent, d_x);
+    int together = call.x_mask_gates > 1 ? 1 : G;
+    for (int gate = 0; gate < G; gate += together) {
       Term terms[G];
-      int count = 0;
-      for (int g = parts > 1 ? part : 0; g < (parts > 1 ? part + 1 : G); g++)
-        terms[count++] = {s.d_sum(g), weights.transposed(weights.x_t, g, weights.x_blocks), (int)plan.units};
-      this->products(terms, count, extent.active, tile.rows, weights.x_blocks, zeros, 0, 0,
-                     call.x_mask_gates ? product : total, ahead);
-      if (call.x_mask_gates) {
-        const float *mask = this->x_masks + part * x_extent.slot();
-        if (part == 0)
-          extent.each([=](auto i) { store(total, i, load(mask, i) * load(product, i)); });
-        else
-          extent.each([=](auto i) { store(total, i, load(total, i) + load(mask, i) * load(product, i)); });
-      }
+      for (int g = 0; g < together; g++)
+        terms[g] = {s.d_sum(gate + g), weights.transposed(weights.x_t, gate + g, weights.x_blocks), (int)plan.units};
+      this->products(terms, together, s.extent.active, tile.rows, weights.x_blocks, zeros, 0, 0, d_x, this->x_mask(gate),
+                     ahead);
     }
-    this->each_row(step, extent.active, plan.features, [=](int r, long offset) {
-      this->write_row(total, r, extent, gradients.d_inputs + offset, plan.features);
+    this->each_row(step, s.extent.active, plan.features, [=](int r, long offset) {
+      this->write_row(d_x, r, x_extent, gradients.d_inputs + offset, plan.features);
     });
   }
 
   // Adds the chunk's products of x and h with the sums' gradients.
   void add_weight_gradients(int steps, const WeightGradients<Cell> &sums) const {
-    const float *d_sums = chunk, *h = chunk + Cell::SUMS * h_extent.slot(), *x = h + this->h_copies() * h_extent.slot();
+    const float *h = chunk + Cell::SUMS * h_extent.slot(), *x = h + H_COPIES * h_extent.slot();
     for (int gate = 0, n; gate < G; gate += n) {
-      for (n = 1; gate + n < G && this->x_copy(gate + n) == this->x_copy(gate);) n++;
-      add_products(x + this->x_copy(gate) * x_extent.slot(), x_extent.block(), plan.features, d_sums + gate * h_extent.slot(),
-                   n, gate, sums.kernel, sums.columns, steps);
+      n = call.x_mask_gates > 1 ? 1 : G;
+      add_products(x, this->x_mask(gate), x_extent, plan.features, gate, gate, n, sums.kernel, sums.columns, steps);
     }
     for (int gate = 0, n; gate < G; gate += n) {
-      for (n = 1; gate + n < G && this->h_copy(gate + n) == this->h_copy(gate) && Cell::H_SLOT[gate + n] == Cell::H_SLOT[gate] + n;) n++;
-      add_products(h + this->h_copy(gate) * h_extent.slot(), h_extent.block(), plan.units,
-                   d_sums + Cell::H_SLOT[gate] * h_extent.slot(), n, gate, sums.recurrent_kernel, sums.columns, steps);
+      n = 1;  // gates that share their operand and lie side by side
+      while (gate + n < G && call.h_mask_gates <= 1 && gate + n != Cell::RESET_GATE &&
+             Cell::H_SLOT[gate + n] == Cell::H_SLOT[gate] + n)
+        n++;
+      bool reset = gate == Cell::RESET_GATE;
+      add_products(reset ? h + h_extent.slot() : h, reset ? nullptr : this->h_mask(gate), h_extent, plan.units,
+                   Cell::H_SLOT[gate], gate, n, sums.recurrent_kernel, sums.columns, steps);
     }
     if (gradients.d_bias) add_bias_gradients(steps, sums);
   }
 
-  void add_products(const float *a, long a_block, long k_end, const float *b, int gates, int gate, float *c, long columns,
-                    int steps) const {
-    GradientArguments p = {nullptr, nullptr, chunk_step, chunk_step, h_extent.block(), chunk_rows, steps, nullptr, columns};
+  // c += a^T d_sums for gates whose sums begin at `slot`, with a masked.
+  void add_products(const float *a, const float *mask, const Extent &a_extent, long k_end, int slot, int gate, int gates,
+                    float *c, long columns, int steps) const {
+    const float *b = chunk + slot * h_extent.slot();
+    long a_step = chunk_step;
+    if (mask) {
+      a_step = a_extent.slot();
+      Extent extent = a_extent;
+      for (int step = 0; step < steps; step++) {
+        extent.active = chunk_rows[step];
+        this->masked(a + step * chunk_step, mask, extent, chunk_masked + step * a_step);
+      }
+      a = chunk_masked;
+    }
+    GradientArguments p = {nullptr, nullptr, a_step, chunk_step, h_extent.block(), chunk_rows, steps, nullptr, columns};
     long vectors = (long)gates * weights.h_blocks;
     for (long first = 0, n; first < vectors; first += n) {
       n = next_panel(vectors - first, VECTORS);
       p.b = b + first * h_extent.block();
       for (long k = 0, m; k < k_end; k += m) {
         m = least(least(COLUMNS, LANES - k % LANES), k_end - k);
-        p.a = a + k / LANES * a_block + k % LANES;
+        p.a = a + k / LANES * a_extent.block() + k % LANES;
         p.c = c + k * columns + ((long)gate * weights.h_blocks + first) * LANES;
         GRADIENT_PRODUCTS[m - 1][n - 1](p);
       }

@@ -40,8 +40,21 @@ SUNHWAN_INLINE Vec load(const float *p) { return *(const UnalignedVec *)p; }
 SUNHWAN_INLINE void store(float *p, Vec v) { *(UnalignedVec *)p = v; }
 SUNHWAN_INLINE Vec broadcast(float x) { return x - Vec{}; }
 
+// Copies to memory that is not read again soon, past the caches: an ordinary store would first read every line that
+// it writes to. Other threads see the copy after stream_fence().
 SUNHWAN_INLINE void stream(const float *from, float *to, long floats) {
+#if defined(__AVX512F__)
   for (long i = 0; i < floats; i += LANES) _mm512_stream_ps(to + i, (__m512)load(from + i));
+#elif defined(__AVX2__)
+  for (long i = 0; i < floats; i += LANES) _mm256_stream_ps(to + i, (__m256)load(from + i));
+#else
+  memcpy(to, from, floats * sizeof(float));
+#endif
+}
+SUNHWAN_INLINE void stream_fence() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
 }
 
 // The first `count` lanes; the others are zero.
@@ -121,11 +134,15 @@ SUNHWAN_INLINE Vecs<N> clamp(Vecs<N> x, float low, float high) {
   return each_vector(x, [=](Vec v) { return clamp(v, low, high); });
 }
 
-// 2^x - 1 for |x| <= 126, relatively exact to about 1e-7 also near zero; NaN stays NaN.
-// x = n + f with n whole and |f| <= 1/2; 2^f - 1 = f p(f), p a minimax polynomial (1e-8);
-// 2^x - 1 = 2^n (2^f - 1) + (2^n - 1).
+// 2^x for |x| <= 126 as power * (1 + fraction), to about 1e-7; NaN stays NaN.
+// x = n + f with n whole and |f| <= 1/2; power = 2^n; fraction = 2^f - 1 = f p(f), p a minimax polynomial (1e-8).
 template <int N>
-SUNHWAN_INLINE Vecs<N> exp2_minus_1(Vecs<N> x) {
+struct Exp2 {
+  Vecs<N> power, fraction;
+};
+
+template <int N>
+SUNHWAN_INLINE Exp2<N> exp2(Vecs<N> x) {
   const float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, in the lowest bits
   Vecs<N> shifted = x + shifter;
   Vecs<N> f = x - (shifted - shifter);
@@ -134,20 +151,21 @@ SUNHWAN_INLINE Vecs<N> exp2_minus_1(Vecs<N> x) {
   p = p * f + 5.55035743e-2f;
   p = p * f + 2.40226498e-1f;
   p = p * f + 6.93147188e-1f;
-  p = p * f;
-  Vecs<N> power = each_vector(shifted, [](Vec v) { return (Vec)(((Ints)v << 23) + 0x3f800000); });
-  return p * power + (power - 1.0f);
+  return {each_vector(shifted, [](Vec v) { return (Vec)(((Ints)v << 23) + 0x3f800000); }), p * f};
 }
 
 template <int N>
 SUNHWAN_INLINE Vecs<N> sigmoid(Vecs<N> x) {
-  return 1.0f / (exp2_minus_1(clamp(x * -1.44269504f, -126.0f, 126.0f)) + 2.0f);
+  auto e = exp2(clamp(x * -1.44269504f, -126.0f, 126.0f));  // exp(-x)
+  return 1.0f / (e.power * e.fraction + (e.power + 1.0f));
 }
 
+// With exp(2x) - 1 in a form that is exact also where x is near zero.
 template <int N>
 SUNHWAN_INLINE Vecs<N> tanh(Vecs<N> x) {
-  Vecs<N> e = exp2_minus_1(clamp(x * 2.88539008f, -126.0f, 126.0f));  // exp(2x) - 1
-  return e / (e + 2.0f);
+  auto e = exp2(clamp(x * 2.88539008f, -126.0f, 126.0f));  // exp(2x)
+  Vecs<N> less_one = e.power * e.fraction + (e.power - 1.0f);
+  return less_one / (less_one + 2.0f);
 }
 
 }  // namespace SUNHWAN_VARIANT

@@ -1,0 +1,160 @@
+// XLA FFI handlers over the C ABI: one forward and one backward call for every cell, as JAX makes them.
+//
+// A library of its own, so that the kernels themselves need no header of any framework. The options are
+// attributes; an array that is not given, and a result that is not wanted, has no elements.
+
+#include <algorithm>
+#include <initializer_list>
+#include <string>
+
+#include "sunhwan.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+using Floats = ffi::Buffer<ffi::F32>;
+using Bools = ffi::Buffer<ffi::PRED>;
+using FloatsResult = ffi::Result<Floats>;
+
+struct Options {
+  int32_t cell, activation, recurrent_activation;
+  int32_t reset_after, go_backwards, return_sequences, zero_output_for_mask, zero_before_data;
+};
+XLA_FFI_REGISTER_STRUCT_ATTR_DECODING(Options, StructMember<int32_t>("cell"), StructMember<int32_t>("activation"),
+                                      StructMember<int32_t>("recurrent_activation"),
+                                      StructMember<int32_t>("reset_after"), StructMember<int32_t>("go_backwards"),
+                                      StructMember<int32_t>("return_sequences"),
+                                      StructMember<int32_t>("zero_output_for_mask"),
+                                      StructMember<int32_t>("zero_before_data"));
+
+namespace {
+
+// The data of each buffer, if its shape is the one that the sizes of the call ask for. The kernels get addresses
+// alone, so this is the last place where a wrong shape can be told from a right one.
+class Shapes {
+ public:
+  template <typename Buffer>
+  auto *required(const char *name, const Buffer &buffer, std::initializer_list<int64_t> expected) {
+    auto received = buffer.dimensions();
+    if (error_.empty() &&
+        (received.size() != expected.size() || !std::equal(expected.begin(), expected.end(), received.begin()))) {
+      error_ = std::string(name) + " has shape " + written(received) + ", expected " + written(expected);
+    }
+    return buffer.typed_data();
+  }
+
+  template <typename Buffer>
+  auto *optional(const char *name, const Buffer &buffer, std::initializer_list<int64_t> expected) {
+    return buffer.element_count() ? required(name, buffer, expected) : nullptr;
+  }
+
+  const std::string &error() const { return error_; }
+
+ private:
+  template <typename Dimensions>
+  static std::string written(const Dimensions &dimensions) {
+    std::string sizes;
+    for (int64_t size : dimensions) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+    return "(" + sizes + ")";
+  }
+
+  std::string error_;
+};
+
+// What forward and backward have in common.
+struct Call : sunhwan_recurrence {
+  int64_t gates, columns, states_count;
+
+  Call(const Options &o, Shapes &shapes, Floats x, Floats k, Floats u, Floats b, Floats s, Bools m, Floats dx, Floats dh)
+      : sunhwan_recurrence{} {
+    abi_version = SUNHWAN_ABI_VERSION;
+    cell = o.cell;
+    activation = o.activation;
+    recurrent_activation = o.recurrent_activation;
+    reset_after = o.reset_after;
+    go_backwards = o.go_backwards;
+    return_sequences = o.return_sequences;
+    zero_output_for_mask = o.zero_output_for_mask;
+    zero_before_data = o.zero_before_data;
+
+    auto sizes = x.dimensions();
+    if (sizes.size() == 3) batch = sizes[0], timesteps = sizes[1], features = sizes[2];
+    units = u.dimensions().size() ? u.dimensions()[0] : 0;
+    gates = cell == SUNHWAN_LSTM ? 4 : cell == SUNHWAN_GRU ? 3 : 1;
+    columns = gates * units;
+    states_count = cell == SUNHWAN_LSTM ? 2 : 1;
+    x_mask_gates = dx.element_count() ? static_cast<int32_t>(dx.dimensions()[0]) : 0;
+    h_mask_gates = dh.element_count() ? static_cast<int32_t>(dh.dimensions()[0]) : 0;
+
+    inputs = shapes.required("inputs", x, {batch, timesteps, features});
+    kernel = shapes.required("kernel", k, {features, columns});
+    recurrent_kernel = shapes.required("recurrent_kernel", u, {units, columns});
+    bias = two_rows() ? shapes.optional("bias", b, {2, columns}) : shapes.optional("bias", b, {columns});
+    initial_state = shapes.optional("initial_state", s, {states_count, batch, units});
+    mask = reinterpret_cast<const uint8_t *>(shapes.optional("mask", m, {batch, timesteps}));
+    x_mask = shapes.optional("dropout_mask", dx, {x_mask_gates, batch, features});
+    h_mask = shapes.optional("recurrent_dropout_mask", dh, {h_mask_gates, batch, units});
+  }
+
+  bool two_rows() const { return cell == SUNHWAN_GRU && reset_after; }
+
+  float *output_of(Shapes &shapes, const char *name, Floats array) const {
+    return return_sequences ? shapes.optional(name, array, {batch, timesteps, units})
+                            : shapes.optional(name, array, {batch, units});
+  }
+
+  float *saved_of(Shapes &shapes, Floats array) const {
+    return shapes.optional("saved", array, {batch, sunhwan_saved_per_sequence(this)});
+  }
+};
+
+ffi::Error answer(int status) {
+  if (status == SUNHWAN_OK) return ffi::Error::Success();
+  auto code = status == SUNHWAN_OUT_OF_MEMORY ? ffi::ErrorCode::kResourceExhausted : ffi::ErrorCode::kInvalidArgument;
+  return ffi::Error(code, std::string("sunhwan: ") + sunhwan_message());
+}
+
+ffi::Error forward(Options options, Floats inputs, Floats kernel, Floats recurrent_kernel, Floats bias,
+                   Floats initial_state, Bools mask, Floats dropout_mask, Floats recurrent_dropout_mask,
+                   FloatsResult output, FloatsResult states, FloatsResult saved) {
+  Shapes shapes;
+  Call call(options, shapes, inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask,
+            recurrent_dropout_mask);
+  call.output = call.output_of(shapes, "output", *output);
+  call.states = shapes.optional("states", *states, {call.states_count, call.batch, call.units});
+  call.saved = call.saved_of(shapes, *saved);
+  if (!shapes.error().empty()) return ffi::Error::InvalidArgument("sunhwan: " + shapes.error());
+  return answer(sunhwan_forward(&call));
+}
+
+ffi::Error backward(Options options, Floats inputs, Floats kernel, Floats recurrent_kernel, Floats bias,
+                    Floats initial_state, Bools mask, Floats dropout_mask, Floats recurrent_dropout_mask, Floats saved,
+                    Floats d_output, Floats d_states, FloatsResult d_inputs, FloatsResult d_kernel,
+                    FloatsResult d_recurrent_kernel, FloatsResult d_bias, FloatsResult d_initial_state) {
+  Shapes shapes;
+  Call call(options, shapes, inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask,
+            recurrent_dropout_mask);
+  call.saved = call.saved_of(shapes, saved);
+  sunhwan_gradients gradients{};
+  gradients.d_output = call.output_of(shapes, "d_output", d_output);
+  gradients.d_states = shapes.optional("d_states", d_states, {call.states_count, call.batch, call.units});
+  gradients.d_inputs = shapes.optional("d_inputs", *d_inputs, {call.batch, call.timesteps, call.features});
+  gradients.d_kernel = shapes.optional("d_kernel", *d_kernel, {call.features, call.columns});
+  gradients.d_recurrent_kernel =
+      shapes.optional("d_recurrent_kernel", *d_recurrent_kernel, {call.units, call.columns});
+  gradients.d_bias = call.two_rows() ? shapes.optional("d_bias", *d_bias, {2, call.columns})
+                                     : shapes.optional("d_bias", *d_bias, {call.columns});
+  gradients.d_initial_state =
+      shapes.optional("d_initial_state", *d_initial_state, {call.states_count, call.batch, call.units});
+  if (!shapes.error().empty()) return ffi::Error::InvalidArgument("sunhwan: " + shapes.error());
+  return answer(sunhwan_backward(&call, &gradients));
+}
+
+}  // namespace
+
+extern "C" {
+SUNHWAN_API XLA_FFI_Error *sunhwan_xla_forward(XLA_FFI_CallFrame *);
+SUNHWAN_API XLA_FFI_Error *sunhwan_xla_backward(XLA_FFI_CallFrame *);
+}
+XLA_FFI_DEFINE_HANDLER_SYMBOL(sunhwan_xla_forward, forward);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(sunhwan_xla_backward, backward);
