@@ -18,10 +18,16 @@ struct Term {
   int k;
 };
 
-// Lines of memory to be asked for while a product computes, one a multiplication step: without it the backward
-// pass, which reads the saved steps from last to first, waits for memory a quarter of its time.
+// Memory to be brought near while a product computes: without it the backward pass, which reads the saved steps from
+// last to first, waits for memory a quarter of its time.
 struct Ahead {
   const char *next = nullptr, *end = nullptr;
+
+  SUNHWAN_INLINE_METHOD void some() {
+    if (next >= end) return;
+    for (int line = 0; line < LANES; line++) __builtin_prefetch(next + 64 * line);
+    next += 64 * LANES;
+  }
 };
 
 struct ProductArguments {
@@ -40,40 +46,37 @@ struct ProductArguments {
 template <int M, int N>
 void product(const ProductArguments &p) {
   Vec sum[M][N];
-  for (int n = 0; n < N; n++)
-    for (int m = 0; m < M; m++) sum[m][n] = load(p.init + n * p.init_vector + m * p.init_row);
-  const char *ahead = p.ahead->next, *ahead_end = p.ahead->end;
+  times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
+    times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] = load(p.init + n * p.init_vector + m * p.init_row); });
+  });
+  Ahead ahead = *p.ahead;
   for (const Term *term = p.terms; term < p.terms + p.terms_count; term++) {
-    const float *b = term->b;
-    for (int k = 0; k < term->k; k += LANES) {
-      const float *a = term->a + k / LANES * p.a_block;
-      const float *a_end = a + (term->k - k < LANES ? term->k - k : LANES);
-      if (ahead < ahead_end) {
-        for (int line = 0; line < LANES; line++) __builtin_prefetch(ahead + 64 * line);
-        ahead += 64 * LANES;
-      }
+    const float *block = term->a, *b = term->b;
+    auto multiply = [&](const float *a) SUNHWAN_INLINE_LAMBDA {
+      Vec vectors[N];
+      times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { vectors[n] = load(b + n * LANES); });
+      times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
+        Vec row = broadcast(a[m * LANES]);
+        times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] += row * vectors[n]; });
+      });
+      b += N * LANES;
+    };
+    int k = term->k;
+    for (; k >= LANES; k -= LANES, block += p.a_block) {
+      ahead.some();
 #pragma GCC unroll 4
-      for (; a < a_end; a++, b += N * LANES) {
-        Vec vectors[N];
-        for (int n = 0; n < N; n++) vectors[n] = load(b + n * LANES);
-        for (int m = 0; m < M; m++) {
-          Vec row = broadcast(a[m * LANES]);
-          for (int n = 0; n < N; n++) sum[m][n] += row * vectors[n];
-        }
-      }
+      for (int i = 0; i < LANES; i++) multiply(block + i);
     }
+#pragma GCC unroll 1
+    for (int i = 0; i < k; i++) multiply(block + i);
   }
-  p.ahead->next = ahead;
-  if (p.mask) {
-    for (int n = 0; n < N; n++)
-      for (int m = 0; m < M; m++) {
-        long at = n * p.c_vector + m * LANES;
-        store(p.c + at, load(p.c + at) + load(p.mask + at) * sum[m][n]);
-      }
-    return;
-  }
-  for (int n = 0; n < N; n++)
-    for (int m = 0; m < M; m++) store(p.c + n * p.c_vector + m * LANES, sum[m][n]);
+  *p.ahead = ahead;
+  times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
+    times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA {
+      const long at = n * p.c_vector + m * LANES;
+      store(p.c + at, p.mask ? load(p.c + at) + load(p.mask + at) * sum[m][n] : sum[m][n]);
+    });
+  });
 }
 
 struct GradientArguments {
@@ -89,23 +92,25 @@ struct GradientArguments {
 // c += a^T b, summed over rows and steps, for M rows of c and N vectors of its columns.
 template <int M, int N>
 void gradient_product(const GradientArguments &p) {
-  Vec sum[M][N] = {};
+  Vec sum[M][N];
+  times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA { times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] = Vec{}; }); });
   for (int step = 0; step < p.steps; step++) {
     const float *a = p.a + step * p.a_step, *b = p.b + step * p.b_step;
     for (const float *a_end = a + p.rows[step] * LANES; a < a_end; a += LANES, b += LANES) {
       Vec vectors[N];
-      for (int n = 0; n < N; n++) vectors[n] = load(b + n * p.b_vector);
-      for (int m = 0; m < M; m++) {
+      times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { vectors[n] = load(b + n * p.b_vector); });
+      times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
         Vec column = broadcast(a[m]);
-        for (int n = 0; n < N; n++) sum[m][n] += column * vectors[n];
-      }
+        times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] += column * vectors[n]; });
+      });
     }
   }
-  for (int m = 0; m < M; m++)
-    for (int n = 0; n < N; n++) {
+  times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
+    times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA {
       float *c = p.c + m * p.c_row + n * LANES;
       store(c, load(c) + sum[m][n]);
-    }
+    });
+  });
 }
 
 // The largest panel for tiles of so many rows: few rows need more vectors, or each sum waits for its last addition.

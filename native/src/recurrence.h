@@ -502,7 +502,7 @@ struct BackwardTile : TileWork<Cell> {
       const float *kept_before = step ? saved + (step - 1) * kept_step : nullptr;
       Ahead ahead;
       // The step before reads some of what the one before it has kept.
-      if (step > 1) ahead = {(const char *)(saved + (step - 2) * kept_step), (const char *)(saved + (step - 1) * kept_step)};
+      if (step > 1) ahead.next = (const char *)(saved + (step - 2) * kept_step), ahead.end = ahead.next + kept_step * 4;
       add_output_gradients(step, active);
       run_step(s, step, before, kept_before, ahead);
       chunk_rows[in_chunk++] = active;
@@ -641,8 +641,11 @@ struct BackwardTile : TileWork<Cell> {
       this->products(terms, together, s.extent.active, tile.rows, weights.x_blocks, zeros, 0, 0, d_x, this->x_mask(gate),
                      ahead);
     }
+    const long soon = step < 4 ? 0 : (call.go_backwards ? 4 : -4) * plan.features;
     this->each_row(step, s.extent.active, plan.features, [=](int r, long offset) {
-      this->write_row(d_x, r, x_extent, gradients.d_inputs + offset, plan.features);
+      float *to = gradients.d_inputs + offset;
+      for (int i = 0; i < x_extent.blocks; i++) __builtin_prefetch(to + soon + i * LANES, 1);
+      this->write_row(d_x, r, x_extent, to, plan.features);
     });
   }
 
