@@ -16,25 +16,23 @@ namespace SUNHWAN_VARIANT {
 struct GruResetAfter {
   static constexpr int GATES = 3, STATES = 1;
   // The candidate's two products are kept apart, since r comes between them.
-  enum Sum { Z_SUM, R_SUM, C_SUM, HC_SUM, SUMS };  // HC: h Uh + b'h
-  static constexpr int H_SLOT[GATES] = {Z_SUM, R_SUM, HC_SUM};
-  enum Kept { Z, R, C, HC, H, KEPT };
+  enum Slot { Z, R, C, HC, H, KEPT, SUMS = 4 };  // HC: h Uh + b'h
+  static constexpr int H_SLOT[GATES] = {Z, R, HC};
   static constexpr int KEPT_H = H, RESET_GATE = -1;
   static constexpr bool H_STAYS = true;  // whether h reaches h' otherwise than through the sums
 
   template <class Activation, class RecurrentActivation>
   SUNHWAN_POINTWISE forward(const ForwardStep &s, Activation activation, RecurrentActivation recurrent_activation) {
     const long slot = s.extent.slot();
-    float *sum = s.sums, *kept = s.keeps, *state = s.state(0);
-    s.extent.each_chain([=](auto i) { store(kept + Z * slot, i, recurrent_activation(load(sum + Z_SUM * slot, i))); });
+    float *kept = s.keeps, *state = s.state(0);
+    s.extent.each_chain([=](auto i) { store(kept + Z * slot, i, recurrent_activation(load(kept + Z * slot, i))); });
     s.extent.each_chain([=](auto i) {
-      auto r = recurrent_activation(load(sum + R_SUM * slot, i)), hc = load(sum + HC_SUM * slot, i);
+      auto r = recurrent_activation(load(kept + R * slot, i)), hc = load(kept + HC * slot, i);
       store(kept + R * slot, i, r);
-      store(kept + HC * slot, i, hc);
-      store(sum + C_SUM * slot, i, load(sum + C_SUM * slot, i) + r * hc);
+      store(kept + C * slot, i, load(kept + C * slot, i) + r * hc);
     });
     s.extent.each_chain([=](auto i) {
-      auto c = activation(load(sum + C_SUM * slot, i));
+      auto c = activation(load(kept + C * slot, i));
       auto h = c + load(kept + Z * slot, i) * (load(state, i) - c);
       store(kept + C * slot, i, c);
       store(kept + H * slot, i, h);
@@ -50,19 +48,18 @@ struct GruResetAfter {
       auto d_h = load(d_state, i), d_stays = d_h * z;
       auto d_c = (d_h - d_stays) * activation.slope(c);
       store(d_state, i, d_stays);
-      store(d_sum + Z_SUM * slot, i, d_h * (load(previous_h, i) - c) * recurrent_activation.slope(z));
-      store(d_sum + R_SUM * slot, i, d_c * load(kept + HC * slot, i) * recurrent_activation.slope(r));
-      store(d_sum + C_SUM * slot, i, d_c);
-      store(d_sum + HC_SUM * slot, i, d_c * r);
+      store(d_sum + Z * slot, i, d_h * (load(previous_h, i) - c) * recurrent_activation.slope(z));
+      store(d_sum + R * slot, i, d_c * load(kept + HC * slot, i) * recurrent_activation.slope(r));
+      store(d_sum + C * slot, i, d_c);
+      store(d_sum + HC * slot, i, d_c * r);
     });
   }
 };
 
 struct GruResetBefore {
   static constexpr int GATES = 3, STATES = 1;
-  enum Sum { Z_SUM, R_SUM, C_SUM, SUMS };
-  static constexpr int H_SLOT[GATES] = {Z_SUM, R_SUM, C_SUM};
-  enum Kept { Z, R, C, H, KEPT };
+  enum Slot { Z, R, C, H, KEPT, SUMS = 3 };
+  static constexpr int H_SLOT[GATES] = {Z, R, C};
   // The gate whose product with h waits for the reset: it is made after `reset`, of r * h in place of h.
   static constexpr int KEPT_H = H, RESET_GATE = 2;
   static constexpr bool H_STAYS = true;
@@ -71,9 +68,9 @@ struct GruResetBefore {
   template <class RecurrentActivation>
   SUNHWAN_POINTWISE reset(const ForwardStep &s, RecurrentActivation recurrent_activation, const float *seen_h,
                           float *reset_h) {
-    float *sum = s.sum(R_SUM), *kept = s.kept(R);
+    float *kept = s.kept(R);
     s.extent.each_chain([=](auto i) {
-      auto r = recurrent_activation(load(sum, i));
+      auto r = recurrent_activation(load(kept, i));
       store(kept, i, r);
       store(reset_h, i, load(seen_h, i) * r);
     });
@@ -82,10 +79,10 @@ struct GruResetBefore {
   template <class Activation, class RecurrentActivation>
   SUNHWAN_POINTWISE forward(const ForwardStep &s, Activation activation, RecurrentActivation recurrent_activation) {
     const long slot = s.extent.slot();
-    float *sum = s.sums, *kept = s.keeps, *state = s.state(0);
-    s.extent.each_chain([=](auto i) { store(kept + Z * slot, i, recurrent_activation(load(sum + Z_SUM * slot, i))); });
+    float *kept = s.keeps, *state = s.state(0);
+    s.extent.each_chain([=](auto i) { store(kept + Z * slot, i, recurrent_activation(load(kept + Z * slot, i))); });
     s.extent.each_chain([=](auto i) {
-      auto c = activation(load(sum + C_SUM * slot, i));
+      auto c = activation(load(kept + C * slot, i));
       auto h = c + load(kept + Z * slot, i) * (load(state, i) - c);
       store(kept + C * slot, i, c);
       store(kept + H * slot, i, h);
@@ -101,8 +98,8 @@ struct GruResetBefore {
       auto z = load(kept + Z * slot, i), c = load(kept + C * slot, i);
       auto d_h = load(d_state, i), d_stays = d_h * z;
       store(d_state, i, d_stays);
-      store(d_sum + Z_SUM * slot, i, d_h * (load(previous_h, i) - c) * recurrent_activation.slope(z));
-      store(d_sum + C_SUM * slot, i, (d_h - d_stays) * activation.slope(c));
+      store(d_sum + Z * slot, i, d_h * (load(previous_h, i) - c) * recurrent_activation.slope(z));
+      store(d_sum + C * slot, i, (d_h - d_stays) * activation.slope(c));
     });
   }
 
@@ -110,7 +107,7 @@ struct GruResetBefore {
   template <class RecurrentActivation>
   SUNHWAN_POINTWISE reset_backward(const BackwardStep &s, RecurrentActivation recurrent_activation, const float *seen_h,
                                    float *reset_h, float *d_seen) {
-    s.extent.each([=, kept = s.kept(R), d_sum = s.d_sum(R_SUM)](auto i) {
+    s.extent.each([=, kept = s.kept(R), d_sum = s.d_sum(R)](auto i) {
       auto r = load(kept, i), h = load(seen_h, i), d = load(d_seen, i);
       store(d_sum, i, d * h * recurrent_activation.slope(r));
       store(d_seen, i, d * r);

@@ -18,20 +18,19 @@ namespace SUNHWAN_VARIANT {
 
 struct Lstm {
   static constexpr int GATES = 4, STATES = 2;
-  enum Sum { I_SUM, F_SUM, G_SUM, O_SUM, SUMS };
-  static constexpr int H_SLOT[GATES] = {I_SUM, F_SUM, G_SUM, O_SUM};
-  enum Kept { I, F, G, O, C, KEPT };
+  enum Slot { I, F, G, O, C, KEPT, SUMS = 4 };
+  static constexpr int H_SLOT[GATES] = {I, F, G, O};
   static constexpr int KEPT_H = -1, RESET_GATE = -1;
   static constexpr bool H_STAYS = false;
 
   template <class Activation, class RecurrentActivation>
   SUNHWAN_POINTWISE forward(const ForwardStep &s, Activation activation, RecurrentActivation recurrent_activation) {
     const long slot = s.extent.slot();
-    float *sum = s.sums, *kept = s.keeps, *state_h = s.state(0), *state_c = s.state(1);
-    s.extent.each_chain([=](auto at) { store(kept + I * slot, at, recurrent_activation(load(sum + I_SUM * slot, at))); });
-    s.extent.each_chain([=](auto at) { store(kept + F * slot, at, recurrent_activation(load(sum + F_SUM * slot, at))); });
-    s.extent.each_chain([=](auto at) { store(kept + G * slot, at, activation(load(sum + G_SUM * slot, at))); });
-    s.extent.each_chain([=](auto at) { store(kept + O * slot, at, recurrent_activation(load(sum + O_SUM * slot, at))); });
+    float *kept = s.keeps, *state_h = s.state(0), *state_c = s.state(1);
+    s.extent.each_chain([=](auto at) { store(kept + I * slot, at, recurrent_activation(load(kept + I * slot, at))); });
+    s.extent.each_chain([=](auto at) { store(kept + F * slot, at, recurrent_activation(load(kept + F * slot, at))); });
+    s.extent.each_chain([=](auto at) { store(kept + G * slot, at, activation(load(kept + G * slot, at))); });
+    s.extent.each_chain([=](auto at) { store(kept + O * slot, at, recurrent_activation(load(kept + O * slot, at))); });
     s.extent.each([=](auto at) {
       auto c = load(kept + F * slot, at) * load(state_c, at) + load(kept + I * slot, at) * load(kept + G * slot, at);
       store(state_c, at, c);
@@ -52,10 +51,10 @@ struct Lstm {
       auto i = load(kept + I * slot, at), f = load(kept + F * slot, at), g = load(kept + G * slot, at);
       auto o = load(kept + O * slot, at), shown_c = load(shown, at), d_h = load(d_h_, at);
       auto d_c = load(d_c_, at) + d_h * o * activation.slope(shown_c);
-      store(d_sum + I_SUM * slot, at, d_c * g * recurrent_activation.slope(i));
-      store(d_sum + F_SUM * slot, at, d_c * load(previous_c, at) * recurrent_activation.slope(f));
-      store(d_sum + G_SUM * slot, at, d_c * i * activation.slope(g));
-      store(d_sum + O_SUM * slot, at, d_h * shown_c * recurrent_activation.slope(o));
+      store(d_sum + I * slot, at, d_c * g * recurrent_activation.slope(i));
+      store(d_sum + F * slot, at, d_c * load(previous_c, at) * recurrent_activation.slope(f));
+      store(d_sum + G * slot, at, d_c * i * activation.slope(g));
+      store(d_sum + O * slot, at, d_h * shown_c * recurrent_activation.slope(o));
       store(d_c_, at, d_c * f);
     });
     if (keeps_before)

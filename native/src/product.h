@@ -11,11 +11,13 @@
 namespace sunhwan {
 namespace SUNHWAN_VARIANT {
 
-// One term of a sum of products: rows of a (k columns in blocks) times a panel b (k rows).
+// One term of a sum of products: rows of a (k columns in blocks) times a panel b (k rows). All terms of a sum
+// have masks, or none.
 struct Term {
   const float *a;
   const float *b;
   int k;
+  const float *mask = nullptr;  // laid out as c: it multiplies this product
 };
 
 // Memory to be brought near while a product computes: without it the backward pass, which reads the saved steps from
@@ -38,19 +40,21 @@ struct ProductArguments {
   long init_vector, init_row;
   float *c;  // [vectors][rows][LANES], vectors c_vector apart
   long c_vector;
-  const float *mask;  // laid out as c, or NULL
   Ahead *ahead;
 };
 
-// c = init + sum over terms of a b, for M rows and N vectors of columns; with a mask c += mask * (..).
+// c = init + sum over terms of mask * (a b), for M rows and N vectors of columns.
 template <int M, int N>
 void product(const ProductArguments &p) {
   Vec sum[M][N];
-  times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
-    times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] = load(p.init + n * p.init_vector + m * p.init_row); });
-  });
+  auto each_sum = [&](auto f) SUNHWAN_INLINE_LAMBDA {
+    times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA { times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { f(m, n); }); });
+  };
+  auto init = [&](auto m, auto n) SUNHWAN_INLINE_LAMBDA { return load(p.init + n * p.init_vector + m * p.init_row); };
+  each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] = p.terms->mask ? Vec{} : init(m, n); });
   Ahead ahead = *p.ahead;
-  for (const Term *term = p.terms; term < p.terms + p.terms_count; term++) {
+  const Term *end = p.terms + p.terms_count;
+  for (const Term *term = p.terms; term < end; term++) {
     const float *block = term->a, *b = term->b;
     auto multiply = [&](const float *a) SUNHWAN_INLINE_LAMBDA {
       Vec vectors[N];
@@ -69,14 +73,16 @@ void product(const ProductArguments &p) {
     }
 #pragma GCC unroll 1
     for (int i = 0; i < k; i++) multiply(block + i);
+    if (term->mask)
+      each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA {
+        const long at = n * p.c_vector + m * LANES;
+        store(p.c + at, (term == p.terms ? init(m, n) : load(p.c + at)) + load(term->mask + at) * sum[m][n]);
+        sum[m][n] = Vec{};
+      });
   }
   *p.ahead = ahead;
-  times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
-    times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA {
-      const long at = n * p.c_vector + m * LANES;
-      store(p.c + at, p.mask ? load(p.c + at) + load(p.mask + at) * sum[m][n] : sum[m][n]);
-    });
-  });
+  if (!p.terms->mask)
+    each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA { store(p.c + n * p.c_vector + m * LANES, sum[m][n]); });
 }
 
 struct GradientArguments {

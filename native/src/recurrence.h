@@ -179,9 +179,6 @@ struct TileWork {
   const float *h_mask(int gate) const {
     return call.h_mask_gates ? h_masks + (call.h_mask_gates > 1 ? gate : 0) * h_extent.slot() : nullptr;
   }
-  static void clear(const Extent &extent, float *p) {
-    extent.each([=](auto i) { store(p, i, {}); });
-  }
   // An array times a mask, in `to`; itself where there is no mask.
   static const float *masked(const float *from, const float *mask, const Extent &extent, float *to) {
     if (!mask) return from;
@@ -259,18 +256,18 @@ struct TileWork {
 
   // product() for all active rows and so many vectors; `b` of a term is for the panel at vector 0.
   void products(const Term *terms, int count, int active, int rows, long vectors, const float *init, long init_vector,
-                long init_row, float *c, const float *mask, Ahead &ahead) const {
+                long init_row, float *c, Ahead &ahead) const {
     long block = (long)rows * LANES;
     Term shifted[G + 1];
-    ProductArguments p = {shifted, count, block, nullptr, init_vector, init_row, nullptr, block, nullptr, &ahead};
+    ProductArguments p = {shifted, count, block, nullptr, init_vector, init_row, nullptr, block, &ahead};
     for (long first = 0, n; first < vectors; first += n) {
       n = next_panel(vectors - first, weights.widest);
       for (int r = 0; r < active; r += ROWS) {
         for (int i = 0; i < count; i++)
-          shifted[i] = {terms[i].a + r * LANES, terms[i].b + first * terms[i].k * LANES, terms[i].k};
+          shifted[i] = {terms[i].a + r * LANES, terms[i].b + first * terms[i].k * LANES, terms[i].k,
+                        terms[i].mask ? terms[i].mask + first * block + r * LANES : nullptr};
         p.init = init + first * init_vector + r * init_row;
         p.c = c + first * block + r * LANES;
-        if (mask) p.mask = mask + first * block + r * LANES;
         product_of((int)least(active - r, ROWS), (int)n, p);
       }
     }
@@ -283,7 +280,7 @@ struct ForwardTile : TileWork<Cell> {
   using Base::call, Base::weights, Base::plan, Base::tile, Base::h_extent, Base::x_extent, Base::G;
   Activation activation;
   RecurrentActivation recurrent_activation;
-  float *x, *x_masked, *h_masked, *sums, *keeps, *states;
+  float *x, *x_masked, *h_masked, *keeps, *states;
 
   static constexpr long STREAMED_BYTES = 2 << 20;
 
@@ -296,7 +293,6 @@ struct ForwardTile : TileWork<Cell> {
     x = arena.take<float>(x_slot);
     x_masked = arena.take<float>(x_slot);
     h_masked = arena.take<float>(h_slot);
-    sums = arena.take<float>(Cell::SUMS * h_slot);
     keeps = arena.take<float>(Cell::KEPT * h_slot);
     states = arena.take<float>(Cell::STATES * h_slot);
   }
@@ -338,7 +334,7 @@ struct ForwardTile : TileWork<Cell> {
 
  private:
   void run_step(long step, int active, float *kept) {
-    ForwardStep s = {h_extent, sums, kept, states};
+    ForwardStep s = {h_extent, kept, states};
     s.extent.active = active;
     this->read_x(step, step + 4, active, x);
     Extent x_rows = x_extent;
@@ -354,8 +350,7 @@ struct ForwardTile : TileWork<Cell> {
       if (segment.h)
         terms[count++] = {seen_h(s, segment.gate), weights.h.panel(vector), weights.h.k};
       this->products(terms, count, active, tile.rows, (long)segment.gates * weights.h_blocks,
-                     weights.bias + (long)segment.slot * weights.h_blocks * LANES, LANES, 0, s.sum(segment.slot), nullptr,
-                     this->no_prefetch);
+                     weights.bias + (long)segment.slot * weights.h_blocks * LANES, LANES, 0, s.kept(segment.slot), this->no_prefetch);
     }
     Cell::forward(s, activation, recurrent_activation);
   }
@@ -459,7 +454,7 @@ struct BackwardTile : TileWork<Cell> {
   float *d_states, *initial_h, *initial_c, *shown, *previous_h, *d_seen, *d_x, *zeros;
 
   static constexpr int H_COPIES = Cell::RESET_GATE >= 0 ? 2 : 1;
-  static constexpr long ROW_STEPS = 128;  // of a chunk: enough for the flush to cost little, few enough for L2
+  static constexpr long ROW_STEPS = 64;  // of a chunk: enough for the flush to cost little, few enough for L2
 
   BackwardTile(const sunhwan_recurrence &call_, const sunhwan_gradients &gradients_, const Weights<Cell> &weights_,
                Activation activation_, RecurrentActivation recurrent_activation_, Arena &arena)
@@ -599,21 +594,12 @@ struct BackwardTile : TileWork<Cell> {
       gates = Cell::RESET_GATE;
       float *reset_h = h + h_extent.slot();
       const float *mask = this->h_mask(gates), *seen_h = this->masked(s.previous_h, mask, s.extent, reset_h);
-      h_product(s, gates, gates + 1, zeros, 0, 0, d_seen, nullptr, ahead);
+      h_product(s, gates, gates + 1, false, d_seen, ahead);
       Cell::reset_backward(s, recurrent_activation, seen_h, reset_h, d_seen);
       const float *d_h = this->masked(d_seen, mask, s.extent, d_seen);
       s.extent.each([d_h, to = d_states](auto i) { store(to, i, load(to, i) + load(d_h, i)); });
     }
-    if (call.h_mask_gates) {
-      if (!Cell::H_STAYS) this->clear(s.extent, d_states);
-      int together = call.h_mask_gates > 1 ? 1 : gates;
-      for (int gate = 0; gate < gates; gate += together)
-        h_product(s, gate, gate + together, zeros, 0, 0, d_states, this->h_mask(gate), ahead);
-    } else if (Cell::H_STAYS) {
-      h_product(s, 0, gates, d_states, h_extent.block(), LANES, d_states, nullptr, ahead);
-    } else {
-      h_product(s, 0, gates, zeros, 0, 0, d_states, nullptr, ahead);
-    }
+    h_product(s, 0, gates, true, d_states, ahead);
     if (gradients.d_inputs) write_d_inputs(s, step, ahead);
     if (wants_weights) {
       this->read_x(step, step - 4, s.extent.active, x);
@@ -621,26 +607,23 @@ struct BackwardTile : TileWork<Cell> {
     }
   }
 
-  // The gates' sums times U^T.
-  void h_product(const BackwardStep &s, int gate, int end, const float *init, long init_vector, long init_row, float *to,
-                 const float *mask, Ahead &ahead) const {
+  // The gates' sums times U^T: for h, after its dropout masks and onto what of its gradient is there already, or by
+  // itself.
+  void h_product(const BackwardStep &s, int gate, int end, bool for_h, float *to, Ahead &ahead) const {
     Term terms[G];
     for (int g = gate; g < end; g++)
-      terms[g - gate] = {s.d_sum(Cell::H_SLOT[g]), weights.transposed(weights.h_t, g, weights.h_blocks), (int)plan.units};
-    this->products(terms, end - gate, s.extent.active, tile.rows, weights.h_blocks, init, init_vector, init_row, to, mask,
-                   ahead);
+      terms[g - gate] = {s.d_sum(Cell::H_SLOT[g]), weights.transposed(weights.h_t, g, weights.h_blocks), (int)plan.units,
+                         for_h ? this->h_mask(g) : nullptr};
+    bool onto = for_h && Cell::H_STAYS;
+    this->products(terms, end - gate, s.extent.active, tile.rows, weights.h_blocks, onto ? to : zeros,
+                   onto ? h_extent.block() : 0, onto ? LANES : 0, to, ahead);
   }
 
   void write_d_inputs(const BackwardStep &s, long step, Ahead &ahead) const {
-    if (call.x_mask_gates) this->clear(x_extent, d_x);
-    int together = call.x_mask_gates > 1 ? 1 : G;
-    for (int gate = 0; gate < G; gate += together) {
-      Term terms[G];
-      for (int g = 0; g < together; g++)
-        terms[g] = {s.d_sum(gate + g), weights.transposed(weights.x_t, gate + g, weights.x_blocks), (int)plan.units};
-      this->products(terms, together, s.extent.active, tile.rows, weights.x_blocks, zeros, 0, 0, d_x, this->x_mask(gate),
-                     ahead);
-    }
+    Term terms[G];
+    for (int g = 0; g < G; g++)
+      terms[g] = {s.d_sum(g), weights.transposed(weights.x_t, g, weights.x_blocks), (int)plan.units, this->x_mask(g)};
+    this->products(terms, G, s.extent.active, tile.rows, weights.x_blocks, zeros, 0, 0, d_x, ahead);
     const long soon = step < 4 ? 0 : (call.go_backwards ? 4 : -4) * plan.features;
     this->each_row(step, s.extent.active, plan.features, [=](int r, long offset) {
       float *to = gradients.d_inputs + offset;

@@ -11,16 +11,16 @@ namespace SUNHWAN_VARIANT {
 
 struct SimpleRnn {
   static constexpr int GATES = 1, STATES = 1;
-  enum Sum { H_SUM, SUMS };
-  static constexpr int H_SLOT[GATES] = {H_SUM};  // for each gate the slot of its product with h
-  enum Kept { H, KEPT };
+  // Slots of what is kept of a step; in the first SUMS of them its sums arrive.
+  enum Slot { H, KEPT, SUMS = 1 };
+  static constexpr int H_SLOT[GATES] = {H};  // for each gate the slot of its product with h
   static constexpr int KEPT_H = H, RESET_GATE = -1;
   static constexpr bool H_STAYS = false;
 
   template <class Activation, class RecurrentActivation>
   SUNHWAN_POINTWISE forward(const ForwardStep &s, Activation activation, RecurrentActivation) {
-    s.extent.each_chain([=, state = s.state(0), sum = s.sum(H_SUM), kept = s.kept(H)](auto i) {
-      auto h = activation(load(sum, i));
+    s.extent.each_chain([=, state = s.state(0), kept = s.kept(H)](auto i) {
+      auto h = activation(load(kept, i));
       store(state, i, h);
       store(kept, i, h);
     });
@@ -28,7 +28,7 @@ struct SimpleRnn {
 
   template <class Activation, class RecurrentActivation>
   SUNHWAN_POINTWISE backward(const BackwardStep &s, Activation activation, RecurrentActivation) {
-    s.extent.each([=, d_h = s.d_state(0), d_sum = s.d_sum(H_SUM), kept = s.kept(H)](auto i) {
+    s.extent.each([=, d_h = s.d_state(0), d_sum = s.d_sum(H), kept = s.kept(H)](auto i) {
       store(d_sum, i, load(d_h, i) * activation.slope(load(kept, i)));
     });
   }

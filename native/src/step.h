@@ -9,11 +9,9 @@ namespace SUNHWAN_VARIANT {
 
 struct ForwardStep {
   Extent extent;
-  float *sums;    // [SUMS] x K + h U + b; the cell may write over them
-  float *keeps;   // [KEPT] what backward will need: written
+  float *keeps;   // [KEPT] in its first SUMS slots x K + h U + b; to become what backward will need
   float *states;  // [STATES] h, and c of an LSTM: the previous ones, to be replaced
 
-  float *sum(int slot) const { return sums + slot * extent.slot(); }
   float *kept(int slot) const { return keeps + slot * extent.slot(); }
   float *state(int slot) const { return states + slot * extent.slot(); }
 };

@@ -3,8 +3,13 @@
 // A library of its own, so that the kernels themselves need no header of any framework. The options are
 // attributes; an array that is not given, and a result that is not wanted, has no elements.
 
+#include <string.h>
+
 #include <algorithm>
+#include <atomic>
 #include <initializer_list>
+#include <memory>
+#include <new>
 #include <string>
 
 #include "sunhwan.h"
@@ -103,10 +108,36 @@ struct Call : sunhwan_recurrence {
                             : shapes.optional(name, array, {batch, units});
   }
 
+  // To XLA, `saved` is an array like any other: it may gather the parts that several devices have written, or cut
+  // one into parts, or stack several. But its layout is that of a whole call. So it has one float a sequence more
+  // than the kernels want, and in the last of these forward leaves a seal by which backward knows its own.
   float *saved_of(Shapes &shapes, Floats array) const {
-    return shapes.optional("saved", array, {batch, sunhwan_saved_per_sequence(this)});
+    return shapes.optional("saved", array, {batch, sunhwan_saved_per_sequence(this) + 1});
+  }
+
+  void seal() {
+    if (!saved) return;
+    uint32_t value = seal_value();
+    memcpy(saved + batch * (sunhwan_saved_per_sequence(this) + 1) - 1, &value, sizeof value);
+  }
+
+  bool sealed() const {
+    uint32_t value = seal_value();
+    return memcmp(saved + batch * (sunhwan_saved_per_sequence(this) + 1) - 1, &value, sizeof value) == 0;
+  }
+
+ private:
+  uint32_t seal_value() const {  // FNV-1a of what the layout depends on and XLA may have changed
+    uint32_t hash = 2166136261u;
+    auto add = [&hash](unsigned char byte) { hash = (hash ^ byte) * 16777619u; };
+    for (int shift = 0; shift < 64; shift += 8) add(static_cast<unsigned char>(batch >> shift));
+    const char *isa = sunhwan_isa();
+    for (const char *c = isa ? isa : ""; *c; c++) add(static_cast<unsigned char>(*c));
+    return hash;
   }
 };
+
+std::atomic<int64_t> recomputed{0};
 
 ffi::Error answer(int status) {
   if (status == SUNHWAN_OK) return ffi::Error::Success();
@@ -124,7 +155,9 @@ ffi::Error forward(Options options, Floats inputs, Floats kernel, Floats recurre
   call.states = shapes.optional("states", *states, {call.states_count, call.batch, call.units});
   call.saved = call.saved_of(shapes, *saved);
   if (!shapes.error().empty()) return ffi::Error::InvalidArgument("sunhwan: " + shapes.error());
-  return answer(sunhwan_forward(&call));
+  int status = sunhwan_forward(&call);
+  if (status == SUNHWAN_OK) call.seal();
+  return answer(status);
 }
 
 ffi::Error backward(Options options, Floats inputs, Floats kernel, Floats recurrent_kernel, Floats bias,
@@ -147,12 +180,23 @@ ffi::Error backward(Options options, Floats inputs, Floats kernel, Floats recurr
   gradients.d_initial_state =
       shapes.optional("d_initial_state", *d_initial_state, {call.states_count, call.batch, call.units});
   if (!shapes.error().empty()) return ffi::Error::InvalidArgument("sunhwan: " + shapes.error());
+  std::unique_ptr<float[]> own;
+  if (call.saved && !call.sealed()) {
+    recomputed++;
+    own.reset(new (std::nothrow) float[call.batch * sunhwan_saved_per_sequence(&call)]);
+    if (!own) return ffi::Error(ffi::ErrorCode::kResourceExhausted, "sunhwan: not enough memory to run forward again");
+    call.saved = own.get();
+    if (int status = sunhwan_forward(&call)) return answer(status);
+  }
   return answer(sunhwan_backward(&call, &gradients));
 }
 
 }  // namespace
 
 extern "C" {
+/* How often a backward call has had to run forward again, since `saved` was not what one forward call had written. */
+SUNHWAN_API int64_t sunhwan_xla_recomputed(void) { return recomputed; }
+
 SUNHWAN_API XLA_FFI_Error *sunhwan_xla_forward(XLA_FFI_CallFrame *);
 SUNHWAN_API XLA_FFI_Error *sunhwan_xla_backward(XLA_FFI_CallFrame *);
 }
