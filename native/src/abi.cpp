@@ -175,6 +175,8 @@ int sunhwan_forward(const sunhwan_recurrence *c) {
   if (int status = check_reads(*c, true)) return status;
   const Kernels *k = kernels();
   if (!k) return SUNHWAN_INVALID_ARGUMENT;
+  prefer_large_pages(c->saved, c->batch * sunhwan_saved_per_sequence(c) * sizeof(float));
+  if (c->return_sequences) prefer_large_pages(c->output, c->batch * c->timesteps * c->units * sizeof(float));
   try {
     if (!k->forward(*c, num_threads())) return out_of_memory(*c);
   } catch (const std::bad_alloc &) {
@@ -198,6 +200,7 @@ int sunhwan_backward(const sunhwan_recurrence *c, const sunhwan_gradients *g) {
   if (!c->saved) return failed(SUNHWAN_INVALID_ARGUMENT, "saved is NULL, expected what forward has written there");
   const Kernels *k = kernels();
   if (!k) return SUNHWAN_INVALID_ARGUMENT;
+  prefer_large_pages(g->d_inputs, c->batch * c->timesteps * c->features * sizeof(float));
   try {
     if (!k->backward(*c, *g, num_threads())) return out_of_memory(*c);
   } catch (const std::bad_alloc &) {

@@ -45,9 +45,7 @@ Kept &the_kept() {
 char *allocate(size_t bytes) {
   void *data = nullptr;
   if (posix_memalign(&data, bytes < HUGE_PAGE ? 64 : HUGE_PAGE, bytes)) return nullptr;
-#ifdef __linux__
-  if (bytes >= HUGE_PAGE) madvise(data, bytes, MADV_HUGEPAGE);
-#endif
+  prefer_large_pages(data, bytes);
   return static_cast<char *>(data);
 }
 
@@ -89,6 +87,16 @@ Workspace::~Workspace() {
     }
   }
   free(rejected.data);
+}
+
+void prefer_large_pages(void *data, size_t bytes) {
+#ifdef __linux__
+  uintptr_t begin = ((uintptr_t)data + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+  uintptr_t end = ((uintptr_t)data + bytes) / HUGE_PAGE * HUGE_PAGE;
+  if (data && begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+  (void)data, (void)bytes;
+#endif
 }
 
 int64_t memory_kept() {
