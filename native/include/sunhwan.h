@@ -106,6 +106,18 @@ SUNHWAN_API int64_t sunhwan_saved_per_sequence(const sunhwan_recurrence *recurre
 SUNHWAN_API int sunhwan_forward(const sunhwan_recurrence *recurrence);
 SUNHWAN_API int sunhwan_backward(const sunhwan_recurrence *recurrence, const sunhwan_gradients *gradients);
 
+/* The same, with `saved` held by the library between the two (saved in the struct is not looked at): for callers whose
+ * own memory is fresh at every call, where the first touch of tens of megabytes would take longer than the
+ * arithmetic. Forward hands out a ticket, above 0, which no other call gets; backward takes the ticket and gives the
+ * memory back. Where a ticket is not known (any more), backward runs forward again: what is held is bounded, and the
+ * oldest goes first, so a ticket may be dropped, or used twice, at the price of time alone. */
+SUNHWAN_API int sunhwan_forward_held(const sunhwan_recurrence *recurrence, int64_t *ticket);
+SUNHWAN_API int sunhwan_backward_held(const sunhwan_recurrence *recurrence, int64_t ticket,
+                                      const sunhwan_gradients *gradients);
+
+/* How often backward has had to run forward again. */
+SUNHWAN_API int64_t sunhwan_recomputed(void);
+
 /* One recurrence held ready for a call a timestep: its weights copied and laid out once.
  *
  * `recurrence` is as for forward with timesteps = 1: only cell, activations, reset_after, features, units,
@@ -131,7 +143,7 @@ SUNHWAN_API int sunhwan_set_isa(const char *name);
 SUNHWAN_API int32_t sunhwan_num_threads(void);
 SUNHWAN_API int sunhwan_set_num_threads(int32_t threads);
 
-/* Bytes kept between calls; and giving them back. */
+/* Bytes kept for the next call, of which nothing is needed; and giving them back. */
 SUNHWAN_API int64_t sunhwan_memory_kept(void);
 SUNHWAN_API void sunhwan_release_memory(void);
 

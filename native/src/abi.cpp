@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -146,9 +147,44 @@ int check_reads(const sunhwan_recurrence &c, bool rows) {
   return SUNHWAN_OK;
 }
 
+std::atomic<int64_t> recomputed{0};
+
 int out_of_memory(const sunhwan_recurrence &c) {
   return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for the workspace of batch %lld, timesteps %lld, features %lld, units %lld; use smaller batches",
                 (long long)c.batch, (long long)c.timesteps, (long long)c.features, (long long)c.units);
+}
+
+size_t saved_bytes(const sunhwan_recurrence &c) { return c.batch * sunhwan_saved_per_sequence(&c) * sizeof(float); }
+
+int run_forward(const sunhwan_recurrence &c) {
+  if (int status = check_sizes(c)) return status;
+  if (c.batch == 0) return succeeded();
+  if (int status = check_reads(c, true)) return status;
+  const Kernels *k = kernels();
+  if (!k) return SUNHWAN_INVALID_ARGUMENT;
+  prefer_large_pages(c.saved, c.saved ? saved_bytes(c) : 0);
+  if (c.return_sequences) prefer_large_pages(c.output, c.batch * c.timesteps * c.units * sizeof(float));
+  try {
+    if (!k->forward(c, num_threads())) return out_of_memory(c);
+  } catch (const std::bad_alloc &) {
+    return out_of_memory(c);
+  }
+  return succeeded();
+}
+
+// Calls f with a copy of the call that saves into memory of the library's own, and that memory.
+template <class F>
+int with_own_saved(const sunhwan_recurrence &c, F f) {
+  if (int status = check_sizes(c)) return status;
+  try {
+    auto memory = std::make_unique<Workspace>(saved_bytes(c));
+    if (!memory->data) return out_of_memory(c);
+    sunhwan_recurrence own = c;
+    own.saved = reinterpret_cast<float *>(memory->data);
+    return f(own, std::move(memory));
+  } catch (const std::bad_alloc &) {
+    return out_of_memory(c);
+  }
 }
 
 }  // namespace
@@ -170,20 +206,35 @@ int64_t sunhwan_saved_per_sequence(const sunhwan_recurrence *c) {
 
 int sunhwan_forward(const sunhwan_recurrence *c) {
   if (!c) return failed(SUNHWAN_INVALID_ARGUMENT, "recurrence is NULL");
-  if (int status = check_sizes(*c)) return status;
-  if (c->batch == 0) return succeeded();
-  if (int status = check_reads(*c, true)) return status;
-  const Kernels *k = kernels();
-  if (!k) return SUNHWAN_INVALID_ARGUMENT;
-  prefer_large_pages(c->saved, c->batch * sunhwan_saved_per_sequence(c) * sizeof(float));
-  if (c->return_sequences) prefer_large_pages(c->output, c->batch * c->timesteps * c->units * sizeof(float));
-  try {
-    if (!k->forward(*c, num_threads())) return out_of_memory(*c);
-  } catch (const std::bad_alloc &) {
-    return out_of_memory(*c);
-  }
-  return succeeded();
+  return run_forward(*c);
 }
+
+int sunhwan_forward_held(const sunhwan_recurrence *c, int64_t *ticket) {
+  if (!c || !ticket) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "ticket" : "recurrence");
+  return with_own_saved(*c, [&](sunhwan_recurrence &own, std::unique_ptr<Workspace> memory) {
+    if (int status = run_forward(own)) return status;
+    *ticket = hold(std::move(memory), kernels());
+    return succeeded();
+  });
+}
+
+int sunhwan_backward_held(const sunhwan_recurrence *c, int64_t ticket, const sunhwan_gradients *g) {
+  if (!c || !g) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "gradients" : "recurrence");
+  if (int status = check_sizes(*c)) return status;
+  if (std::unique_ptr<Workspace> held = take_held(ticket, kernels(), saved_bytes(*c))) {
+    sunhwan_recurrence own = *c;
+    own.saved = reinterpret_cast<float *>(held->data);
+    return sunhwan_backward(&own, g);
+  }
+  recomputed++;
+  return with_own_saved(*c, [&](sunhwan_recurrence &own, std::unique_ptr<Workspace>) {
+    own.output = own.states = nullptr;
+    if (int status = run_forward(own)) return status;
+    return sunhwan_backward(&own, g);
+  });
+}
+
+int64_t sunhwan_recomputed(void) { return recomputed; }
 
 int sunhwan_backward(const sunhwan_recurrence *c, const sunhwan_gradients *g) {
   if (!c || !g) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "gradients" : "recurrence");

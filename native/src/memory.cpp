@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #endif
 
+#include <deque>
 #include <mutex>
 #include <new>
 
@@ -18,15 +19,28 @@ struct Block {
   size_t bytes;
 };
 
-// What is kept is bounded in blocks (two calls at once want two) and in bytes.
-constexpr int MOST_BLOCKS = 4;
-constexpr size_t MOST_BYTES = 256u << 20;
+// What is kept is bounded in blocks (a model of several layers wants one for each, and two) and in bytes.
+constexpr int MOST_BLOCKS = 16;
+constexpr size_t MOST_BYTES = 512u << 20;
+// What is held for backward. A step of training holds that of all layers at once.
+constexpr size_t MOST_HELD_BYTES = (size_t)4 << 30;
 constexpr size_t HUGE_PAGE = 2u << 20;
+
+struct Held {
+  int64_t ticket;
+  const void *owner;
+  std::unique_ptr<Workspace> memory;
+};
 
 struct Kept {
   std::mutex mutex;
   Block blocks[MOST_BLOCKS] = {};
   size_t bytes = 0;
+
+  std::mutex held_mutex;
+  std::deque<Held> held;  // the oldest first
+  size_t held_bytes = 0;
+  int64_t tickets = 0;
 };
 
 Kept *kept;
@@ -87,6 +101,32 @@ Workspace::~Workspace() {
     }
   }
   free(rejected.data);
+}
+
+int64_t hold(std::unique_ptr<Workspace> memory, const void *owner) {
+  Kept &k = the_kept();
+  std::lock_guard<std::mutex> lock(k.held_mutex);
+  k.held_bytes += memory->bytes();
+  k.held.push_back({++k.tickets, owner, std::move(memory)});
+  while (k.held_bytes > MOST_HELD_BYTES && k.held.size() > 1) {
+    k.held_bytes -= k.held.front().memory->bytes();
+    k.held.pop_front();
+  }
+  return k.tickets;
+}
+
+std::unique_ptr<Workspace> take_held(int64_t ticket, const void *owner, size_t bytes) {
+  Kept &k = the_kept();
+  std::lock_guard<std::mutex> lock(k.held_mutex);
+  for (auto held = k.held.begin(); held != k.held.end(); ++held) {
+    if (held->ticket != ticket) continue;
+    if (held->owner != owner || held->memory->bytes() < bytes) return nullptr;
+    std::unique_ptr<Workspace> memory = std::move(held->memory);
+    k.held_bytes -= memory->bytes();
+    k.held.erase(held);
+    return memory;
+  }
+  return nullptr;
 }
 
 void prefer_large_pages(void *data, size_t bytes) {

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <memory>
+
 namespace sunhwan {
 
 // A block of at least so many bytes, aligned to 64, its contents whatever they were; given back at the end of its
@@ -17,10 +19,16 @@ class Workspace {
   Workspace(const Workspace &) = delete;
   Workspace &operator=(const Workspace &) = delete;
   char *data;
+  size_t bytes() const { return bytes_; }
 
  private:
   size_t bytes_;
 };
+
+// Memory held from a forward call to its backward, under a ticket. The oldest is let go where there is too much of it.
+int64_t hold(std::unique_ptr<Workspace> memory, const void *owner);
+// The memory of a ticket, if it is still held and the owner and size are the same; else NULL.
+std::unique_ptr<Workspace> take_held(int64_t ticket, const void *owner, size_t bytes);
 
 // Asks for large pages under an array that is about to be written, if it is large and nobody has touched it yet:
 // fresh memory of a framework costs a page fault every 4 KB otherwise, more than the arithmetic of a small network.
