@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -154,6 +155,12 @@ int out_of_memory(const sunhwan_recurrence &c) {
                 (long long)c.batch, (long long)c.timesteps, (long long)c.features, (long long)c.units);
 }
 
+// Waking another thread takes about as long as two million operations.
+int threads_for(const sunhwan_recurrence &c) {
+  double operations = 2.0 * c.batch * c.timesteps * (c.features + c.units) * gates_of(c.cell) * c.units;
+  return (int)std::min<double>(num_threads(), 1 + operations / 2e6);
+}
+
 size_t saved_bytes(const sunhwan_recurrence &c) { return c.batch * sunhwan_saved_per_sequence(&c) * sizeof(float); }
 
 int run_forward(const sunhwan_recurrence &c) {
@@ -165,7 +172,7 @@ int run_forward(const sunhwan_recurrence &c) {
   prefer_large_pages(c.saved, c.saved ? saved_bytes(c) : 0);
   if (c.return_sequences) prefer_large_pages(c.output, c.batch * c.timesteps * c.units * sizeof(float));
   try {
-    if (!k->forward(c, num_threads())) return out_of_memory(c);
+    if (!k->forward(c, threads_for(c))) return out_of_memory(c);
   } catch (const std::bad_alloc &) {
     return out_of_memory(c);
   }
@@ -253,7 +260,7 @@ int sunhwan_backward(const sunhwan_recurrence *c, const sunhwan_gradients *g) {
   if (!k) return SUNHWAN_INVALID_ARGUMENT;
   prefer_large_pages(g->d_inputs, c->batch * c->timesteps * c->features * sizeof(float));
   try {
-    if (!k->backward(*c, *g, num_threads())) return out_of_memory(*c);
+    if (!k->backward(*c, *g, threads_for(*c))) return out_of_memory(*c);
   } catch (const std::bad_alloc &) {
     return out_of_memory(*c);
   }

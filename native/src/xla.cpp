@@ -84,12 +84,12 @@ struct Call : sunhwan_recurrence {
 
     auto sizes = x.dimensions();
     if (sizes.size() == 3) batch = sizes[0], timesteps = sizes[1], features = sizes[2];
-    units = u.dimensions().size() ? u.dimensions()[0] : 0;
+    units = first_size(u);
     gates = cell == SUNHWAN_LSTM ? 4 : cell == SUNHWAN_GRU ? 3 : 1;
     columns = gates * units;
     states_count = cell == SUNHWAN_LSTM ? 2 : 1;
-    x_mask_gates = dx.element_count() ? static_cast<int32_t>(dx.dimensions()[0]) : 0;
-    h_mask_gates = dh.element_count() ? static_cast<int32_t>(dh.dimensions()[0]) : 0;
+    x_mask_gates = static_cast<int32_t>(first_size(dx));
+    h_mask_gates = static_cast<int32_t>(first_size(dh));
 
     inputs = shapes.required("inputs", x, {batch, timesteps, features});
     kernel = shapes.required("kernel", k, {features, columns});
@@ -127,6 +127,8 @@ struct Call : sunhwan_recurrence {
   }
 
  private:
+  static int64_t first_size(const Floats &array) { return array.dimensions().size() ? array.dimensions()[0] : 0; }
+
   uint32_t seal_value() const {  // FNV-1a of what the layout depends on and XLA may have changed
     uint32_t hash = 2166136261u;
     auto add = [&hash](unsigned char byte) { hash = (hash ^ byte) * 16777619u; };

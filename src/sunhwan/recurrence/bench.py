@@ -1,0 +1,367 @@
+"""Timings that can be trusted on a shared machine: ratios of two things that took turns in one process.
+
+A run of each makes a pair; medians and ranges are of the runs, ratios and their confidence bounds of the pairs.
+Kernels stand beside the processor's peak, measured between their runs.
+
+    sunhwan bench
+    sunhwan bench kernels growth --json
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sunhwan.recurrence import cases
+from sunhwan.recurrence.cases import Case, Layer
+from sunhwan.recurrence.cells import CELLS
+from sunhwan.recurrence.ops import library
+from sunhwan.recurrence.ops import numpy as native
+from sunhwan.recurrence.ops.options import Options
+
+SAMPLE_SECONDS = 0.15
+"""A sample lasts at least so long, by as many steps as that takes."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one thing over the samples."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, samples: Iterable[float]) -> Times:
+        samples = list(samples)
+        return cls(float(np.median(samples)), min(samples), max(samples))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Stock Keras against the same model accelerated: one line of the report.
+
+    Attributes:
+        what: "fit step" or "predict batch".
+        ratio, ratio_low: how many times faster, as the median over the pairs; and the lower bound of its 95 %
+            confidence interval (order statistics of the pairs).
+        fused: the paths that the model's layers took.
+        torch: PyTorch's own layers in a training loop by hand, where it is installed and offers the options.
+    """
+
+    case: str
+    what: str
+    stock: Times
+    accelerated: Times
+    ratio: float
+    ratio_low: float
+    fused: bool
+    reasons: tuple[str, ...]
+    torch: Times | None = None
+
+
+@dataclass(frozen=True)
+class KernelTimes:
+    """One recurrence by the kernels alone: NumPy arrays in, gradients out.
+
+    Attributes:
+        masks: dropout masks for each gate, of inputs and of the recurrent product.
+        gflops: what forward + backward reached; `share` of `peak_gflops`, measured between the runs.
+    """
+
+    case: str
+    masks: bool
+    threads: int
+    isa: str
+    forward: Times
+    forward_backward: Times
+    gflops: float
+    peak_gflops: float
+    share: float
+    workspace_mb: float
+
+
+def lower_bound(samples: Iterable[float], confidence: float = 0.95) -> float:
+    """The lower end of a median's two-sided confidence interval, free of assumptions: an order statistic.
+
+    With n samples, the k-th smallest is below the median with the probability that a fair coin falls heads at
+    least k times of n.
+
+    Example:
+        >>> lower_bound([5.0, 1.0, 4.0, 2.0, 3.0, 6.0])
+        1.0
+    """
+    ordered = sorted(samples)
+    count, below, rank = len(ordered), 0.0, 0
+    binomial = [1.0]
+    for n in range(count):
+        binomial.append(binomial[-1] * (count - n) / (n + 1))
+    for k in range(count):
+        below += binomial[k] / 2.0**count
+        if below > (1 - confidence) / 2:
+            break
+        rank = k
+    return ordered[rank]
+
+
+# ---- Models: stock against accelerated ----
+
+
+def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Comparison]:
+    """The training step and the prediction of a case's model, stock and accelerated in turn.
+
+    Two copies of the model, so that neither mode makes the other compile anew.
+    """
+    import sunhwan
+
+    stock, fast = case.model(), case.model()
+    modes = {"stock": (stock, nullcontext), "accelerated": (fast, sunhwan.accelerated)}
+    runs = {
+        "fit step": lambda model, x, y: model.fit(
+            x, y, batch_size=case.batch, epochs=1, shuffle=False, verbose=0
+        ),
+        "predict batch": lambda model, x, y: model.predict(x, batch_size=case.batch, verbose=0),
+    }
+    rng = np.random.default_rng(0)
+    for what, run in runs.items():
+        batches = 2
+        x, y = case.inputs(rng, batches)
+        for model, mode in modes.values():
+            with mode():
+                run(model, x, y)  # compiles
+        # As many batches as fill a sample in the faster mode.
+        with sunhwan.accelerated():
+            once = _seconds(run, fast, x, y)
+        batches = int(np.clip(np.ceil(SAMPLE_SECONDS / once * batches), 2, 60))
+        x, y = case.inputs(rng, batches)
+        samples: dict[str, list[float]] = {name: [] for name in modes}
+        for pair in range(pairs + 1):
+            for name, (model, mode) in modes.items():
+                with mode():
+                    seconds = _seconds(run, model, x, y) / batches
+                if pair:  # the first compiles for the number of batches
+                    samples[name].append(seconds)
+        ratios = [a / b for a, b in zip(samples["stock"], samples["accelerated"], strict=True)]
+        with sunhwan.accelerated():
+            rows = sunhwan.explain(fast).rows
+        yield Comparison(
+            case.name,
+            what,
+            Times.of(samples["stock"]),
+            Times.of(samples["accelerated"]),
+            float(np.median(ratios)),
+            lower_bound(ratios),
+            fused=all(row.path == "fused" for row in rows),
+            reasons=tuple(sorted({row.reason for row in rows if row.reason})),
+            torch=_torch_step(case, pairs) if torch and what == "fit step" else None,
+        )
+
+
+def _seconds(run: Callable, *arguments: Any) -> float:
+    begin = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - begin
+
+
+def _torch_step(case: Case, repeats: int) -> Times | None:
+    """A training step of the case written by hand for PyTorch; None where its layers lack an option."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    kinds = {"simple_rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+    if any(layer.dropout or layer.recurrent_dropout or layer.activation != "tanh" for layer in case.layers):
+        return None
+    modules, features = [], case.features
+    if case.vocabulary:
+        modules.append(torch.nn.Embedding(case.vocabulary, case.features))
+    for layer in case.layers:
+        modules.append(
+            kinds[layer.cell](features, layer.units, batch_first=True, bidirectional=layer.bidirectional)
+        )
+        features = layer.units * (2 if layer.bidirectional else 1)
+    head = torch.nn.Linear(features, 1)
+    parameters = [parameter for module in (*modules, head) for parameter in module.parameters()]
+    optimizer = torch.optim.Adam(parameters)
+    loss = torch.nn.BCEWithLogitsLoss() if case.classifies else torch.nn.MSELoss()
+    x, y = (torch.from_numpy(array) for array in case.inputs(np.random.default_rng(0), 1))
+
+    def step():
+        optimizer.zero_grad()
+        hidden = x
+        for module in modules:
+            hidden = module(hidden)
+            hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+        loss(head(hidden[:, -1]), y).backward()
+        optimizer.step()
+
+    step()
+    return Times.of(_seconds(step) for _ in range(repeats))
+
+
+# ---- Kernels ----
+
+
+def time_kernel(
+    case: Case, *, masks: bool = False, threads: int | None = None, repeats: int = 15, mask_rate: float = 0.2
+) -> KernelTimes:
+    """Forward and backward of a case's first layer, gradient of the inputs included."""
+    layer, rng = case.layers[0], np.random.default_rng(0)
+    gates, units = len(CELLS[layer.cell].gates), layer.units
+    weights = [
+        rng.standard_normal(shape, dtype=np.float32) * np.float32(0.1)
+        for shape in CELLS[layer.cell].weight_shapes(case.features, units)
+    ]
+    inputs = rng.standard_normal((case.batch, case.timesteps, case.features), dtype=np.float32)
+    given: dict[str, np.ndarray] = {}
+    if masks:
+        for name, columns in (("dropout_mask", case.features), ("recurrent_dropout_mask", units)):
+            kept = rng.random((gates, case.batch, columns)) >= mask_rate
+            given[name] = (kept / (1 - mask_rate)).astype(np.float32)
+    options = Options(layer.cell, activation=layer.activation)
+    d_output = rng.standard_normal((case.batch, units), dtype=np.float32) * np.float32(0.1)
+    forward, both, peaks = [], [], []
+    with using_threads(threads) as threads:
+        for repeat in range(repeats + 2):
+            begin = time.perf_counter()
+            passed = native.forward(options, inputs, *weights, **given)
+            middle = time.perf_counter()
+            native.backward(passed, d_output)
+            end = time.perf_counter()
+            del passed
+            if repeat < 2:
+                continue
+            forward.append(middle - begin)
+            both.append(end - begin)
+            peaks.append(library.peak_gflops(threads, 0.005))
+    gflops = case.flops() / float(np.median(both)) / 1e9
+    peak = float(np.median(peaks))
+    return KernelTimes(
+        case.name,
+        masks,
+        threads,
+        library.isa(),
+        Times.of(forward),
+        Times.of(both),
+        gflops,
+        peak,
+        gflops / peak,
+        library.memory_kept() / 1e6,
+    )
+
+
+@contextmanager
+def using_threads(threads: int | None) -> Iterator[int]:
+    """Have so many threads work on a call, for the length of a `with` block; None leaves them as they are."""
+    before = library.num_threads()
+    if threads:
+        library.set_num_threads(threads)
+    try:
+        yield threads or before
+    finally:
+        library.set_num_threads(before)
+
+
+@contextmanager
+def using_isa(name: str) -> Iterator[None]:
+    """Have the kernels run with an instruction set, for the length of a `with` block."""
+    before = library.isa()
+    library.set_isa(name)
+    try:
+        yield
+    finally:
+        library.set_isa(before)
+
+
+def grown(threads: int) -> dict[str, list[Case]]:
+    """For each size the cases in which it alone grows, from a GRU(32) on 32 sequences of 120 steps."""
+
+    def gru(batch=32, timesteps=120, units=32):
+        return Case(f"gru_h{units}_b{batch}_t{timesteps}", batch, timesteps, 14, (Layer("gru", units),))
+
+    return {
+        "timesteps": [gru(timesteps=n) for n in (1, 10, 30, 120, 500, 2000)],
+        "batch": [gru(batch=n) for n in (1, 4, 16, 32, 128, 512)],
+        "units": [gru(units=n) for n in (1, 8, 16, 32, 64, 128, 256)],
+    }
+
+
+# ---- The whole report ----
+
+SECTIONS = {
+    "workloads": "the tutorial's models and the commonest notebook: fit step and predict",
+    "random": "twenty shapes drawn from the seed",
+    "kernels": "forward + backward by the kernels alone, as a share of the processor's peak",
+    "growth": "how the kernels' time grows with timesteps, batch, units and threads",
+    "breadth": "sixty declared shapes from the smallest to the largest",
+}
+DEFAULT = ("workloads", "random", "kernels", "growth")
+
+
+def report(
+    sections: Iterable[str],
+    *,
+    pairs: int = 7,
+    seed: int = 0,
+    say: Callable[[str, Any], None] = lambda *_: None,
+) -> dict[str, Any]:
+    """Everything measured, as plain data for JSON. `say` hears of each section's results as they come."""
+    import os
+    import platform
+
+    import keras
+
+    result: dict[str, Any] = {
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "isa": library.isa(),
+        "threads": library.num_threads(),
+        "pairs": pairs,
+        "seed": seed,
+    }
+
+    def keep(section: str, item: Any) -> None:
+        result.setdefault(section, []).append(asdict(item))
+        say(section, item)
+
+    for section in sections:
+        if section in ("workloads", "random", "breadth"):
+            chosen = {"workloads": cases.WORKLOADS, "breadth": cases.GRID}.get(section) or cases.drawn(
+                seed, 20
+            )
+            for case in chosen.values():
+                for comparison in compare(case, pairs=pairs, torch=section == "workloads"):
+                    keep(section, comparison)
+                _forget_models()
+        elif section == "kernels":
+            for isa in [library.isa(), *(["avx2"] if library.isa() == "avx512" else [])]:
+                with using_isa(isa):
+                    for case in cases.KERNELS.values():
+                        for threads in sorted({1, library.num_threads()}):
+                            for masks in (False, True):
+                                keep(section, time_kernel(case, masks=masks, threads=threads))
+        elif section == "growth":
+            most = library.num_threads()
+            for grows, growing in grown(most).items():
+                for case in growing:
+                    keep(f"growth_{grows}", time_kernel(case, repeats=7))
+            for threads in range(1, most + 1):
+                keep("growth_threads", time_kernel(cases.KERNELS["gru_32"], threads=threads))
+    return result
+
+
+def _forget_models() -> None:
+    """Compiled programs of sixty models would fill the memory."""
+    import gc
+
+    import keras
+
+    keras.backend.clear_session()
+    gc.collect()
