@@ -129,13 +129,14 @@ struct Weights {
       Packed part = {to.data + (long)gate * blocks * LANES * plan.units, to.k};
       for (long first = 0, n; first < blocks; first += n) {
         n = next_panel(blocks - first, widest);
-        for (int i = 0; i < n; i++)
-          for (int lane = 0; lane < LANES; lane++) {
-            long row = (first + i) * LANES + lane;
-            const float *from = matrix + row * G * plan.units + gate * plan.units;
-            for (int unit = 0; unit < to.k; unit++)
-              part.vector(first, n, unit, i)[lane] = row < rows ? from[unit] : 0.0f;
-          }
+        for (int begin = 0; begin < to.k; begin += LANES)  // by square blocks, which stay in the nearest cache
+          for (int i = 0; i < n; i++)
+            for (int unit = begin; unit < least(begin + LANES, to.k); unit++) {
+              float *lanes = part.vector(first, n, unit, i);
+              const float *from = matrix + (first + i) * LANES * G * plan.units + gate * plan.units + unit;
+              const int full = (int)least(rows - (first + i) * LANES, LANES);
+              for (int lane = 0; lane < LANES; lane++) lanes[lane] = lane < full ? from[lane * G * plan.units] : 0.0f;
+            }
       }
     }
   }
