@@ -9,7 +9,7 @@ help:
 	@echo "make test    install, then run the tests; what needs real files is skipped without SUNHWAN_TEST_DATA"
 	@echo "make lint    check style and formatting"
 	@echo "make bench   time gathering windows and reading a large CSV"
-	@echo "make clean   remove .venv and caches"
+	@echo "make clean   remove .venv, build and caches"
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -17,13 +17,16 @@ help:
 	$(PYTHON) -m venv .venv || { echo "no venv module: on Debian, apt-get install python3-venv"; exit 1; }
 	@touch $@
 
-.venv/installed: .venv/made pyproject.toml
+NATIVE := CMakeLists.txt $(wildcard native/include/* native/src/*)
+
+.venv/installed: .venv/made pyproject.toml $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-.venv/tested: .venv/installed
+# Also what is installed for the demo, so that the kernels are not built twice.
+.venv/tested: .venv/made pyproject.toml $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@
+	@touch .venv/installed $@
 
 demo: .venv/installed
 	$(BIN)/sunhwan study run newyork_temperature --epochs 3
@@ -39,4 +42,4 @@ bench: .venv/installed
 	$(BIN)/python bench/data.py
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis

@@ -17,24 +17,28 @@ def blocks(document, language):
 
 
 def tree():
-    """The paths under src/sunhwan that ARCHITECTURE.md's tree names."""
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## The tree")[1].split("##")[0]
-    folder, named = "", set()
-    for line in text.split("src/sunhwan/")[1].splitlines():
-        entry = re.match(r" {6}(  )?((?:[a-z_]+(?:\.py|/) *)+)", line)
+    """The tree of ARCHITECTURE.md, as text."""
+    return (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## The tree")[1].split("##")[0]
+
+
+def modules():
+    """The paths under src/sunhwan that the tree names."""
+    folders, named = {4: ""}, set()
+    for line in tree().split("src/sunhwan/\n")[1].splitlines():
+        entry = re.match(r"( {6,})((?:[a-z_]+(?:\.py|/) *)+)", line)
         if not entry:
-            continue
-        inner, names = entry[1], entry[2].split()
-        if not inner and names[0].endswith("/"):
-            folder = names[0]
-            named.add(folder)
-        else:
-            named |= {(folder if inner else "") + name for name in names}
+            break
+        indent, names = len(entry[1]), entry[2].split()
+        parent = folders[max(depth for depth in folders if depth < indent)]
+        folders = {depth: folder for depth, folder in folders.items() if depth < indent}
+        if names[0].endswith("/"):
+            folders[indent] = parent + names[0]
+        named |= {parent + name for name in names}
     return named
 
 
 def test_every_module_stands_in_the_tree_and_nothing_else_does():
-    named = tree()
+    named = modules()
     package = ROOT / "src" / "sunhwan"
     for name in named:
         assert (package / name).exists(), f"ARCHITECTURE.md names {name}, which is not there"
@@ -48,6 +52,12 @@ def test_every_module_stands_in_the_tree_and_nothing_else_does():
         assert path in named or any(path.startswith(folder) for folder in closed), (
             f"{path} is missing in the tree of ARCHITECTURE.md"
         )
+
+
+def test_every_native_file_stands_in_the_tree():
+    native = tree().split("\n    native/ ")[1].split("src/sunhwan/")[0]
+    named = set(re.findall(r"\w+\.(?:cpp|h)\b", native))
+    assert named == {path.name for path in (ROOT / "native").rglob("*.*")}
 
 
 def test_the_readme_s_python_runs_and_prints_what_it_says(capsys):

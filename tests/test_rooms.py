@@ -23,7 +23,8 @@ MAY_IMPORT = {
 }
 
 FORBIDDEN = {
-    "recurrence": {"keras", "jax", "polars", "pandas", "matplotlib", "sklearn"},
+    "recurrence": {"polars", "pandas", "matplotlib", "sklearn"},
+    "recurrence/reference": {"keras", "jax", "torch", "tensorflow"},
     "data": {"keras", "jax", "matplotlib", "sklearn"},
     "evaluation": {"keras", "jax", "matplotlib"},
     "report": {"keras", "jax", "polars", "sklearn"},
@@ -109,6 +110,8 @@ HEAVY = {"keras", "jax", "tensorflow", "torch", "polars", "pandas", "matplotlib"
         ("import sunhwan", HEAVY | {"numpy", "click", "rich", "requests"}),
         ("import sunhwan.reference", HEAVY),
         ("import sunhwan.recurrence.reference", HEAVY),
+        ("import sunhwan.recurrence.ops.numpy", HEAVY),
+        ("import sunhwan.recurrence.ops.support", HEAVY),
         ("import sunhwan.data.windows", HEAVY - {"polars"}),
         ("import sunhwan.data.series", HEAVY - {"polars"}),
         ("import sunhwan.evaluation.baselines", {"keras", "jax", "matplotlib"}),

@@ -49,6 +49,7 @@ class Case:
     go_backwards: bool = False
     return_sequences: bool = True
     zero_output_for_mask: bool = False
+    zero_before_data: bool = False
     dropout_masks: int = 0  # on the input: none, one, or one a gate
     recurrent_dropout_masks: int = 0
     sizes: dict[str, int] = field(
@@ -89,6 +90,10 @@ def cases():
         found.append(stock)
         found.append(replace(stock, mask="middle", zero_output_for_mask=True))
         found.append(replace(stock, mask="right", zero_output_for_mask=True, return_sequences=False))
+        found.append(replace(stock, mask="left", zero_before_data=True))
+        found.append(
+            replace(stock, mask="middle", zero_before_data=True, go_backwards=True, return_sequences=False)
+        )
         found.append(replace(stock, sizes={"batch": 1, "time": 1, "features": 1, "units": 1}))
         gates = len(CELLS[cell].gates)
         found.append(replace(stock, dropout_masks=1))
@@ -111,7 +116,7 @@ def arguments(case, dtype, seed=0):
     inputs = rng.normal(size=(batch, time, features)).astype(dtype)
     names = (
         "activation", "recurrent_activation", "reset_after", "go_backwards", "return_sequences",
-        "zero_output_for_mask",
+        "zero_output_for_mask", "zero_before_data",
     )  # fmt: skip
     options = {name: getattr(case, name) for name in names}
     if MASKS[case.mask] is not None:
@@ -142,6 +147,7 @@ def keras_layer(case, weights):
         zero_output_for_mask=case.zero_output_for_mask,
         dropout=0.4 if case.dropout_masks else 0,
         recurrent_dropout=0.4 if case.recurrent_dropout_masks else 0,
+        unroll=case.zero_before_data,  # Keras's unrolled loop begins with an output of zeros
         seed=1,
         recurrent_initializer="zeros",  # to be set; the stock orthogonal matrices take time to draw
         **gated,

@@ -21,6 +21,7 @@ COMMANDS = {
     "runs": "List the runs under a folder.",
     "data": "List the datasets and fetch them into the cache.",
     "summary": "Print the layers of a study's model.",
+    "bench": "Measure what acceleration gains on this machine.",
     "doctor": "Say what is installed, what runs where, and what is missing.",
 }
 """Each command and its one-line help; the module of the same name in this folder holds `command`."""

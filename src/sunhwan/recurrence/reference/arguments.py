@@ -51,6 +51,7 @@ def arranged(
     dropout_masks,
     go_backwards,
     zero_output_for_mask,
+    zero_before_data,
 ) -> Recurrence:
     """The arguments of `forward`, which documents them, checked and arranged."""
     row = _named("cell", cell, CELLS)
@@ -78,6 +79,7 @@ def arranged(
 
     direction = -1 if go_backwards else 1
     present = mask.T[::direction, :, np.newaxis]
+    begun = np.logical_or.accumulate(present)
     return Recurrence(
         inputs=inputs.swapaxes(0, 1)[::direction],
         weights=(
@@ -92,7 +94,7 @@ def arranged(
         ),
         initial_state=_shaped("initial_state", initial_state, dtype, fill=0, **state_axes),
         present=present,
-        shown=present | (not zero_output_for_mask),
+        shown=(present | (not zero_output_for_mask)) & (begun | (not zero_before_data)),
         dropout_masks=(
             _shaped("dropout_mask", dropout_masks[0], dtype, fill=1, **x_axes),
             _shaped("recurrent_dropout_mask", dropout_masks[1], dtype, fill=1, **h_axes),

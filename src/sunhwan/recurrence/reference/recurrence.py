@@ -63,6 +63,7 @@ def forward(
     go_backwards: bool = False,
     return_sequences: bool = False,
     zero_output_for_mask: bool = False,
+    zero_before_data: bool = False,
 ) -> ForwardPass:
     """Run a cell over sequences, as the Keras layer with the same options does.
 
@@ -79,8 +80,7 @@ def forward(
         reset_after: whether a GRU's reset gate acts after the recurrent product or before it.
         initial_state: (states, batch, units), zeros by default.
         mask: (batch, time) True where there is data. A step without keeps the states and repeats the output
-            before it; ahead of all data that is the initial h. (So does Keras on JAX. Its unrolled loop and
-            its other backends put out zeros there, which differs only where an initial state is given.)
+            before it; ahead of all data that is the initial h, as in Keras on JAX.
         dropout_mask: (1, batch, features), or (gates, batch, features) as Keras has with recurrent dropout:
             what multiplies the input at every step, scale included: 0 or 1 / (1 - rate).
         recurrent_dropout_mask: (1, batch, units) or (gates, batch, units): likewise for h, where it enters
@@ -89,6 +89,8 @@ def forward(
         go_backwards: read the sequence from its end; outputs come in the order of reading.
         return_sequences: put out every step, not just the last.
         zero_output_for_mask: put out zeros at steps without data; the states are not affected.
+        zero_before_data: put out zeros instead of the initial h at steps ahead of all data, in the order of
+            reading, as in Keras's unrolled loop and on its other backends than JAX; the states keep it.
 
     Raises:
         ValueError: a name is unknown or a shape does not fit; the message has what was received and expected.
@@ -114,6 +116,7 @@ def forward(
         dropout_masks=(dropout_mask, recurrent_dropout_mask),
         go_backwards=go_backwards,
         zero_output_for_mask=zero_output_for_mask,
+        zero_before_data=zero_before_data,
     )
     x_mask, h_mask = recurrence.dropout_masks
     states, steps, outputs = recurrence.initial_state, [], []

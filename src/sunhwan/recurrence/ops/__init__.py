@@ -1,0 +1,96 @@
+"""`recurrence`: SimpleRNN, GRU and LSTM over whole sequences by fused kernels on the CPU.
+
+One function for NumPy, JAX, PyTorch and TensorFlow; each has its adapter, imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from sunhwan.recurrence.ops import library, memory
+from sunhwan.recurrence.ops.options import Options
+
+__all__ = ["Options", "recurrence", "release_memory"]
+
+
+def recurrence(
+    cell: str,
+    inputs: Any,
+    weights: Sequence[Any],
+    *,
+    activation: str | None = "tanh",
+    recurrent_activation: str | None = "sigmoid",
+    reset_after: bool = True,
+    initial_state: Any = None,
+    mask: Any = None,
+    dropout_mask: Any = None,
+    recurrent_dropout_mask: Any = None,
+    go_backwards: bool = False,
+    return_sequences: bool = False,
+    zero_output_for_mask: bool = False,
+    zero_before_data: bool = False,
+) -> tuple[Any, Any]:
+    """Run a cell over sequences, as the Keras layer with the same options does, in one native call.
+
+    Arguments are those of `sunhwan.reference.forward`, as arrays of NumPy, JAX, PyTorch or TensorFlow; the
+    type of `inputs` says which. It is differentiable in JAX, PyTorch and TensorFlow; for NumPy,
+    `sunhwan.recurrence.ops.numpy` has `forward` and `backward`.
+
+    Returns:
+        output (batch, time, units) if sequences were asked for, else (batch, units); and states
+        (states, batch, units) after the last step. Arithmetic is in float32.
+
+    Raises:
+        ValueError: a name is unknown or a shape does not fit.
+        TypeError: `inputs` is no array that an adapter takes.
+        sunhwan.SunhwanError: the native library cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> from sunhwan.recurrence.ops import recurrence
+        >>> inputs = np.ones((2, 5, 3), "float32")
+        >>> weights = [np.full((3, 16), 0.1, "float32"), np.full((4, 16), 0.1, "float32")]
+        >>> output, states = recurrence("lstm", inputs, weights)
+        >>> output.shape, states.shape
+        ((2, 4), (2, 2, 4))
+    """
+    if len(weights) not in (2, 3):
+        raise ValueError(f"weights holds {len(weights)} arrays, expected 2, or 3 with a bias.")
+    options = Options(
+        cell, activation, recurrent_activation, reset_after, go_backwards, return_sequences,
+        zero_output_for_mask, zero_before_data,
+    )  # fmt: skip
+    return _adapter(inputs).recurrence(
+        options,
+        inputs,
+        *weights,
+        initial_state=initial_state,
+        mask=mask,
+        dropout_mask=dropout_mask,
+        recurrent_dropout_mask=recurrent_dropout_mask,
+    )
+
+
+def release_memory() -> None:
+    """Give back to the system the memory that is kept between calls; the next call takes what it needs."""
+    memory.release()
+    if library.problem() is None:
+        library.release_memory()
+
+
+_ARRAYS = {"jax": "Array", "torch": "Tensor", "tensorflow": "Tensor", "numpy": "ndarray"}
+
+
+def _adapter(inputs):
+    # An array of a framework that was never imported cannot be here, so no framework is imported to ask.
+    for framework, array in _ARRAYS.items():
+        module = sys.modules.get(framework)
+        if module is not None and isinstance(inputs, getattr(module, array)):
+            return import_module(f"sunhwan.recurrence.ops.{framework}")
+    raise TypeError(
+        f"inputs is of type {type(inputs).__name__}, expected an array of NumPy or JAX or a tensor of "
+        "PyTorch or TensorFlow."
+    )

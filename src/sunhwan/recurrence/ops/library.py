@@ -1,0 +1,223 @@
+"""The native library: found, checked and declared. What its functions mean is in native/include/sunhwan.h.
+
+`SUNHWAN_LIBRARY=/path/to/libsunhwan.so` has another build of it loaded than the one that was installed.
+
+    python -c "from sunhwan.recurrence.ops import library; print(library.path(), library.isa())"
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_uint32, c_void_p
+from functools import cache
+from pathlib import Path
+
+from sunhwan.errors import SunhwanError
+from sunhwan.recurrence.ops.options import Options, Sizes
+
+ABI_VERSION = 1
+"""SUNHWAN_ABI_VERSION of the header that the structs below are written after."""
+
+
+class Recurrence(ctypes.Structure):
+    """`sunhwan_recurrence`; `call` makes one. Pointers are addresses, or None."""
+
+    _fields_ = [
+        ("abi_version", c_uint32),
+        *(
+            (name, c_int32)
+            for name in (
+                "cell", "activation", "recurrent_activation", "reset_after", "go_backwards",
+                "return_sequences", "zero_output_for_mask", "zero_before_data",
+                "x_mask_gates", "h_mask_gates",
+            )
+        ),
+        *((name, c_int64) for name in ("batch", "timesteps", "features", "units")),
+        *(
+            (name, c_void_p)
+            for name in (
+                "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "x_mask", "h_mask",
+                "output", "states", "saved",
+            )
+        ),
+    ]  # fmt: skip
+
+
+class Gradients(ctypes.Structure):
+    """`sunhwan_gradients`: addresses, or None where a gradient is zeros or not wanted."""
+
+    _fields_ = [
+        (name, c_void_p)
+        for name in (
+            "d_output", "d_states",
+            "d_inputs", "d_initial_state", "d_kernel", "d_recurrent_kernel", "d_bias",
+        )
+    ]  # fmt: skip
+
+
+_SIGNATURES = {
+    "sunhwan_message": (c_char_p, []),
+    "sunhwan_saved_per_sequence": (c_int64, [POINTER(Recurrence)]),
+    "sunhwan_forward": (c_int, [POINTER(Recurrence)]),
+    "sunhwan_backward": (c_int, [POINTER(Recurrence), POINTER(Gradients)]),
+    "sunhwan_forward_held": (c_int, [POINTER(Recurrence), POINTER(c_int64)]),
+    "sunhwan_backward_held": (c_int, [POINTER(Recurrence), c_int64, POINTER(Gradients)]),
+    "sunhwan_recomputed": (c_int64, []),
+    "sunhwan_stepper_new": (c_int, [POINTER(Recurrence), POINTER(c_void_p)]),
+    "sunhwan_stepper_free": (None, [c_void_p]),
+    "sunhwan_stepper_step": (c_int, [c_void_p, c_int64, c_void_p, c_void_p]),
+    "sunhwan_isa": (c_char_p, []),
+    "sunhwan_set_isa": (c_int, [c_char_p]),
+    "sunhwan_num_threads": (c_int32, []),
+    "sunhwan_set_num_threads": (c_int, [c_int32]),
+    "sunhwan_memory_kept": (c_int64, []),
+    "sunhwan_release_memory": (None, []),
+    "sunhwan_peak_gflops": (c_double, [c_int32, c_double]),
+}
+
+
+def path() -> Path:
+    """Where the library lies: beside this file, or where SUNHWAN_LIBRARY says."""
+    if chosen := os.environ.get("SUNHWAN_LIBRARY"):
+        return Path(chosen)
+    # An editable installation spreads a package over two folders, the sources' and the built files'.
+    folders = [Path(folder) for folder in sys.modules[__package__].__path__]
+    found = [folder / "libsunhwan.so" for folder in folders if (folder / "libsunhwan.so").exists()]
+    return found[0] if found else folders[0] / "libsunhwan.so"
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library, loaded once and declared.
+
+    Raises:
+        SunhwanError: it is not there, of another version, or an environment variable asks it for what it has
+            not got.
+    """
+    where = path()
+    if not where.exists():
+        raise SunhwanError(f"The native library {where} is not there; install sunhwan again: pip install .")
+    try:
+        library = ctypes.CDLL(str(where))
+        version = library.sunhwan_abi_version()
+    except (OSError, AttributeError) as error:
+        raise SunhwanError(f"The native library {where} cannot be loaded: {error}") from error
+    if version != ABI_VERSION:
+        raise SunhwanError(
+            f"The native library {where} has ABI version {version}, but this sunhwan has {ABI_VERSION}; "
+            "install sunhwan again: pip install ."
+        )
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    threads = os.environ.get("SUNHWAN_NUM_THREADS", "1")
+    if not (threads.isascii() and threads.isdigit() and 1 <= int(threads) <= 1024):
+        raise SunhwanError(f"SUNHWAN_NUM_THREADS is {threads!r}, expected a number from 1 to 1024.")
+    if library.sunhwan_isa() is None:
+        raise SunhwanError(f"{library.sunhwan_message().decode()}.")
+    return library
+
+
+@cache
+def problem() -> str | None:
+    """Why the library cannot be used, in one sentence; None where it can. Asked once in a process."""
+    try:
+        load()
+    except SunhwanError as error:
+        return str(error)
+    return None
+
+
+def check(status: int) -> None:
+    """Raises what a failed call's status and message say: ValueError, or MemoryError."""
+    if status:
+        message = f"{load().sunhwan_message().decode()}."
+        raise MemoryError(message) if status == 2 else ValueError(message)
+
+
+def call(options: Options, sizes: Sizes, *addresses: int | None, **named: int | None) -> Recurrence:
+    """The description of a call for `forward` and `backward`.
+
+    Args:
+        addresses: of float32 arrays, C-contiguous (`mask`: bytes), in the order of the fields: inputs,
+            kernel, recurrent_kernel, bias, initial_state, mask, x_mask, h_mask, output, states, saved; or by
+            these names. None or nothing: not given, or not wanted. Who calls keeps the arrays alive.
+    """
+    batch, timesteps, features, units, x_mask_gates, h_mask_gates = sizes
+    return Recurrence(
+        ABI_VERSION, *options.numbers, x_mask_gates, h_mask_gates, batch, timesteps, features, units,
+        *addresses, **named,
+    )  # fmt: skip
+
+
+def saved_shape(options: Options, sizes: Sizes) -> tuple[int, int]:
+    """(batch, floats) of the array in which `forward` saves what `backward` needs."""
+    floats = load().sunhwan_saved_per_sequence(byref(call(options, sizes)))
+    if floats < 0:
+        check(1)
+    return sizes.batch, floats
+
+
+def forward(recurrence: Recurrence) -> None:
+    """Compute what `call` described into its output, states and saved."""
+    check(load().sunhwan_forward(byref(recurrence)))
+
+
+def backward(recurrence: Recurrence, gradients: Gradients) -> None:
+    """Compute the gradients that have an address, after `forward` has filled `recurrence.saved`."""
+    check(load().sunhwan_backward(byref(recurrence), byref(gradients)))
+
+
+def forward_held(recurrence: Recurrence) -> int:
+    """`forward`, with what backward needs held by the library: returns the ticket for it."""
+    ticket = c_int64()
+    check(load().sunhwan_forward_held(byref(recurrence), byref(ticket)))
+    return ticket.value
+
+
+def backward_held(recurrence: Recurrence, ticket: int, gradients: Gradients) -> None:
+    """`backward` after `forward_held`; with a ticket that is not held any more, forward runs again."""
+    check(load().sunhwan_backward_held(byref(recurrence), ticket, byref(gradients)))
+
+
+def recomputed() -> int:
+    """How often `backward_held` has had to run forward again."""
+    return load().sunhwan_recomputed()
+
+
+def isa() -> str:
+    """The instruction set in use: avx512, avx2 or portable."""
+    return load().sunhwan_isa().decode()
+
+
+def set_isa(name: str) -> None:
+    """Choose another instruction set for the calls that begin after it: for tests and timings."""
+    check(load().sunhwan_set_isa(name.encode()))
+
+
+def num_threads() -> int:
+    """How many threads work on one call."""
+    return load().sunhwan_num_threads()
+
+
+def set_num_threads(threads: int) -> None:
+    """Choose how many threads work on one call; no result depends on it."""
+    check(load().sunhwan_set_num_threads(threads))
+
+
+def memory_kept() -> int:
+    """Bytes of workspace that the library keeps between calls."""
+    return load().sunhwan_memory_kept()
+
+
+def release_memory() -> None:
+    """Give back the workspace that the library keeps between calls."""
+    load().sunhwan_release_memory()
+
+
+def peak_gflops(threads: int = 1, seconds: float = 0.2) -> float:
+    """Billions of floating-point operations a second of fused multiply-adds alone: what kernels are measured
+    against."""
+    return load().sunhwan_peak_gflops(threads, seconds)

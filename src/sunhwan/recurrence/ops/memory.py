@@ -1,0 +1,86 @@
+"""Memory for results, kept between calls: what forward saves for backward is tens of megabytes at each.
+
+Memory fresh from the system costs a page fault at each page's first touch. Measured for 41 MB, an LSTM(32)
+over 128 sequences of 500 steps: 16 ms from torch.empty, 3.5 ms from np.empty, which asks for huge pages, and
+1 ms for memory that was used before; forward and backward together take 10 to 19 ms.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+SMALLEST = 1 << 20
+"""Bytes from which on memory is kept; below, the system's own allocator does that."""
+
+MOST_BYTES = 256 << 20
+"""Bytes kept at most; the native library's own workspace has the same bound."""
+
+ALIGNMENT = 64
+"""Bytes; TensorFlow takes an array over without a copy only where it begins at a multiple of them."""
+
+_kept: dict[int, np.ndarray] = {}
+"""Memory that nobody has, by address, the longest kept first. Threads may take and give back at once, and
+giving back may happen wherever Python collects garbage, so there is no lock: each change is atomic."""
+
+
+def empty(*shape: int) -> np.ndarray:
+    """An uninitialised float32 array like any other, but its memory is kept once nobody has it any more.
+
+    Example:
+        >>> empty(128, 240, 32).shape
+        (128, 240, 32)
+    """
+    floats = math.prod(shape)
+    if 4 * floats < SMALLEST:
+        memory = np.empty(4 * floats + ALIGNMENT, np.uint8)
+        begin = -memory.ctypes.data % ALIGNMENT
+        return memory[begin : begin + 4 * floats].view(np.float32).reshape(shape)
+    return np.asarray(_Loan(_take(4 * floats + ALIGNMENT), shape))
+
+
+def kept() -> int:
+    """Bytes that are kept and that nobody has."""
+    return sum(memory.nbytes for memory in list(_kept.values()))
+
+
+def release() -> None:
+    """Give back to the system what is kept."""
+    _kept.clear()
+
+
+class _Loan:
+    """The base of an array that `empty` returned: lives as long as its last view, then gives back."""
+
+    def __init__(self, memory, shape):
+        self.memory, self.address = memory, memory.ctypes.data
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": np.dtype(np.float32).str,
+            "shape": shape,
+            "data": (self.address + -self.address % ALIGNMENT, False),
+        }
+
+    def __del__(self):
+        if self.memory.nbytes > MOST_BYTES:
+            return
+        _kept[self.address] = self.memory
+        for address in list(_kept):
+            if kept() <= MOST_BYTES:
+                break
+            _kept.pop(address, None)
+
+
+def _take(size):
+    # Twice the size at most: a small call shall not sit on the memory of a large one.
+    fitting = sorted(
+        (memory.nbytes, address)
+        for address, memory in list(_kept.items())
+        if size <= memory.nbytes <= 2 * size
+    )
+    for _, address in fitting:
+        memory = _kept.pop(address, None)
+        if memory is not None:  # else another thread was quicker
+            return memory
+    return np.empty(size, np.uint8)

@@ -1,0 +1,91 @@
+"""Which path a call takes and why: conditions that do not depend on the framework, each with its reason.
+
+>>> reason(Call(activation="swish", dtype="float32", timesteps=240, features=14, units=32))
+"the activation is 'swish'; the kernels have linear, relu, tanh, sigmoid and hard_sigmoid"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sunhwan.recurrence.ops import library
+from sunhwan.recurrence.ops.options import ACTIVATIONS
+
+COMPUTED = ("float32", "float16", "bfloat16")
+"""Types of arrays that the kernels take; the smaller two are computed in float32."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is known of a call before it is made.
+
+    Attributes:
+        activation, recurrent_activation: names; None is linear.
+        dtype: of the arithmetic that the layer asks for.
+        device: where the framework would compute: "cpu", or "gpu", "cuda:0", "tpu"..
+        batch, timesteps: None where they are not known yet.
+    """
+
+    activation: str | None = "tanh"
+    recurrent_activation: str | None = "sigmoid"
+    dtype: str = "float32"
+    device: str = "cpu"
+    batch: int | None = None
+    timesteps: int | None = None
+    features: int = 1
+    units: int = 1
+
+
+FEWEST_ROW_STEPS = 4
+MOST_WEIGHTS_OF_FEW = 2**18
+
+
+def weights_are_reused(call: Call) -> bool:
+    """Whether the weights, which are laid out anew at each call, serve enough timesteps to pay for that.
+
+    A call multiplies each weight batch * timesteps times. Below `FEWEST_ROW_STEPS` the laying out is most of
+    the work, which is felt where the weights do not fit the processor's cache: above `MOST_WEIGHTS_OF_FEW`.
+    """
+    if call.batch is None or call.timesteps is None:
+        return True
+    few = call.batch * call.timesteps < FEWEST_ROW_STEPS
+    return not few or (call.features + call.units) * call.units <= MOST_WEIGHTS_OF_FEW
+
+
+_NAMES = f"{', '.join(ACTIVATIONS[:-1])} and {ACTIVATIONS[-1]}"
+
+CONDITIONS: tuple[tuple[Callable[[Call], bool], str], ...] = (
+    (lambda call: library.problem() is not None, "{problem}"),
+    (
+        lambda call: not call.device.lower().startswith("cpu"),
+        "it runs on the device {device!r}; the kernels run on the CPU",
+    ),
+    (
+        lambda call: call.dtype not in COMPUTED,
+        "it computes in {dtype}; the kernels compute in float32",
+    ),
+    (
+        lambda call: call.activation not in (None, *ACTIVATIONS),
+        f"the activation is {{activation!r}}; the kernels have {_NAMES}",
+    ),
+    (
+        lambda call: call.recurrent_activation not in (None, *ACTIVATIONS),
+        f"the recurrent activation is {{recurrent_activation!r}}; the kernels have {_NAMES}",
+    ),
+    (lambda call: call.timesteps == 0, "it has no timesteps"),
+    (lambda call: call.features == 0, "its inputs have no features"),
+    (
+        lambda call: not weights_are_reused(call),
+        "a batch of {batch} with {timesteps} timesteps is too small for {units} units to gain anything",
+    ),
+)
+"""(whether a call is one for Keras's own path, and the reason why), in the order in which they are asked."""
+
+
+def reason(call: Call) -> str | None:
+    """Why a call takes Keras's own path, as half a sentence; None if it can be fused."""
+    for condition, why in CONDITIONS:
+        if condition(call):
+            return why.format(**vars(call), problem=library.problem())
+    return None

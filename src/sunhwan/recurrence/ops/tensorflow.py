@@ -1,0 +1,202 @@
+"""`recurrence` for TensorFlow: `tf.custom_gradient` around the native library, eagerly or in a `tf.function`.
+
+In a graph it is a `tf.numpy_function`, whose arrays are read and taken over where they lie. What a gradient
+needs is saved where a tape is recording, as in Keras's `fit`. Where none is, as in `predict`, nothing is,
+and a gradient that is asked for all the same (of a `tf.function` that was traced before) computes the forward
+pass again. Gradients that nobody asked for are not computed.
+
+Not there, with an error that says so: compilation by XLA (`jit_compile=True`), second derivatives, forward
+mode. `tf.vectorized_map` takes one element after the other. A SavedModel keeps of a `tf.numpy_function` no
+more than its name, so export unfused layers.
+
+Example:
+    >>> import tensorflow as tf
+    >>> from sunhwan.recurrence.ops import recurrence
+    >>> inputs = tf.ones((2, 5, 3))
+    >>> weights = [tf.Variable(tf.fill(shape, 0.1)) for shape in [(3, 16), (4, 16)]]
+    >>> with tf.GradientTape() as tape:
+    ...     output, states = recurrence("lstm", inputs, weights)
+    >>> output.shape, states.shape
+    (TensorShape([2, 4]), TensorShape([2, 2, 4]))
+    >>> tape.gradient(output, weights)[0].shape
+    TensorShape([3, 16])
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+# TensorFlow has no public way to ask what these tell: who differentiates, and whether XLA will compile.
+from tensorflow.python.eager.forwardprop_util import pack_tangents
+from tensorflow.python.eager.record import could_possibly_record, should_record_backprop
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+from sunhwan.recurrence.ops import numpy
+from sunhwan.recurrence.ops.options import Options
+
+DTYPES = (tf.float32, tf.float16, tf.bfloat16)
+NAMES = (
+    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "dropout_mask",
+    "recurrent_dropout_mask",
+)  # fmt: skip
+
+ONLY_GRADIENTS = (
+    "A fused recurrence has gradients only; use an unfused layer: sunhwan.restore() brings back Keras's own."
+)
+
+
+@tf.autograph.experimental.do_not_convert
+def recurrence(
+    options: Options,
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor | None = None,
+    *,
+    initial_state: tf.Tensor | None = None,
+    mask: tf.Tensor | None = None,
+    dropout_mask: tf.Tensor | None = None,
+    recurrent_dropout_mask: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Run a cell over sequences; `sunhwan.reference.forward` has what the arguments mean and their shapes.
+
+    It may be differentiated with respect to the first four and `initial_state`; masks count as constants.
+
+    Args:
+        options: what to compute.
+        inputs: (batch, time, features) float32, float16 or bfloat16. Sizes may be unknown in a graph.
+        kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask: see there.
+            Variables and NumPy arrays will do.
+
+    Returns:
+        output (batch, time, units) if sequences were asked for, else (batch, units); and states
+        (states, batch, units) after the last step. Computed in float32 and returned in the dtype of `inputs`.
+
+    Raises:
+        TypeError: something is of another dtype.
+        ValueError: a shape does not fit. Where shapes are unknown in a graph, that is found when it runs, and
+            is then a `tf.errors.InvalidArgumentError` with the same words.
+        NotImplementedError: XLA is to compile the graph, or a derivative is asked for that is not there; for
+            second derivatives in a graph, `tf.errors.UnimplementedError` when they run.
+    """
+    if compiled_by_xla():
+        raise NotImplementedError(
+            "XLA is to compile this graph, and cannot call the fused kernels; leave out jit_compile=True, or "
+            "use an unfused layer: sunhwan.restore() brings back Keras's own."
+        )
+    inputs = tf.convert_to_tensor(inputs)
+    given = (
+        inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask
+    )  # fmt: skip
+    tensors = {
+        name: _checked(name, value) for name, value in zip(NAMES, given, strict=True) if value is not None
+    }
+    if pack_tangents(list(tensors.values())).tangents:
+        raise NotImplementedError(f"A derivative in forward mode was asked for. {ONLY_GRADIENTS}")
+    if all(tensor.shape.is_fully_defined() for tensor in tensors.values()):
+        options.sizes(**{name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    output, states = _differentiable(options, tensors)
+    return tf.cast(output, inputs.dtype), tf.cast(states, inputs.dtype)
+
+
+def compiled_by_xla() -> bool:
+    """Whether what is traced here and now is going to be compiled by XLA, as with `jit_compile=True`."""
+    return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def _differentiable(options, tensors):
+    names = tuple(tensors)
+    differentiable = [name for name in numpy.Gradients._fields if name in tensors]
+    watched = [name for name in differentiable if should_record_backprop([tensors[name]])]
+    if tf.executing_eagerly():
+        # Tapes tell exactly which gradients there can ever be.
+        save, groups = bool(watched), [watched]
+    else:
+        # Whether the graph will be differentiated as a whole is unknown. What tapes in it have not asked for
+        # is an operation of its own, which TensorFlow leaves out where nobody uses it.
+        save = could_possibly_record()
+        groups = [watched, [name for name in differentiable if name not in watched]]
+
+    @tf.custom_gradient
+    def forward(*tensors):
+        output, states, *saved = _call(partial(_forward, options, names, save), tensors, 2 + save)
+        batch, time, _ = tensors[names.index("inputs")].shape.with_rank(3)
+        units, _ = tensors[names.index("recurrent_kernel")].shape.with_rank(2)
+        output.set_shape([batch, time, units] if options.return_sequences else [batch, units])
+        states.set_shape([len(options.row.states), batch, units])
+
+        def backward(*d_results):
+            arguments = *tensors, *map(tf.convert_to_tensor, d_results), *saved  # d_output may come in slices
+            gradients = {}
+            for group in filter(None, groups):
+                gradients_of = _once(partial(_backward, options, names, group), len(group))
+                gradients.update(zip(group, gradients_of(*arguments), strict=True))
+            for name, gradient in gradients.items():
+                gradient.set_shape(tensors[names.index(name)].shape)
+            return [gradients.get(name) for name in names]
+
+        return (output, states), backward
+
+    return forward(*tensors.values())
+
+
+def _forward(options, names, save, *arrays):
+    there = numpy.forward(options, **dict(zip(names, arrays, strict=True)), save=save)
+    return there.output, there.states, *([there.saved] if save else [])
+
+
+def _backward(options, names, wanted, *arrays):
+    given = dict(zip(names, arrays[: len(names)], strict=True))
+    d_output, d_states, *saved = arrays[len(names) :]
+    if saved:
+        arrays = {name: given.get(name) for name in NAMES}
+        sizes = options.sizes(**{name: array.shape for name, array in given.items()})
+        # Of output and states it asks the shapes only, which are those of their gradients.
+        there = numpy.ForwardPass(d_output, d_states, options, sizes, arrays, *saved)
+    else:
+        there = numpy.forward(options, **given)
+    gradients = numpy.backward(there, d_output, d_states, wanted)
+    return [getattr(gradients, name) for name in wanted]
+
+
+def _once(function, results):
+    """A function of tensors that calls `function` of arrays, and refuses to be differentiated.
+
+    In a graph it refuses when the derivative runs, not when it is traced: of a `tf.function` that was called
+    under two tapes, TensorFlow traces second derivatives without being asked.
+    """
+
+    @tf.custom_gradient
+    def call(*tensors):
+        def gradient(*d_results):
+            return _call(_refuse, d_results, len(tensors))
+
+        return _call(function, tensors, results), gradient
+
+    return call
+
+
+def _refuse(*_):
+    raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
+
+
+def _call(function, tensors, results):
+    """What a function of arrays returns for these tensors: that many float32 tensors."""
+    if tf.executing_eagerly():
+        return [tf.convert_to_tensor(array) for array in function(*map(np.asarray, tensors))]
+    return tf.numpy_function(function, tensors, [tf.float32] * results, stateful=False)
+
+
+def _checked(name, value):
+    tensor = tf.convert_to_tensor(value)
+    if name == "mask":
+        return tf.cast(tensor, tf.bool)
+    if tensor.dtype not in DTYPES:
+        raise TypeError(
+            f"{name} has dtype {tensor.dtype.name}, expected float32, or float16 or bfloat16, which are "
+            "computed in float32."
+        )
+    return tf.cast(tensor, tf.float32)

@@ -1,0 +1,244 @@
+"""`recurrence` for PyTorch: an autograd function around the native library.
+
+A contiguous float32 tensor is read where it lies. Gradients that nobody asked for are not computed, and
+nothing is saved where no gradient can be asked for. `torch.func.grad` and `vmap` work: what is mapped becomes
+part of the batch, except that gradients of one set of weights for each element, and elements that have each
+their own weights, are computed one after the other. `torch.compile` leaves a graph break at the call.
+
+Not there, with an error that says so: second derivatives, forward mode, gradients of dropout masks.
+
+Example:
+    >>> import torch
+    >>> from sunhwan.recurrence.ops import recurrence
+    >>> inputs = torch.ones(2, 5, 3)
+    >>> weights = [torch.full((3, 16), 0.1, requires_grad=True), torch.full((4, 16), 0.1, requires_grad=True)]
+    >>> output, states = recurrence("lstm", inputs, weights)
+    >>> output.shape, states.shape
+    (torch.Size([2, 4]), torch.Size([2, 2, 4]))
+    >>> output.sum().backward()
+    >>> weights[0].grad.shape
+    torch.Size([3, 16])
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import torch
+from torch.autograd import Function
+
+from sunhwan.recurrence.ops import library, memory
+from sunhwan.recurrence.ops.options import Options
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+NAMES = (
+    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "dropout_mask",
+    "recurrent_dropout_mask",
+)  # fmt: skip
+"""The tensors of a call, in the native library's order. The first five have gradients."""
+
+BATCH_AXES = (0, None, None, None, 1, 0, 1, 1)
+"""Which axis of each is the batch; weights have none."""
+
+ONLY_GRADIENTS = (
+    "A fused recurrence has gradients only; use an unfused layer: sunhwan.restore() brings back Keras's own."
+)
+
+
+@torch.compiler.disable  # one graph break here, instead of one at each thing below that cannot be compiled
+def recurrence(
+    options: Options,
+    inputs: torch.Tensor,
+    kernel: torch.Tensor,
+    recurrent_kernel: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *,
+    initial_state: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
+    dropout_mask: torch.Tensor | None = None,
+    recurrent_dropout_mask: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run a cell over sequences; `sunhwan.reference.forward` has what the arguments mean and their shapes.
+
+    Args:
+        options: what to compute.
+        inputs: (batch, time, features) on the CPU, as all tensors; float32, float16 or bfloat16.
+        kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask: see there.
+
+    Returns:
+        output (batch, time, units) if sequences were asked for, else (batch, units); and states
+        (states, batch, units) after the last step. Computed in float32 and returned in the dtype of `inputs`.
+
+    Raises:
+        TypeError: something is no tensor, not on the CPU, or of another dtype.
+        ValueError: a shape does not fit, or a dropout mask wants a gradient.
+    """
+    given = (
+        inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask
+    )  # fmt: skip
+    tensors = [_checked(name, tensor) for name, tensor in zip(NAMES, given, strict=True)]
+    options.sizes(*map(_shape, tensors))
+    needed = [tensor is not None and tensor.requires_grad for tensor in tensors]
+    for name, is_needed in zip(NAMES[6:], needed[6:], strict=True):
+        if is_needed:
+            raise ValueError(f"{name} requires a gradient, which the fused kernels have not; detach it.")
+    save = torch.is_grad_enabled() and any(needed)
+    output, states, _ = _Recurrence.apply(options, save, *tensors)
+    return output.to(inputs.dtype), states.to(inputs.dtype)
+
+
+class _Recurrence(Function):
+    """(options, save, the tensors of NAMES) -> output, states, saved (None unless `save`); all float32."""
+
+    @staticmethod
+    def forward(options, save, *tensors):
+        tensors = [_dense(tensor) for tensor in tensors]
+        sizes = options.sizes(*map(_shape, tensors))
+        output = _empty(options.output_shape(sizes))
+        states = _empty(options.states_shape(sizes))
+        saved = _empty(library.saved_shape(options, sizes)) if save else None
+        library.forward(library.call(options, sizes, *map(_address, (*tensors, output, states, saved))))
+        return output, states, saved
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.options, _, *tensors = inputs
+        *_, saved = output
+        ctx.set_materialize_grads(False)  # None stands for zeros, which then cost nothing
+        ctx.save_for_backward(*tensors, saved)
+        if saved is not None:
+            ctx.mark_non_differentiable(saved)
+
+    @staticmethod
+    def backward(ctx, d_output, d_states, _):
+        wanted = ctx.needs_input_grad[2:7]
+        # Grad mode is on where the gradient may itself be differentiated, or transformed by torch.func.
+        compute = _Gradients.apply if torch.is_grad_enabled() else _Gradients.forward
+        gradients = iter(compute(ctx.options, wanted, d_output, d_states, *ctx.saved_tensors))
+        return None, None, *(next(gradients) if want else None for want in wanted), None, None, None
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        raise NotImplementedError(f"A derivative in forward mode was asked for. {ONLY_GRADIENTS}")
+
+    @staticmethod
+    def vmap(info, in_dims, options, save, *tensors):
+        _, _, *dims = in_dims
+        size = info.batch_size
+        if dims[1:4] != [None, None, None]:  # each its own weights
+            return _one_by_one(_Recurrence.apply, size, in_dims, (options, False, *tensors))
+        folded = [
+            tensor if tensor is None or axis is None else _folded(tensor, dim, axis, size)
+            for tensor, dim, axis in zip(tensors, dims, BATCH_AXES, strict=True)
+        ]
+        output, states, saved = _Recurrence.apply(options, save, *folded)
+        batch = size, states.shape[1] // size
+        # What is saved has a layout of its own and cannot be taken apart: it goes on as one, unmapped.
+        return (output.unflatten(0, batch), states.unflatten(1, batch), saved), (0, 1, None)
+
+
+class _Gradients(Function):
+    """The gradients of the first five of NAMES that are wanted; a function so that vmap and errors work."""
+
+    @staticmethod
+    def forward(options, wanted, d_output, d_states, *tensors_and_saved):
+        *tensors, saved = map(_dense, tensors_and_saved)
+        if saved is None:
+            *_, saved = _Recurrence.forward(options, True, *tensors)
+        d_output, d_states = _dense(d_output), _dense(d_states)
+        sizes = options.sizes(*map(_shape, tensors))
+        gradients = {
+            f"d_{name}": _empty(tensor.shape)
+            for name, tensor, want in zip(NAMES, tensors, (*wanted, False, False, False), strict=True)
+            if want
+        }
+        library.backward(
+            library.call(options, sizes, *map(_address, tensors), saved=_address(saved)),
+            library.Gradients(
+                _address(d_output),
+                _address(d_states),
+                **{name: _address(gradient) for name, gradient in gradients.items()},
+            ),
+        )
+        return tuple(gradients.values())
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
+
+    @staticmethod
+    def vmap(info, in_dims, *arguments):
+        if any(dim is not None for dim in in_dims[4:]):  # what was saved belongs to all of them together
+            arguments, in_dims = (*arguments[:-1], None), (*in_dims[:-1], None)
+        return _one_by_one(_Gradients.apply, info.batch_size, in_dims, arguments)
+
+
+for _function in (_Recurrence, _Gradients):
+    # Function.apply asks for the signature at each call; to find it anew would be half of its 20 us.
+    _function.forward.__signature__ = inspect.signature(_function.forward)
+
+
+def _checked(name, tensor):
+    if tensor is None:
+        return None
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"{name} is of type {type(tensor).__name__}, expected a torch.Tensor.")
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:  # fake, distributed, nested
+        raise TypeError(f"{name} is a {type(tensor).__name__}, which has no memory for a kernel to read.")
+    if tensor.device.type != "cpu":
+        raise TypeError(f"{name} is on device {tensor.device}, expected cpu, where the fused kernels run.")
+    if name == "mask":
+        return tensor.bool()
+    if tensor.dtype not in DTYPES:
+        raise TypeError(
+            f"{name} has dtype {tensor.dtype}, expected torch.float32, or torch.float16 or torch.bfloat16, "
+            "which are computed in float32."
+        )
+    return tensor.float()
+
+
+def _dense(tensor):
+    # resolve_neg: a view like z.conj().imag has its sign in a flag, not in memory.
+    return None if tensor is None else tensor.resolve_neg().contiguous()
+
+
+def _shape(tensor):
+    return None if tensor is None else tensor.shape
+
+
+def _address(tensor):
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _empty(shape):
+    if 4 * math.prod(shape) < memory.SMALLEST:
+        return torch.empty(shape)
+    return torch.from_numpy(memory.empty(*shape))
+
+
+def _folded(tensor, dim, axis, size):
+    """The mapped axis `dim` (None: not mapped) made part of the batch, which is `axis` of what remains."""
+    if dim is None:
+        tensor = tensor.unsqueeze(axis).expand(*tensor.shape[:axis], size, *tensor.shape[axis:])
+    else:
+        tensor = tensor.movedim(dim, axis)
+    return tensor.flatten(axis, axis + 1)
+
+
+def _one_by_one(function, size, in_dims, arguments):
+    results = [
+        function(
+            *(
+                argument.select(dim, index) if isinstance(dim, int) else argument
+                for argument, dim in zip(arguments, in_dims, strict=True)
+            )
+        )
+        for index in range(size)
+    ]
+    stacked = tuple(None if each[0] is None else torch.stack(each) for each in zip(*results, strict=True))
+    return stacked, tuple(None if each is None else 0 for each in stacked)

@@ -1,0 +1,176 @@
+"""The kernels as custom calls of XLA on the CPU: registered, called, and split over devices with the batch.
+
+python -c "from sunhwan.recurrence.ops import xla; print(xla.refusal())"
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from dataclasses import fields
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.custom_partitioning import custom_partitioning
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from sunhwan.recurrence.ops import library
+from sunhwan.recurrence.ops.options import Options
+
+READ = (
+    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state",
+    "mask", "dropout_mask", "recurrent_dropout_mask",
+)  # fmt: skip
+DIFFERENTIATED = READ[:5]
+FORWARD, BACKWARD = "sunhwan_forward", "sunhwan_backward"
+SIGNATURES = {
+    FORWARD: (READ, ("output", "states", "saved")),
+    BACKWARD: ((*READ, "saved", "d_output", "d_states"), tuple(f"d_{name}" for name in DIFFERENTIATED)),
+}
+"""The operands and results of the two handlers, by the names that they have everywhere. The gradient (or the
+differential) of `name` is `d_name`. To the handlers, an array without elements is one that is not there."""
+
+
+def axes(options: Options, name: str) -> tuple[str, ...]:
+    """What the axes of an array, or of its gradient, are called."""
+    has_two_biases = options.row.takes_reset_after and options.reset_after
+    return {
+        "inputs": ("batch", "time", "features"),
+        "kernel": ("features", "columns"),
+        "recurrent_kernel": ("units", "columns"),
+        "bias": ("rows", "columns") if has_two_biases else ("columns",),
+        "initial_state": ("states", "batch", "units"),
+        "mask": ("batch", "time"),
+        "dropout_mask": ("x_gates", "batch", "features"),
+        "recurrent_dropout_mask": ("h_gates", "batch", "units"),
+        "output": ("batch", "time", "units") if options.return_sequences else ("batch", "units"),
+        "states": ("states", "batch", "units"),
+        "saved": ("batch", "floats"),
+    }[name.removeprefix("d_")]
+
+
+def batch_axis(options: Options, name: str) -> int | None:
+    """The number of the axis that is the batch; None for weights, which have none."""
+    names = axes(options, name)
+    return names.index("batch") if "batch" in names else None
+
+
+def result_shapes(
+    options: Options, shapes: dict[str, tuple[int, ...]], results: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of `results`, from those of the operands; both by name."""
+    sizes = options.sizes(**{name: shape for name, shape in shapes.items() if name in READ})
+
+    def shape(name):
+        if name == "output":
+            return options.output_shape(sizes)
+        if name == "states":
+            return options.states_shape(sizes)
+        if name == "saved":
+            batch, floats = library.saved_shape(options, sizes)
+            return batch, floats + 1  # for the seal of native/src/xla.cpp
+        return shapes[name.removeprefix("d_")]
+
+    return {name: shape(name) for name in results}
+
+
+@cache
+def refusal() -> str | None:
+    """Why JAX cannot call the kernels, in one sentence; None where it can. Asked once in a process.
+
+    It starts JAX's CPU backend: a handler that is registered before that and then refused, because it is of a
+    later version than XLA, would keep the backend from starting at all.
+    """
+    if problem := library.problem():
+        return problem
+    where = library.path()
+    where = where.with_stem(f"{where.stem}_xla")
+    try:
+        handlers = ctypes.CDLL(str(where))
+        jax.local_devices(backend="cpu")
+        for target in SIGNATURES:
+            handler = getattr(handlers, target.replace("sunhwan", "sunhwan_xla"))
+            jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(handler), platform="cpu")
+    except (OSError, AttributeError) as error:
+        return f"The library of XLA handlers {where} cannot be loaded: {error}"
+    except RuntimeError as error:  # what XLA and JAX raise
+        return f"JAX {jax.__version__} does not take sunhwan's XLA handlers: {error}"
+    return None
+
+
+def call(
+    target: str, options: Options, operands: tuple[str, ...], results: tuple[str, ...], *arrays: jax.Array
+) -> list[jax.Array]:
+    """The custom call on the arrays of one device: computes `results` from `operands`."""
+    given = dict(zip(operands, arrays, strict=True))
+    shapes = result_shapes(options, {name: array.shape for name, array in given.items()}, results)
+    read, written = SIGNATURES[target]
+    absent = {name: jnp.zeros(0, bool if name == "mask" else jnp.float32) for name in read}
+    types = [jax.ShapeDtypeStruct(shapes.get(name, (0,)), jnp.float32) for name in written]
+    names = (field.name for field in fields(options))
+    attributes = dict(zip(names, map(np.int32, options.numbers), strict=True))
+    computed = jax.ffi.ffi_call(target, types)(*(absent | given).values(), **attributes)
+    return [array for name, array in zip(written, computed, strict=True) if name in results]
+
+
+@cache
+def sharded(target: str, options: Options, operands: tuple[str, ...], results: tuple[str, ...]):
+    """`call`, where arrays may be split over several devices: each device computes its part of the batch.
+
+    XLA would gather the operands of a custom call on every device, unless it is told how to split them.
+    Weight gradients are summed over the devices. On one device this is `call` and nothing else.
+    """
+
+    def whole(*arrays):
+        return tuple(call(target, options, operands, results, *arrays))
+
+    # XLA asks these in the middle of its work, before all is decided; an exception there may end the process.
+
+    def split(names, mesh, over):
+        """A sharding for each array: the batch split over axes of the mesh, everything else whole."""
+        specs = ((over if axis == "batch" else None for axis in axes(options, name)) for name in names)
+        return tuple(NamedSharding(mesh, PartitionSpec(*spec)) for spec in specs)
+
+    def batch_split(mesh, arrays):
+        """The axes of the mesh over which the batch comes, or is wanted, split; None if it is not."""
+        for name, array in zip(operands + results, arrays, strict=False):
+            axis = batch_axis(options, name)
+            spec = getattr(array.sharding, "spec", ())  # there may be no sharding yet, or one without a mesh
+            over = dict(enumerate(spec)).get(axis)
+            if over is not None:
+                parts = math.prod(mesh.shape[one] for one in ((over,) if isinstance(over, str) else over))
+                return over if array.shape[axis] % parts == 0 else None
+        return None
+
+    def inferred(mesh, arrays, computed):
+        return split(results, mesh_of(mesh), batch_split(mesh, arrays))
+
+    def partition(mesh, arrays, computed):
+        over = batch_split(mesh, arrays + computed)
+
+        def part(*arrays):
+            return tuple(
+                array if over is None or batch_axis(options, name) is not None else jax.lax.psum(array, over)
+                for name, array in zip(results, whole(*arrays), strict=True)
+            )
+
+        mesh = mesh_of(mesh)
+        return mesh, part, split(results, mesh, over), split(operands, mesh, over)
+
+    def mesh_of(mesh):
+        # Several devices and no mesh: then nothing can be split, and what is whole is so on any mesh.
+        return Mesh(jax.local_devices(backend="cpu")[:1], ("whole",)) if mesh.empty else mesh
+
+    def rule(names):
+        return ", ".join(" ".join(axes(options, name)) for name in names)
+
+    function = custom_partitioning(whole)
+    function.def_partition(
+        partition,
+        # One for each of XLA's two partitioners, GSPMD and Shardy.
+        infer_sharding_from_operands=inferred,
+        sharding_rule=f"{rule(operands)} -> {rule(results)}",
+    )
+    return function
