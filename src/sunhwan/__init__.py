@@ -3,9 +3,41 @@
 `import sunhwan` loads nothing heavy and never changes the Keras backend of the program that imports it.
 """
 
+from importlib import import_module
 from importlib.metadata import version
 
 from sunhwan.errors import SunhwanError
 
 __version__ = version("sunhwan")
-__all__ = ["SunhwanError", "__version__"]
+
+_HOMES = {
+    "accelerate": "sunhwan.recurrence.accelerate",
+    "accelerated": "sunhwan.recurrence.accelerate",
+    "restore": "sunhwan.recurrence.accelerate",
+    "explain": "sunhwan.recurrence.explain",
+    "Stepper": "sunhwan.recurrence.stepper",
+    "release_memory": "sunhwan.recurrence.ops",
+}
+"""Where what is public comes from, once it is asked for."""
+
+__all__ = [
+    "Stepper",
+    "SunhwanError",
+    "__version__",
+    "accelerate",
+    "accelerated",
+    "explain",
+    "release_memory",
+    "restore",
+]
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,219 @@
+"""`accelerate`, `restore` and `accelerated`: Keras's own recurrent classes, switched at `inner_loop` and back.
+
+Nothing here imports Keras before the program does: which backend it gets is the program's to say, up to then.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from typing import Any
+
+from sunhwan.recurrence.explain import log
+
+_on = False
+
+
+def accelerate() -> None:
+    """Have Keras's SimpleRNN, GRU and LSTM run on fused CPU kernels, in this process, until `restore`.
+
+    One line in front of anyone's Keras code (`keras` or `tensorflow.keras`), or anywhere in it: models built,
+    loaded or run before are switched too. Numbers, weights, configs and `.keras` files stay Keras's. What
+    cannot be fused takes Keras's own path; `sunhwan.explain(model)` says which, and why.
+
+    It neither chooses a backend nor imports Keras. Where Keras is not imported yet, the switch waits for that,
+    so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the backend that the
+    program then has, one line on stderr says so.
+
+    Call it, and `restore`, while no model is running. On JAX, programs of either kind stay compiled, your own
+    `jax.jit` functions included; on TensorFlow and PyTorch that holds for `fit`, `evaluate` and `predict`, and a
+    `tf.function` of your own stays what it was when it was traced.
+
+    Example:
+        >>> import sunhwan
+        >>> sunhwan.accelerate()
+        >>> import keras
+        >>> model = keras.Sequential([keras.layers.LSTM(8, name="memory"), keras.layers.Dense(1)])
+        >>> sunhwan.restore()
+    """
+    global _on
+    if _on:
+        return
+    _on = True
+    if "keras" in sys.modules:
+        _switch_on()
+    else:
+        sys.meta_path.insert(0, _WaitForKeras)
+
+
+def restore() -> None:
+    """Undo `accelerate`: Keras is as it was. Models go on from their weights, on Keras's own path."""
+    global _on
+    if not _on:
+        return
+    _on = False
+    if _WaitForKeras in sys.meta_path:
+        sys.meta_path.remove(_WaitForKeras)
+    _switched.close()
+    if _jax_context:
+        _jax_context.set_global(False)
+
+
+@contextmanager
+def accelerated() -> Iterator[None]:
+    """`accelerate` for the length of a `with` block.
+
+    Example:
+        >>> import keras, numpy, sunhwan
+        >>> model = keras.Sequential([keras.layers.GRU(8), keras.layers.Dense(1)])
+        >>> with sunhwan.accelerated():
+        ...     model.predict(numpy.ones((2, 5, 3)), verbose=0).shape
+        (2, 1)
+    """
+    before = _on
+    accelerate()
+    try:
+        yield
+    finally:
+        if not before:
+            restore()
+
+
+def is_on() -> bool:
+    """Whether `accelerate` was called last, and not `restore`."""
+    return _on
+
+
+class _WaitForKeras:
+    """A finder that finds no modules of its own: it has Keras switched once that was imported."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != "keras":
+            return None
+        sys.meta_path.remove(_WaitForKeras)
+        try:
+            spec = find_spec(name)
+        finally:
+            sys.meta_path.insert(0, _WaitForKeras)
+        if spec is None or spec.loader is None:
+            return spec
+        loader = spec.loader
+
+        def execute_and_switch(module):
+            del loader.exec_module  # the class's own shows again
+            loader.exec_module(module)
+            if _WaitForKeras in sys.meta_path:  # else `restore` was called meanwhile
+                sys.meta_path.remove(_WaitForKeras)
+                _switch_on()
+
+        loader.exec_module = execute_and_switch
+        return spec
+
+
+_switched = ExitStack()
+"""What undoes the switching."""
+
+_jax_context = None
+"""What JAX keys its compiled programs by: whether this is on."""
+
+
+def _switch_on() -> None:
+    import keras
+    from keras.src.export import saved_model
+
+    from sunhwan.recurrence import seam
+
+    if why := seam.refusal():
+        log.warning("sunhwan fuses nothing: %s", why)
+        return
+    for cls in seam.LAYERS:
+        _replace(cls, "inner_loop", _around(cls.inner_loop, seam.fused))
+    archive = saved_model.BackendSavedModelExportArchive
+    for owner, name in ((keras.Model, "export"), (archive, "add_endpoint"), (archive, "write_out")):
+        _replace(owner, name, _around(getattr(owner, name), _on_keras_path))
+    trainer = next(cls for cls in keras.Model.__mro__ if "make_train_function" in vars(cls))
+    if not (keras.backend.backend() == "jax" and _set_jax_context()):
+        for name in ("train_function", "test_function", "predict_function"):
+            setattr(trainer, name, _OfEachMode(name))  # stays: a model may hold programs of either kind
+    if keras.backend.backend() == "tensorflow":
+        _replace(trainer, "jit_compile", _without_xla(trainer.jit_compile))
+
+
+def _replace(owner: type, name: str, value: Any) -> None:
+    """Set a class's attribute until `restore`, which deletes it again where it was inherited."""
+    if name in vars(owner):
+        _switched.callback(setattr, owner, name, vars(owner)[name])
+    else:
+        _switched.callback(delattr, owner, name)
+    setattr(owner, name, value)
+
+
+def _around(method: Callable, replacement: Callable) -> Callable:
+    @functools.wraps(method)
+    def switched(self, *args, **kwargs):
+        return replacement(method, self, *args, **kwargs)
+
+    return switched
+
+
+def _on_keras_path(method: Callable, self: Any, *args: Any, **kwargs: Any) -> Any:
+    """Runs a method that exports a model, whose program must do without sunhwan."""
+    from sunhwan.recurrence import seam
+
+    with seam.suspended(seam.EXPORTED), _jax_context(False) if _jax_context else nullcontext():
+        return method(self, *args, **kwargs)
+
+
+def _set_jax_context() -> bool:
+    """Tell JAX that this is on, so that it keeps the programs of either mode; False if it is too old for that."""
+    global _jax_context
+    import jax
+
+    if _jax_context is None and hasattr(jax, "make_user_context"):
+        _jax_context = jax.make_user_context(False)
+    if _jax_context:
+        _jax_context.set_global(True)
+    return _jax_context is not None
+
+
+class _OfEachMode:
+    """An attribute of Keras's models with a value for each mode: what a model has compiled for itself.
+
+    `compile` sets it to None, and that goes for both.
+    """
+
+    def __init__(self, name: str):
+        self.names = {False: name, True: f"{name} (accelerated)"}
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        return self if model is None else vars(model).get(self.names[_is_on_here()])
+
+    def __set__(self, model: Any, value: Any) -> None:
+        if value is None:
+            vars(model).update(dict.fromkeys(self.names.values()))
+        vars(model)[self.names[_is_on_here()]] = value
+
+
+def _is_on_here() -> bool:
+    from sunhwan.recurrence import seam
+
+    return _on and not seam.is_suspended()
+
+
+def _without_xla(jit_compile: property) -> property:
+    """Keras's `jit_compile`, false for models that are fused: TensorFlow's XLA cannot call the kernels.
+
+    Keras decides at `compile` what "auto" is, and keeps no record that it was not the user's own choice.
+    """
+    from sunhwan.recurrence import seam
+
+    def of(model):
+        fused = _is_on_here() and any(seam.reason_of_layer(layer) is None for layer in model._flatten_layers())
+        return jit_compile.fget(model) and not fused
+
+    return property(of, jit_compile.fset)

@@ -1,0 +1,175 @@
+"""`explain`: which recurrent layers of a model run fused, which on Keras's own path, and why.
+
+The account is kept where it is decided: when a layer is called or, in a compiled program, traced. It says which
+path was taken, not which one could be.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+log = logging.getLogger("sunhwan")
+
+FUSED, KERAS, NOT_RUN = "fused", "Keras", "not run yet"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One path of one layer.
+
+    Attributes:
+        layer: where the layer is in its model, as `bidirectional/forward_lstm`.
+        kind: its class and size, as `LSTM(32)`.
+        path: "fused"; "Keras", its own path; or "not run yet".
+        reason: why Keras's own path; "" otherwise.
+    """
+
+    layer: str
+    kind: str
+    path: str
+    reason: str = ""
+
+
+class Explanation:
+    """The rows of `explain`: for programs `rows`, for people a table in a terminal, in rich or in a notebook."""
+
+    def __init__(self, rows: tuple[Row, ...]):
+        self.rows = rows
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headings of the table; the reasons have a column only where there are any."""
+        names = [field.name for field in fields(Row)]
+        return tuple(names if any(row.reason for row in self.rows) else names[:-1])
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return "There is no recurrent layer."
+        lines = [self.columns, *(astuple(row)[: len(self.columns)] for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Table | str:
+        if not self.rows:
+            return str(self)
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*self.columns)
+        for row in self.rows:
+            table.add_row(*map(Text, astuple(row)[: len(self.columns)]))
+        return table
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return html.escape(str(self))
+
+        def line(tag, texts):
+            cells = (f'<{tag} style="text-align: left">{html.escape(text)}</{tag}>' for text in texts)
+            return f"<tr>{''.join(cells)}</tr>"
+
+        body = (line("td", astuple(row)[: len(self.columns)]) for row in self.rows)
+        return f"<table>{line('th', self.columns)}{''.join(body)}</table>"
+
+
+def explain(model: Any) -> Explanation:
+    """Which path each recurrent layer of a model has taken since it ran accelerated, and why.
+
+    A layer that took both (fused in `fit`, Keras's in a call that cannot be fused) has a row for each. While
+    `sunhwan.accelerate` is off, every layer is on Keras's path.
+
+    Args:
+        model: a Keras model, or a layer. Layers within it are found at any depth: in models, wrappers
+            (Bidirectional, TimeDistributed) and layers of your own.
+
+    Example:
+        >>> import keras, sunhwan
+        >>> model = keras.Sequential([keras.layers.GRU(8, name="memory"), keras.layers.Dense(1)])
+        >>> with sunhwan.accelerated():
+        ...     print(sunhwan.explain(model))
+        layer   kind    path
+        memory  GRU(8)  not run yet
+    """
+    import keras
+
+    from sunhwan.recurrence import accelerate, seam
+
+    if not isinstance(model, keras.Layer):
+        raise TypeError(f"explain takes a Keras model or layer, received a {type(model).__name__}.")
+    rows = []
+    for layer in _recurrent_layers(model):
+        if not accelerate.is_on():
+            reasons = ["sunhwan.accelerate() is not on"]
+        elif layer in _taken:
+            reasons = list(_taken[layer])
+        else:
+            # What is never switched needs no run to be known.
+            reasons = [seam.reason_of_layer(layer)]
+            if reasons == [None]:
+                rows.append(_row(layer, NOT_RUN))
+                continue
+        rows.extend(_row(layer, KERAS if reason else FUSED, reason or "") for reason in reasons)
+    return Explanation(tuple(rows))
+
+
+def _recurrent_layers(model):
+    """Those in a layer, itself among them, in the order in which Keras keeps them; each once."""
+    import keras
+
+    # Keras's own order is that of a stack, which has the layers of a wrapper backwards.
+    found, waiting = {}, [model]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) not in found:
+            found[id(layer)] = layer
+            waiting.extend(reversed(layer._flatten_layers(include_self=False, recursive=False)))
+    return [layer for layer in found.values() if isinstance(layer, keras.layers.RNN)]
+
+
+def record(layer: Any, reason: str | None) -> None:
+    """Keeps which path a call of a layer takes: Keras's own for a reason, or the fused one. Logs it once."""
+    taken = _taken.setdefault(layer, {})
+    if reason in taken:
+        return
+    taken[reason] = None
+    row = _row(layer, KERAS if reason else FUSED, reason or "")
+    log.info("%s, %s: %s%s", row.layer, row.kind, row.path, f", since {reason}" if reason else "")
+    for rows in _listening:
+        rows.append(row)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Row]]:
+    """Collects a row for each layer and path that is taken anew, whatever becomes of the models."""
+    rows: list[Row] = []
+    _listening.append(rows)
+    try:
+        yield rows
+    finally:
+        _listening.remove(rows)
+
+
+_taken: WeakKeyDictionary[Any, dict[str | None, None]] = WeakKeyDictionary()
+"""The paths of each layer that was called or traced, in the order in which they came; None stands for fused."""
+
+_listening: list[list[Row]] = []
+
+
+def _row(layer, path, reason=""):
+    units = getattr(layer, "units", None)
+    kind = type(layer).__name__ if units is None else f"{type(layer).__name__}({units})"
+    return Row(layer.path or layer.name, kind, path, reason)
