@@ -143,7 +143,7 @@ SUNHWAN_API int sunhwan_set_isa(const char *name);
 SUNHWAN_API int32_t sunhwan_num_threads(void);
 SUNHWAN_API int sunhwan_set_num_threads(int32_t threads);
 
-/* Bytes kept for the next call, of which nothing is needed; and giving them back. */
+/* Bytes kept for the next call, of which nothing is needed; and giving them back, with what is held for backward. */
 SUNHWAN_API int64_t sunhwan_memory_kept(void);
 SUNHWAN_API void sunhwan_release_memory(void);
 

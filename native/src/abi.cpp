@@ -163,6 +163,17 @@ int threads_for(const sunhwan_recurrence &c) {
 
 size_t saved_bytes(const sunhwan_recurrence &c) { return c.batch * sunhwan_saved_per_sequence(&c) * sizeof(float); }
 
+HeldCall held_call(const sunhwan_recurrence &c) {
+  HeldCall call;
+  memset(&call, 0, sizeof call);  // its padding too: it is compared as bytes
+  call.kernels = kernels();
+  const int64_t sizes[] = {c.batch, c.timesteps, c.features, c.units};
+  const int32_t options[] = {c.cell, c.reset_after, c.mask != nullptr};
+  memcpy(call.sizes, sizes, sizeof sizes);
+  memcpy(call.options, options, sizeof options);
+  return call;
+}
+
 int run_forward(const sunhwan_recurrence &c) {
   if (int status = check_sizes(c)) return status;
   if (c.batch == 0) return succeeded();
@@ -220,7 +231,7 @@ int sunhwan_forward_held(const sunhwan_recurrence *c, int64_t *ticket) {
   if (!c || !ticket) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "ticket" : "recurrence");
   return with_own_saved(*c, [&](sunhwan_recurrence &own, std::unique_ptr<Workspace> memory) {
     if (int status = run_forward(own)) return status;
-    *ticket = hold(std::move(memory), kernels());
+    *ticket = hold(std::move(memory), held_call(*c));
     return succeeded();
   });
 }
@@ -228,7 +239,7 @@ int sunhwan_forward_held(const sunhwan_recurrence *c, int64_t *ticket) {
 int sunhwan_backward_held(const sunhwan_recurrence *c, int64_t ticket, const sunhwan_gradients *g) {
   if (!c || !g) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "gradients" : "recurrence");
   if (int status = check_sizes(*c)) return status;
-  if (std::unique_ptr<Workspace> held = take_held(ticket, kernels(), saved_bytes(*c))) {
+  if (std::unique_ptr<Workspace> held = take_held(ticket, held_call(*c))) {
     sunhwan_recurrence own = *c;
     own.saved = reinterpret_cast<float *>(held->data);
     return sunhwan_backward(&own, g);

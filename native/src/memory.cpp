@@ -2,10 +2,12 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 #include <new>
@@ -23,12 +25,12 @@ struct Block {
 constexpr int MOST_BLOCKS = 16;
 constexpr size_t MOST_BYTES = 512u << 20;
 // What is held for backward. A step of training holds that of all layers at once.
-constexpr size_t MOST_HELD_BYTES = (size_t)4 << 30;
+constexpr size_t MOST_HELD_BYTES = (size_t)2 << 30;
 constexpr size_t HUGE_PAGE = 2u << 20;
 
 struct Held {
   int64_t ticket;
-  const void *owner;
+  HeldCall call;
   std::unique_ptr<Workspace> memory;
 };
 
@@ -40,8 +42,10 @@ struct Kept {
   std::mutex held_mutex;
   std::deque<Held> held;  // the oldest first
   size_t held_bytes = 0;
-  int64_t tickets = 0;
 };
+
+// Never begins anew, not even in the child of a fork, which may be handed tickets of its parent's.
+std::atomic<int64_t> tickets{0};
 
 Kept *kept;
 
@@ -103,24 +107,25 @@ Workspace::~Workspace() {
   free(rejected.data);
 }
 
-int64_t hold(std::unique_ptr<Workspace> memory, const void *owner) {
+int64_t hold(std::unique_ptr<Workspace> memory, const HeldCall &call) {
   Kept &k = the_kept();
+  int64_t ticket = ++tickets;
   std::lock_guard<std::mutex> lock(k.held_mutex);
   k.held_bytes += memory->bytes();
-  k.held.push_back({++k.tickets, owner, std::move(memory)});
+  k.held.push_back({ticket, call, std::move(memory)});
   while (k.held_bytes > MOST_HELD_BYTES && k.held.size() > 1) {
     k.held_bytes -= k.held.front().memory->bytes();
     k.held.pop_front();
   }
-  return k.tickets;
+  return ticket;
 }
 
-std::unique_ptr<Workspace> take_held(int64_t ticket, const void *owner, size_t bytes) {
+std::unique_ptr<Workspace> take_held(int64_t ticket, const HeldCall &call) {
   Kept &k = the_kept();
   std::lock_guard<std::mutex> lock(k.held_mutex);
   for (auto held = k.held.begin(); held != k.held.end(); ++held) {
     if (held->ticket != ticket) continue;
-    if (held->owner != owner || held->memory->bytes() < bytes) return nullptr;
+    if (memcmp(&held->call, &call, sizeof call) != 0) return nullptr;
     std::unique_ptr<Workspace> memory = std::move(held->memory);
     k.held_bytes -= memory->bytes();
     k.held.erase(held);
@@ -147,6 +152,11 @@ int64_t memory_kept() {
 
 void release_memory() {
   Kept &k = the_kept();
+  {
+    std::lock_guard<std::mutex> lock(k.held_mutex);
+    k.held.clear();  // which puts it with the blocks
+    k.held_bytes = 0;
+  }
   std::lock_guard<std::mutex> lock(k.mutex);
   for (Block &block : k.blocks) {
     free(block.data);

@@ -25,10 +25,16 @@ class Workspace {
   size_t bytes_;
 };
 
-// Memory held from a forward call to its backward, under a ticket. The oldest is let go where there is too much of it.
-int64_t hold(std::unique_ptr<Workspace> memory, const void *owner);
-// The memory of a ticket, if it is still held and the owner and size are the same; else NULL.
-std::unique_ptr<Workspace> take_held(int64_t ticket, const void *owner, size_t bytes);
+// Memory held from a forward call to its backward, under a ticket. The oldest is let go where there is too much of it,
+// and all by release_memory. `call` tells calls of different kinds and sizes apart.
+struct HeldCall {
+  const void *kernels;
+  int64_t sizes[4];
+  int32_t options[3];
+};
+int64_t hold(std::unique_ptr<Workspace> memory, const HeldCall &call);
+// The memory of a ticket, if it is still held and was handed out for such a call; else NULL.
+std::unique_ptr<Workspace> take_held(int64_t ticket, const HeldCall &call);
 
 // Asks for large pages under an array that is about to be written, if it is large and nobody has touched it yet:
 // fresh memory of a framework costs a page fault every 4 KB otherwise, more than the arithmetic of a small network.

@@ -43,6 +43,9 @@ struct ProductArguments {
   Ahead *ahead;
 };
 
+// Products that a sum takes up before it is added to what it was before: one long sum in float32 loses digits.
+constexpr int LONGEST_SUM = 128;
+
 // c = init + sum over terms of mask * (a b), for M rows and N vectors of columns.
 template <int M, int N>
 void product(const ProductArguments &p) {
@@ -50,8 +53,11 @@ void product(const ProductArguments &p) {
   auto each_sum = [&](auto f) SUNHWAN_INLINE_LAMBDA {
     times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA { times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { f(m, n); }); });
   };
-  auto init = [&](auto m, auto n) SUNHWAN_INLINE_LAMBDA { return load(p.init + n * p.init_vector + m * p.init_row); };
-  each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] = p.terms->mask ? Vec{} : init(m, n); });
+  each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] = Vec{}; });
+  // Where the sums go next is added to what is here: at first init, then c.
+  const float *before = p.init;
+  long before_vector = p.init_vector, before_row = p.init_row;
+  int summed = 0;
   Ahead ahead = *p.ahead;
   const Term *end = p.terms + p.terms_count;
   for (const Term *term = p.terms; term < end; term++) {
@@ -65,24 +71,41 @@ void product(const ProductArguments &p) {
       });
       b += N * LANES;
     };
-    int k = term->k;
-    for (; k >= LANES; k -= LANES, block += p.a_block) {
-      ahead.some();
+    for (int k = term->k; k > 0;) {
+      const int chunk = k < LONGEST_SUM ? k : LONGEST_SUM;
+      if (summed && summed + chunk > LONGEST_SUM) {
+        each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA {
+          const long at = n * p.c_vector + m * LANES;
+          Vec s = term->mask ? load(term->mask + at) * sum[m][n] : sum[m][n];
+          store(p.c + at, load(before + n * before_vector + m * before_row) + s);
+          sum[m][n] = Vec{};
+        });
+        before = p.c, before_vector = p.c_vector, before_row = LANES;
+        summed = 0;
+      }
+      int left = chunk;
+      for (; left >= LANES; left -= LANES, block += p.a_block) {
+        ahead.some();
 #pragma GCC unroll 4
-      for (int i = 0; i < LANES; i++) multiply(block + i);
-    }
+        for (int i = 0; i < LANES; i++) multiply(block + i);
+      }
 #pragma GCC unroll 1
-    for (int i = 0; i < k; i++) multiply(block + i);
-    if (term->mask)
+      for (int i = 0; i < left; i++) multiply(block + i);
+      summed += chunk;
+      k -= chunk;
+    }
+    if (term->mask || term + 1 == end) {
       each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA {
         const long at = n * p.c_vector + m * LANES;
-        store(p.c + at, (term == p.terms ? init(m, n) : load(p.c + at)) + load(term->mask + at) * sum[m][n]);
+        Vec s = term->mask ? load(term->mask + at) * sum[m][n] : sum[m][n];
+        store(p.c + at, load(before + n * before_vector + m * before_row) + s);
         sum[m][n] = Vec{};
       });
+      before = p.c, before_vector = p.c_vector, before_row = LANES;
+      summed = 0;
+    }
   }
   *p.ahead = ahead;
-  if (!p.terms->mask)
-    each_sum([&](auto m, auto n) SUNHWAN_INLINE_LAMBDA { store(p.c + n * p.c_vector + m * LANES, sum[m][n]); });
 }
 
 struct GradientArguments {

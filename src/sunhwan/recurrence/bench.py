@@ -117,10 +117,11 @@ def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Compa
 
     Two copies of the model, so that neither mode makes the other compile anew.
     """
-    import sunhwan
+    from sunhwan.recurrence.accelerate import accelerated
+    from sunhwan.recurrence.explain import explain
 
     stock, fast = case.model(), case.model()
-    modes = {"stock": (stock, nullcontext), "accelerated": (fast, sunhwan.accelerated)}
+    modes = {"stock": (stock, nullcontext), "accelerated": (fast, accelerated)}
     runs = {
         "fit step": lambda model, x, y: model.fit(
             x, y, batch_size=case.batch, epochs=1, shuffle=False, verbose=0
@@ -135,7 +136,7 @@ def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Compa
             with mode():
                 run(model, x, y)  # compiles
         # As many batches as fill a sample in the faster mode.
-        with sunhwan.accelerated():
+        with accelerated():
             once = _seconds(run, fast, x, y)
         batches = int(np.clip(np.ceil(SAMPLE_SECONDS / once * batches), 2, 60))
         x, y = case.inputs(rng, batches)
@@ -147,8 +148,8 @@ def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Compa
                 if pair:  # the first compiles for the number of batches
                     samples[name].append(seconds)
         ratios = [a / b for a, b in zip(samples["stock"], samples["accelerated"], strict=True)]
-        with sunhwan.accelerated():
-            rows = sunhwan.explain(fast).rows
+        with accelerated():
+            rows = explain(fast).rows
         yield Comparison(
             case.name,
             what,
