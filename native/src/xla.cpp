@@ -3,13 +3,8 @@
 // A library of its own, so that the kernels themselves need no header of any framework. The options are
 // attributes; an array that is not given, and a result that is not wanted, has no elements.
 
-#include <string.h>
-
 #include <algorithm>
-#include <atomic>
 #include <initializer_list>
-#include <memory>
-#include <new>
 #include <string>
 
 #include "sunhwan.h"
@@ -66,6 +61,9 @@ class Shapes {
   std::string error_;
 };
 
+// Of an array without axes, or one that is not there, it is 0.
+int64_t first_size(const Floats &array) { return array.dimensions().size() ? array.dimensions()[0] : 0; }
+
 // What forward and backward have in common.
 struct Call : sunhwan_recurrence {
   int64_t gates, columns, states_count;
@@ -108,38 +106,35 @@ struct Call : sunhwan_recurrence {
                             : shapes.optional(name, array, {batch, units});
   }
 
-  // To XLA, `saved` is an array like any other: it may gather the parts that several devices have written, or cut
-  // one into parts, or stack several. But its layout is that of a whole call. So it has one float a sequence more
-  // than the kernels want, and in the last of these forward leaves a seal by which backward knows its own.
-  float *saved_of(Shapes &shapes, Floats array) const {
-    return shapes.optional("saved", array, {batch, sunhwan_saved_per_sequence(this) + 1});
-  }
+  float *saved_of(Shapes &shapes, Floats array) const { return shapes.optional("saved", array, {batch, TICKET}); }
 
-  void seal() {
-    if (!saved) return;
-    uint32_t value = seal_value();
-    memcpy(saved + batch * (sunhwan_saved_per_sequence(this) + 1) - 1, &value, sizeof value);
-  }
-
-  bool sealed() const {
-    uint32_t value = seal_value();
-    return memcmp(saved + batch * (sunhwan_saved_per_sequence(this) + 1) - 1, &value, sizeof value) == 0;
-  }
-
- private:
-  static int64_t first_size(const Floats &array) { return array.dimensions().size() ? array.dimensions()[0] : 0; }
-
-  uint32_t seal_value() const {  // FNV-1a of what the layout depends on and XLA may have changed
-    uint32_t hash = 2166136261u;
-    auto add = [&hash](unsigned char byte) { hash = (hash ^ byte) * 16777619u; };
-    for (int shift = 0; shift < 64; shift += 8) add(static_cast<unsigned char>(batch >> shift));
-    const char *isa = sunhwan_isa();
-    for (const char *c = isa ? isa : ""; *c; c++) add(static_cast<unsigned char>(*c));
-    return hash;
-  }
+  static constexpr int64_t TICKET = 3;
 };
 
-std::atomic<int64_t> recomputed{0};
+// What backward needs stays with the library (sunhwan_forward_held), since XLA's memory is fresh at every run of a
+// program; XLA gets the ticket, once for each sequence. To XLA that is an array like any other: it may gather the
+// parts that several devices have written, or cut one into parts, or stack several. So a row also says which one it
+// is, and backward takes a ticket only if all rows of one call are there, in their order. float32 holds each whole.
+constexpr int64_t HALF = 1 << 24;
+
+void write_ticket(int64_t ticket, int64_t batch, float *rows) {
+  for (int64_t row = 0; row < batch; row++, rows += Call::TICKET) {
+    rows[0] = static_cast<float>(ticket / HALF);
+    rows[1] = static_cast<float>(ticket % HALF);
+    rows[2] = static_cast<float>(row % HALF);
+  }
+}
+
+// 0, which is no ticket, where the rows are not those of one call.
+int64_t read_ticket(int64_t batch, const float *rows) {
+  if (batch == 0) return 0;
+  for (int64_t row = 0; row < batch; row++) {
+    const float *here = rows + row * Call::TICKET;
+    if (here[0] != rows[0] || here[1] != rows[1] || here[2] != static_cast<float>(row % HALF)) return 0;
+  }
+  bool whole = rows[0] >= 0 && rows[0] < HALF && rows[1] >= 0 && rows[1] < HALF;
+  return whole ? static_cast<int64_t>(rows[0]) * HALF + static_cast<int64_t>(rows[1]) : 0;
+}
 
 ffi::Error answer(int status) {
   if (status == SUNHWAN_OK) return ffi::Error::Success();
@@ -155,10 +150,12 @@ ffi::Error forward(Options options, Floats inputs, Floats kernel, Floats recurre
             recurrent_dropout_mask);
   call.output = call.output_of(shapes, "output", *output);
   call.states = shapes.optional("states", *states, {call.states_count, call.batch, call.units});
-  call.saved = call.saved_of(shapes, *saved);
+  float *ticket_rows = call.saved_of(shapes, *saved);
   if (!shapes.error().empty()) return ffi::Error::InvalidArgument("sunhwan: " + shapes.error());
-  int status = sunhwan_forward(&call);
-  if (status == SUNHWAN_OK) call.seal();
+  if (!ticket_rows) return answer(sunhwan_forward(&call));
+  int64_t ticket = 0;
+  int status = sunhwan_forward_held(&call, &ticket);
+  if (status == SUNHWAN_OK) write_ticket(ticket, call.batch, ticket_rows);
   return answer(status);
 }
 
@@ -169,7 +166,7 @@ ffi::Error backward(Options options, Floats inputs, Floats kernel, Floats recurr
   Shapes shapes;
   Call call(options, shapes, inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask,
             recurrent_dropout_mask);
-  call.saved = call.saved_of(shapes, saved);
+  const float *ticket_rows = call.saved_of(shapes, saved);
   sunhwan_gradients gradients{};
   gradients.d_output = call.output_of(shapes, "d_output", d_output);
   gradients.d_states = shapes.optional("d_states", d_states, {call.states_count, call.batch, call.units});
@@ -182,23 +179,12 @@ ffi::Error backward(Options options, Floats inputs, Floats kernel, Floats recurr
   gradients.d_initial_state =
       shapes.optional("d_initial_state", *d_initial_state, {call.states_count, call.batch, call.units});
   if (!shapes.error().empty()) return ffi::Error::InvalidArgument("sunhwan: " + shapes.error());
-  std::unique_ptr<float[]> own;
-  if (call.saved && !call.sealed()) {
-    recomputed++;
-    own.reset(new (std::nothrow) float[call.batch * sunhwan_saved_per_sequence(&call)]);
-    if (!own) return ffi::Error(ffi::ErrorCode::kResourceExhausted, "sunhwan: not enough memory to run forward again");
-    call.saved = own.get();
-    if (int status = sunhwan_forward(&call)) return answer(status);
-  }
-  return answer(sunhwan_backward(&call, &gradients));
+  return answer(sunhwan_backward_held(&call, ticket_rows ? read_ticket(call.batch, ticket_rows) : 0, &gradients));
 }
 
 }  // namespace
 
 extern "C" {
-/* How often a backward call has had to run forward again, since `saved` was not what one forward call had written. */
-SUNHWAN_API int64_t sunhwan_xla_recomputed(void) { return recomputed; }
-
 SUNHWAN_API XLA_FFI_Error *sunhwan_xla_forward(XLA_FFI_CallFrame *);
 SUNHWAN_API XLA_FFI_Error *sunhwan_xla_backward(XLA_FFI_CallFrame *);
 }

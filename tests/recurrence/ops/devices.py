@@ -5,7 +5,6 @@ XLA_FLAGS=--xla_force_host_platform_device_count=4 python tests/recurrence/ops/d
 
 from __future__ import annotations
 
-import ctypes
 import json
 import re
 import sys
@@ -75,7 +74,7 @@ def outcome(function, arrays, expected=None):
     """What the program of a function calls and sends, and how far it is from the numbers of one device."""
     program = jax.jit(function).lower(arrays).compile()
     text = program.as_text()
-    before = recomputed()
+    before = library.recomputed()
     results = program(arrays)
     expected = jax.jit(step)(ARRAYS) if expected is None else expected
     errors = [
@@ -89,14 +88,8 @@ def outcome(function, arrays, expected=None):
         "gathers": len(re.findall(r"all-gather(?:-start)?\(", text)),
         "sums": len(re.findall(r"all-reduce(?:-start)?\(", text)),
         "error": max(errors),
-        "recomputed": recomputed() - before,
+        "recomputed": library.recomputed() - before,
     }
-
-
-def recomputed():
-    function = ctypes.CDLL(str(library.path().with_stem(f"{library.path().stem}_xla"))).sunhwan_xla_recomputed
-    function.restype = ctypes.c_int64
-    return function()
 
 
 def case(function):

@@ -99,7 +99,7 @@ def _gru(options, states, x, h_mask, recurrent_kernel, h_bias, activation, recur
     else:
         h_z, h_r = _product(options, previous, h_mask, recurrent_kernel, h_bias, gates=2)
         z, r = recurrent_activation(x[0] + h_z), recurrent_activation(x[1] + h_r)
-        seen = previous if h_mask is None else previous * h_mask[0]
+        seen = previous if h_mask is None else previous * h_mask[-1]
         candidate = activation(x[2] + (r * seen) @ jnp.split(recurrent_kernel, 3, axis=1)[2])
     return (z * previous + (1 - z) * candidate,)
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.custom_partitioning import custom_partitioning
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from sunhwan.recurrence.ops import library
 from sunhwan.recurrence.ops.options import Options
@@ -47,7 +47,7 @@ def axes(options: Options, name: str) -> tuple[str, ...]:
         "recurrent_dropout_mask": ("h_gates", "batch", "units"),
         "output": ("batch", "time", "units") if options.return_sequences else ("batch", "units"),
         "states": ("states", "batch", "units"),
-        "saved": ("batch", "floats"),
+        "saved": ("batch", "ticket"),
     }[name.removeprefix("d_")]
 
 
@@ -69,8 +69,7 @@ def result_shapes(
         if name == "states":
             return options.states_shape(sizes)
         if name == "saved":
-            batch, floats = library.saved_shape(options, sizes)
-            return batch, floats + 1  # for the seal of native/src/xla.cpp
+            return sizes.batch, 3  # a ticket for what the library holds: native/src/xla.cpp
         return shapes[name.removeprefix("d_")]
 
     return {name: shape(name) for name in results}
@@ -145,7 +144,7 @@ def sharded(target: str, options: Options, operands: tuple[str, ...], results: t
         return None
 
     def inferred(mesh, arrays, computed):
-        return split(results, mesh_of(mesh), batch_split(mesh, arrays))
+        return split(results, mesh, batch_split(mesh, arrays))
 
     def partition(mesh, arrays, computed):
         over = batch_split(mesh, arrays + computed)
@@ -156,12 +155,7 @@ def sharded(target: str, options: Options, operands: tuple[str, ...], results: t
                 for name, array in zip(results, whole(*arrays), strict=True)
             )
 
-        mesh = mesh_of(mesh)
         return mesh, part, split(results, mesh, over), split(operands, mesh, over)
-
-    def mesh_of(mesh):
-        # Several devices and no mesh: then nothing can be split, and what is whole is so on any mesh.
-        return Mesh(jax.local_devices(backend="cpu")[:1], ("whole",)) if mesh.empty else mesh
 
     def rule(names):
         return ", ".join(" ".join(axes(options, name)) for name in names)
