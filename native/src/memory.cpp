@@ -11,6 +11,7 @@
 #include <deque>
 #include <mutex>
 #include <new>
+#include <random>
 
 namespace sunhwan {
 
@@ -44,8 +45,9 @@ struct Kept {
   size_t held_bytes = 0;
 };
 
-// Never begins anew, not even in the child of a fork, which may be handed tickets of its parent's.
-std::atomic<int64_t> tickets{0};
+// Never begins anew in the child of a fork, which may be handed tickets of its parent's; and begins anywhere, so that
+// processes that work on one program do not hand out the same ones.
+std::atomic<int64_t> tickets{(int64_t)std::random_device()() << 8};
 
 Kept *kept;
 

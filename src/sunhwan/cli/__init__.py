@@ -17,10 +17,11 @@ from sunhwan import __version__
 from sunhwan.errors import SunhwanError
 
 COMMANDS = {
-    "study": "List, show and run studies: models beside baselines on real data.",
+    "study": "List, show and run studies: models and baselines on real data.",
     "runs": "List the runs under a folder.",
     "data": "List the datasets and fetch them into the cache.",
     "summary": "Print the layers of a study's model.",
+    "accelerate": "Run a Python script with recurrent layers accelerated.",
     "bench": "Measure what acceleration gains on this machine.",
     "doctor": "Say what is installed, what runs where, and what is missing.",
 }
@@ -52,19 +53,21 @@ Examples:
   sunhwan study list
   sunhwan study run newyork_temperature --epochs 3
   sunhwan study run table_temperature --data station.csv --time "Date Time" --target "T (degC)"
-  sunhwan summary imdb_sentiment simple_rnn""",
+  sunhwan summary imdb_sentiment simple_rnn
+  sunhwan accelerate train.py --epochs 3""",
 )
 @click.version_option(__version__, prog_name="sunhwan")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """Recurrent networks on the CPU you have, judged beside honest baselines."""
+    # Our own commands run on JAX (small to install, fast to step) unless the user says otherwise; `import
+    # sunhwan` never does this, and a script of the user's has Keras's own default.
+    if context.invoked_subcommand != "accelerate" and not os.environ.get("KERAS_BACKEND"):
+        os.environ["KERAS_BACKEND"] = "jax"
 
 
 def main() -> None:
     """Run the command; problems become one sentence on stderr and exit status 2, Ctrl-C 130."""
-    # Our own command runs on JAX (small to install, fast to step) unless the user says otherwise; `import
-    # sunhwan` never does this.
-    if not os.environ.get("KERAS_BACKEND"):
-        os.environ["KERAS_BACKEND"] = "jax"
     # Where the output knows no such sign (a degree's, one of a file's name) it gets its escape, not an end.
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -119,3 +122,5 @@ def need_backend() -> None:
         raise SunhwanError(
             f"KERAS_BACKEND is {name!r}, which is not installed; install it, or unset KERAS_BACKEND"
         )
+    # Keras imports TensorFlow where it is installed, whatever its backend, and that writes to stderr.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -39,6 +39,8 @@ from sunhwan.experiments import adding, forecasting, texts, verdict
 from sunhwan.experiments.problem import Problem
 from sunhwan.experiments.study import Study, load
 from sunhwan.files import WRITING, atomic, read_json, writable, write_json, write_text
+from sunhwan.recurrence.accelerate import accelerated
+from sunhwan.recurrence.ops import library
 
 if TYPE_CHECKING:
     from sunhwan.experiments.train import Watcher
@@ -147,6 +149,7 @@ def begin(
         "notes": [note for problem in problems.values() for note in problem.notes],
         "versions": versions(),
         "keras_backend": keras.backend.backend(),
+        "kernels": library.problem() or library.isa(),
         "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
     }
     refuse_taken(folder)
@@ -278,9 +281,10 @@ def carry_out(
         for model in study.models
         for seed in range(study.seeds)
     ]
-    for member in members:
-        if not (folder / "fits" / f"{member.file}.json").exists():
-            train_member(study, member, problems[member.variant], folder, watcher)
+    with accelerated():
+        for member in members:
+            if not (folder / "fits" / f"{member.file}.json").exists():
+                train_member(study, member, problems[member.variant], folder, watcher)
     metrics = summary(study, members, problems, folder)
     write_predictions(study, members, problems, folder)
     write_json(folder / "metrics.json", metrics)

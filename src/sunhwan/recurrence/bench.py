@@ -1,7 +1,7 @@
 """Timings that can be trusted on a shared machine: ratios of two things that took turns in one process.
 
-A run of each makes a pair; medians and ranges are of the runs, ratios and their confidence bounds of the pairs.
-Kernels stand beside the processor's peak, measured between their runs.
+A run of each makes a pair; medians and ranges are of the runs, ratios and their confidence bounds of the
+pairs. Kernels stand beside the processor's peak, measured between their runs.
 
     sunhwan bench
     sunhwan bench kernels growth --json

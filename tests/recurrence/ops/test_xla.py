@@ -17,7 +17,7 @@ import pytest
 from configurations import Configuration
 
 from sunhwan.recurrence.ops import library, xla
-from sunhwan.recurrence.ops.jax import backward_p, recurrence_p, refusal
+from sunhwan.recurrence.ops.jax import backward_p, recurrence, recurrence_p, refusal
 from sunhwan.recurrence.ops.options import Options
 
 HERE = Path(__file__).parent
@@ -162,6 +162,30 @@ def test_what_several_calls_saved_is_not(parts):
         return jnp.concatenate(pieces)
 
     assert saved_and_gradients(gathered) == 1
+
+
+def test_what_was_saved_for_a_larger_batch_is_not():
+    """Its first rows look like those of a call of their own, as where XLA cuts an array into parts."""
+    axes = {name: xla.batch_axis(CONFIGURATION.options, name) for name in CONFIGURATION.arrays()}
+
+    def larger(_):
+        arrays = CONFIGURATION.arrays()
+        twice = {
+            n: a if axes[n] is None else np.concatenate([a, a[..., ::-1]], axes[n]) for n, a in arrays.items()
+        }
+        return forward_saving({name: jnp.asarray(array) for name, array in twice.items()})[:12]
+
+    assert saved_and_gradients(larger) == 1
+
+
+def test_a_pullback_may_be_called_twice():
+    arrays = {name: jnp.asarray(array) for name, array in CONFIGURATION.arrays().items()}
+    moving = {name: arrays.pop(name) for name in xla.DIFFERENTIATED}
+    run = lambda moving: recurrence(CONFIGURATION.options, **arrays, **moving)  # noqa: E731
+    _, pullback = jax.vjp(run, moving)
+    for _ in range(2):
+        (gradients,) = pullback(tuple(map(jnp.asarray, CONFIGURATION.output_gradients())))
+        CONFIGURATION.check(**gradients)
 
 
 def test_what_another_instruction_set_saved_is_not():
