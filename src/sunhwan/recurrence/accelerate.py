@@ -1,4 +1,4 @@
-"""`accelerate`, `restore` and `accelerated`: Keras's own recurrent classes, switched at `inner_loop` and back.
+"""`accelerate`, `restore`, `accelerated`: Keras's own recurrent classes, switched at `inner_loop` and back.
 
 Nothing here imports Keras before the program does: which backend it gets is the program's to say, up to then.
 """
@@ -25,13 +25,14 @@ def accelerate() -> None:
     loaded or run before are switched too. Numbers, weights, configs and `.keras` files stay Keras's. What
     cannot be fused takes Keras's own path; `sunhwan.explain(model)` says which, and why.
 
-    It neither chooses a backend nor imports Keras. Where Keras is not imported yet, the switch waits for that,
-    so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the backend that the
+    It neither chooses a backend nor imports Keras. Where Keras is not imported yet, the switch waits for
+    that, so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the backend that the
     program then has, one line on stderr says so.
 
-    Call it, and `restore`, while no model is running. On JAX, programs of either kind stay compiled, your own
-    `jax.jit` functions included; on TensorFlow and PyTorch that holds for `fit`, `evaluate` and `predict`, and a
-    `tf.function` of your own stays what it was when it was traced.
+    Call it, and `restore`, while no model is running. What is compiled stays compiled, for when the other
+    path is taken again: on JAX everything, your own `jax.jit` functions included; on TensorFlow what `fit`,
+    `evaluate` and `predict` run, whereas a `tf.function` of your own stays what it was when it was traced. What
+    `torch.compile` made, and all programs on a JAX without `make_user_context(..).set_global`, are made anew.
 
     Example:
         >>> import sunhwan
@@ -59,8 +60,6 @@ def restore() -> None:
     if _WaitForKeras in sys.meta_path:
         sys.meta_path.remove(_WaitForKeras)
     _switched.close()
-    if _jax_context:
-        _jax_context.set_global(False)
 
 
 @contextmanager
@@ -119,7 +118,7 @@ _switched = ExitStack()
 """What undoes the switching."""
 
 _jax_context = None
-"""What JAX keys its compiled programs by: whether this is on."""
+"""What JAX keys its compiled programs by besides: whether this is on. None where JAX is too old for that."""
 
 
 def _switch_on() -> None:
@@ -131,17 +130,17 @@ def _switch_on() -> None:
     if why := seam.refusal():
         log.warning("sunhwan fuses nothing: %s", why)
         return
+    fused = seam.fused
+    if keras.backend.backend() == "torch":
+        import torch
+
+        fused = torch.compiler.disable(fused)  # there is nothing in it that could be compiled
     for cls in seam.LAYERS:
-        _replace(cls, "inner_loop", _around(cls.inner_loop, seam.fused))
+        _replace(cls, "inner_loop", _around(cls.inner_loop, fused))
     archive = saved_model.BackendSavedModelExportArchive
     for owner, name in ((keras.Model, "export"), (archive, "add_endpoint"), (archive, "write_out")):
         _replace(owner, name, _around(getattr(owner, name), _on_keras_path))
-    trainer = next(cls for cls in keras.Model.__mro__ if "make_train_function" in vars(cls))
-    if not (keras.backend.backend() == "jax" and _set_jax_context()):
-        for name in ("train_function", "test_function", "predict_function"):
-            setattr(trainer, name, _OfEachMode(name))  # stays: a model may hold programs of either kind
-    if keras.backend.backend() == "tensorflow":
-        _replace(trainer, "jit_compile", _without_xla(trainer.jit_compile))
+    TELL[keras.backend.backend()]()
 
 
 def _replace(owner: type, name: str, value: Any) -> None:
@@ -169,16 +168,41 @@ def _on_keras_path(method: Callable, self: Any, *args: Any, **kwargs: Any) -> An
         return method(self, *args, **kwargs)
 
 
-def _set_jax_context() -> bool:
-    """Tell JAX that this is on, so that it keeps the programs of either mode; False if it is too old for that."""
+# ---- What is compiled is compiled for one path, so each backend is told ----
+
+
+def _tell_jax() -> None:
     global _jax_context
     import jax
 
     if _jax_context is None and hasattr(jax, "make_user_context"):
-        _jax_context = jax.make_user_context(False)
-    if _jax_context:
+        context = jax.make_user_context(False)
+        _jax_context = context if hasattr(context, "set_global") else None
+    if _jax_context is None:
+        jax.clear_caches()
+        _switched.callback(jax.clear_caches)
+    else:
         _jax_context.set_global(True)
-    return _jax_context is not None
+        _switched.callback(_jax_context.set_global, False)
+
+
+def _tell_tensorflow() -> None:
+    import keras
+
+    trainer = next(cls for cls in keras.Model.__mro__ if "make_train_function" in vars(cls))
+    _replace(trainer, "jit_compile", _without_xla(trainer.jit_compile))
+    for name in ("train_function", "test_function", "predict_function"):
+        setattr(trainer, name, _OfEachMode(name))  # stays: a model may have both afterwards
+
+
+def _tell_torch() -> None:
+    import torch
+
+    torch.compiler.reset()
+    _switched.callback(torch.compiler.reset)
+
+
+TELL = {"jax": _tell_jax, "tensorflow": _tell_tensorflow, "torch": _tell_torch}
 
 
 class _OfEachMode:
@@ -213,7 +237,9 @@ def _without_xla(jit_compile: property) -> property:
     from sunhwan.recurrence import seam
 
     def of(model):
-        fused = _is_on_here() and any(seam.reason_of_layer(layer) is None for layer in model._flatten_layers())
+        fused = _is_on_here() and any(
+            seam.reason_of_layer(layer) is None for layer in model._flatten_layers()
+        )
         return jit_compile.fget(model) and not fused
 
     return property(of, jit_compile.fset)

@@ -1,7 +1,7 @@
 """`explain`: which recurrent layers of a model run fused, which on Keras's own path, and why.
 
-The account is kept where it is decided: when a layer is called or, in a compiled program, traced. It says which
-path was taken, not which one could be.
+The account is kept where it is decided: when a layer is called or, in a compiled program, traced. It says
+which path was taken, not which one could be.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Row:
 
 
 class Explanation:
-    """The rows of `explain`: for programs `rows`, for people a table in a terminal, in rich or in a notebook."""
+    """The rows of `explain`: for programs `rows`, for people a table in a terminal, in rich or in a
+    notebook."""
 
     def __init__(self, rows: tuple[Row, ...]):
         self.rows = rows
@@ -164,7 +165,8 @@ def recorded() -> Iterator[list[Row]]:
 
 
 _taken: WeakKeyDictionary[Any, dict[str | None, None]] = WeakKeyDictionary()
-"""The paths of each layer that was called or traced, in the order in which they came; None stands for fused."""
+"""The paths of each layer that was called or traced, in the order in which they came; None stands for
+fused."""
 
 _listening: list[list[Row]] = []
 

@@ -1,7 +1,8 @@
 """The seam: one call of a Keras layer, into the fused recurrence or, with a reason, into Keras's own loop.
 
 `inner_loop` is what SimpleRNN, GRU and LSTM run over the timesteps once Keras has cast the inputs, made the
-initial states and drawn the dropout masks; what it returns Keras casts, keeps and hands on. So weights, configs,
+initial states and drawn the dropout masks; what it returns Keras casts, keeps and hands on. So weights,
+configs,
 states, masks and files stay Keras's whichever loop runs. `sunhwan.recurrence.accelerate` puts `fused` there.
 
 Everything that Keras's backends do differently at this place stands in `options`.
@@ -36,7 +37,8 @@ ADAPTERS = {name: f"sunhwan.recurrence.ops.{name}" for name in ("jax", "tensorfl
 
 
 def refusal() -> str | None:
-    """Why nothing can be fused, as far as that can be told before a model runs; None if nothing speaks against it.
+    """Why nothing can be fused, as far as that can be told before a model runs; None if nothing speaks
+    against it.
 
     It must not start the backend, which the program may still want to configure.
     """
@@ -110,11 +112,12 @@ def dropout_masks(cell: Any, sequences: Any, states: list, training: Any, array:
 def options(layer: Any) -> Options:
     """What the layer computes, including how the running backend treats masked steps."""
     cell = layer.cell
-    # At masked steps ahead of all data, a scan of JAX puts out the initial state; every other loop puts out zeros.
+    # At masked steps ahead of all data, a scan of JAX puts out the initial state; every other loop puts out
+    # zeros.
     scan = keras.backend.backend() == "jax" and not layer.unroll
     # Unrolled, Keras on JAX pays no heed to `zero_output_for_mask`.
     heeded = keras.backend.backend() != "jax" or not layer.unroll
-    return Options(
+    return _options(
         LAYERS[_switched(layer)][0],
         activation=activation_name(cell.activation),
         recurrent_activation=activation_name(getattr(cell, "recurrent_activation", None)),
@@ -124,6 +127,10 @@ def options(layer: Any) -> Options:
         zero_output_for_mask=layer.zero_output_for_mask and heeded,
         zero_before_data=not scan,
     )
+
+
+_options = cache(Options)
+"""One object for equal options, which then finds but once what it derives from them."""
 
 
 def activation_name(activation: Callable | None) -> str:
@@ -284,7 +291,9 @@ def _torch_reason(sequences, states):
 
     if torch.compiler.is_exporting() or torch.jit.is_tracing():
         return EXPORTED
-    if any(torch.autograd.forward_ad.unpack_dual(array).tangent is not None for array in (sequences, *states)):
+    if any(
+        torch.autograd.forward_ad.unpack_dual(array).tangent is not None for array in (sequences, *states)
+    ):
         return "it is differentiated in forward mode"
     return None
 

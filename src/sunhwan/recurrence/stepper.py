@@ -67,9 +67,7 @@ class Stepper:
         timed, masked_by = True, None
         fingerprint = hashlib.sha256()
         for layer, shape in _calls(model):
-            owner = layer
             if type(layer) in seam.LAYERS:
-                owner = layer.cell  # the layer itself counts its stateful=True states among its weights
                 function = _Recurrent(layer, timed, masked_by)
                 timed = layer.return_sequences
             else:
@@ -82,7 +80,7 @@ class Stepper:
                 masked_by = None
             if function is not None:
                 functions.append(function)
-            for part in [type(layer).__name__.encode(), *map(array, owner.weights)]:
+            for part in [type(layer).__name__.encode(), *map(array, layer.weights)]:
                 fingerprint.update(part)
         self._fingerprint = fingerprint.hexdigest()
         self._recurrent = [function for function in functions if isinstance(function, _Recurrent)]
@@ -183,7 +181,7 @@ class Stepper:
             sunhwan.SunhwanError: it is no such file, or it was saved for a model of other layers or weights.
         """
         try:
-            with np.load(path, allow_pickle=False) as saved:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
                 fingerprint = str(saved["model"])
                 state = [saved[f"arr_{index}"] for index in range(len(saved.files) - 1)]
         except (ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -318,7 +316,7 @@ def _calls(model):
             f"the model {model.name!r} has a method `call` of its own, and what that does cannot be known; "
             "make it a keras.Sequential or functional model."
         )
-    if not model.built:
+    if not getattr(model, "inputs", None):  # a Sequential model has none before it is built
         raise ValueError(
             f"the model {model.name!r} has no weights yet; call model.build(input_shape), or train it first."
         )
@@ -338,9 +336,9 @@ def _calls(model):
                 "its layers, which cannot be stepped; do without it, or call model.predict."
             )
         arguments = layer._inbound_nodes[node].arguments
-        tensor, *others = arguments.args
+        tensor, *others = arguments.args or [None]
         if others or not isinstance(tensor, keras.KerasTensor):
-            refuse(layer, "it is called with more than one input")
+            refuse(layer, "it is called with something else than one input")
         if index:
             refuse(layer, "of what it returns, the model goes on with another than the first")
         for name, value in arguments.kwargs.items():

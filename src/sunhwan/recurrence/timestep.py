@@ -60,7 +60,7 @@ def refuse_numbers(layer: Any) -> None:
 
 def array(variable: Any) -> np.ndarray:
     """A copy of a Keras variable in float32; a view would change with the model's training."""
-    return np.array(keras.ops.convert_to_numpy(variable), np.float32)
+    return np.array(keras.ops.convert_to_numpy(variable), np.float32, order="C")
 
 
 def _why_unknown(layer):

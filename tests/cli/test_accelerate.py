@@ -1,0 +1,149 @@
+"""`sunhwan accelerate`: a script is run as `python` runs it, and an account is given at the end."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import os, sys
+print(sys.argv, __name__, sys.path[0], sys.modules["__main__"].__dict__ is globals())
+print(os.environ.get("KERAS_BACKEND"))
+"""
+
+MODEL = """
+import sys
+import keras
+import numpy as np
+
+model = keras.Sequential(
+    [keras.layers.LSTM(4, return_sequences=True), keras.layers.RNN(keras.layers.GRUCell(3)),
+    keras.layers.Dense(1)]
+)
+model.compile("sgd", "mse")
+model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), verbose=0)
+print("fitted")
+"""
+
+OWN_CELL = "memory = keras.layers.GRU(3, activation='silu')\nmemory(np.ones((1, 2, 3)))\n"
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch):
+    """What a script may change in a process, and a test's process outlives."""
+    monkeypatch.setattr(sys, "path", ["/of/the/command", *sys.path])
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+
+@pytest.fixture
+def accelerated(tmp_path):
+    """Runs the command in a process of its own: its status, its output and its errors."""
+
+    def run(*arguments, **environment):
+        command = [sys.executable, "-c", "from sunhwan.cli import main; main()", "accelerate", *arguments]
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "jax"}
+        ended = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | quiet | environment
+        )
+        return ended.returncode, ended.stdout, ended.stderr
+
+    return run
+
+
+def test_a_script_finds_what_python_gives_it(sunhwan, tmp_path):
+    folder = tmp_path / "of script"
+    folder.mkdir()
+    path = folder / "script.py"
+    path.write_text(SCRIPT)
+    ended = sunhwan("accelerate", path, "a", "--explain", "-m", "--help")
+    assert ended.status == 0
+    assert ended.out == (f"{[str(path), 'a', '--explain', '-m', '--help']} __main__ {folder} True\nNone\n")
+    assert ended.err == "sunhwan: no recurrent layer of Keras ran\n"
+
+
+def test_a_module_finds_what_python_gives_it(sunhwan, tmp_path):
+    package = tmp_path / "some_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "program.py").write_text(SCRIPT)
+    ended = sunhwan("accelerate", "-m", "some_package.program", "a", "--b")
+    assert ended.status == 0
+    assert ended.out.splitlines()[0] == (
+        f"{[str(package / 'program.py'), 'a', '--b']} __main__ {tmp_path} True"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        ("", 0),
+        ("sys.exit()", 0),
+        ("sys.exit(7)", 7),
+        ("sys.exit('no')", "no"),
+        ("raise KeyboardInterrupt", 130),
+    ],
+)
+def test_the_status_is_that_of_the_script(ends, status, sunhwan, tmp_path):
+    (tmp_path / "script.py").write_text(f"import sys\n{ends}")
+    ended = sunhwan("accelerate", "script.py")
+    assert ended.status == status
+    assert ended.err.endswith("sunhwan: no recurrent layer of Keras ran\n")
+
+
+def test_an_error_is_shown_as_by_python(accelerated, tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text("def f():\n    raise ValueError('of the script')\n\nf()\n")
+    status, _, err = accelerated(str(path))
+    by_python = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+    assert status == by_python.returncode == 1
+    assert err == by_python.stderr + "sunhwan: no recurrent layer of Keras ran\n"
+
+
+@pytest.mark.parametrize(
+    "error", ["OSError(28, 'full')", "__import__('sunhwan').SunhwanError('of the script')"]
+)
+def test_errors_of_the_script_are_not_taken_for_those_of_the_command(error, sunhwan, tmp_path):
+    (tmp_path / "script.py").write_text(f"raise {error}")
+    ended = sunhwan("accelerate", "script.py")
+    assert ended.status == 1
+    assert ended.err.startswith("Traceback (most recent call last):\n")
+
+
+def test_a_script_that_is_no_python_is_shown_as_by_python(sunhwan, tmp_path):
+    (tmp_path / "script.py").write_text("1 +")
+    ended = sunhwan("accelerate", "script.py")
+    assert ended.status == 1
+    assert "SyntaxError: invalid syntax" in ended.err
+
+
+def test_what_is_not_there_is_said_to_be_so(refuses):
+    assert (
+        refuses("accelerate", "no.py")
+        == "sunhwan: there is no script 'no.py'; give the path of a Python file\n"
+    )
+    assert refuses("accelerate", "-m", "no_module") == (
+        "sunhwan: there is no module 'no_module'; give a name that can be imported from here\n"
+    )
+    assert "Missing argument 'SCRIPT'" in refuses("accelerate")
+    assert "No such option" in refuses("accelerate", "--nonsense", "script.py")
+
+
+def test_a_model_runs_fused_and_one_line_says_so(accelerated, tmp_path):
+    (tmp_path / "script.py").write_text(MODEL + OWN_CELL)
+    status, out, err = accelerated("script.py")
+    assert (status, out) == (0, "fitted\n")
+    assert err == "sunhwan: 1 of 2 recurrent layers ran fused; --explain says why not all\n"
+
+
+def test_explain_says_which_ran_where_even_of_a_script_that_fails(accelerated, tmp_path):
+    (tmp_path / "script.py").write_text(MODEL + OWN_CELL + "sys.exit(3)")
+    status, out, err = accelerated("--explain", "script.py")
+    assert (status, out) == (3, "fitted\n")
+    assert err == (
+        "sunhwan: 1 of 2 recurrent layers ran fused\n"
+        "layer            kind     path   reason\n"
+        "sequential/lstm  LSTM(4)  fused\n"
+        "gru              GRU(3)   Keras  the activation is 'silu'; "
+        "the kernels have linear, relu, tanh, sigmoid and hard_sigmoid\n"
+    )
