@@ -1,4 +1,4 @@
-"""`accelerate`, `restore`, `accelerated`: Keras's own recurrent classes, switched at `inner_loop` and back.
+"""`accelerate`, `restore`, `accelerated`: Keras's recurrent classes, switched at `inner_loop` and back.
 
 Nothing here imports Keras before the program does: which backend it gets is the program's to say, up to then.
 """
@@ -26,13 +26,14 @@ def accelerate() -> None:
     cannot be fused takes Keras's own path; `sunhwan.explain(model)` says which, and why.
 
     It neither chooses a backend nor imports Keras. Where Keras is not imported yet, the switch waits for
-    that, so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the backend that the
-    program then has, one line on stderr says so.
+    that, so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the backend that
+    the program then has, one line on stderr says so.
 
     Call it, and `restore`, while no model is running. What is compiled stays compiled, for when the other
     path is taken again: on JAX everything, your own `jax.jit` functions included; on TensorFlow what `fit`,
-    `evaluate` and `predict` run, whereas a `tf.function` of your own stays what it was when it was traced. What
-    `torch.compile` made, and all programs on a JAX without `make_user_context(..).set_global`, are made anew.
+    `evaluate` and `predict` run, whereas a `tf.function` of your own stays what it was when it was traced.
+    What `torch.compile` made, and all programs on a JAX without `make_user_context(..).set_global`, are made
+    anew.
 
     Example:
         >>> import sunhwan

@@ -1,9 +1,9 @@
 """The seam: one call of a Keras layer, into the fused recurrence or, with a reason, into Keras's own loop.
 
 `inner_loop` is what SimpleRNN, GRU and LSTM run over the timesteps once Keras has cast the inputs, made the
-initial states and drawn the dropout masks; what it returns Keras casts, keeps and hands on. So weights,
-configs,
-states, masks and files stay Keras's whichever loop runs. `sunhwan.recurrence.accelerate` puts `fused` there.
+initial states and drawn the dropout masks; what it returns Keras casts, keeps and hands on. So
+weights, configs, states, masks and files stay Keras's whichever loop runs. `sunhwan.recurrence.accelerate`
+puts `fused` there.
 
 Everything that Keras's backends do differently at this place stands in `options`.
 """
