@@ -5,8 +5,8 @@ from pathlib import Path
 
 # Keras reads its backend once, when it is first imported.
 os.environ.setdefault("KERAS_BACKEND", "jax")
-# Keras imports TensorFlow where it is installed, whatever its backend, and that writes to stderr.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Keras imports TensorFlow where it is installed, whatever its backend, and with oneDNN that writes to stderr.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
 import polars as pl

@@ -76,6 +76,17 @@ def test_restoring_leaves_keras_as_it_was():
     assert attributes() == before
 
 
+def test_a_switch_that_fails_leaves_keras_as_it_was(monkeypatch):
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(accelerate.TELL, "jax", fail)
+    with pytest.raises(ZeroDivisionError):
+        sunhwan.accelerate()
+    assert not accelerate.is_on()
+    assert "inner_loop" not in vars(keras.layers.SimpleRNN)
+
+
 def test_accelerated_ends_with_its_block_and_minds_what_was_before():
     with sunhwan.accelerated(), sunhwan.accelerated():
         assert accelerate.is_on()

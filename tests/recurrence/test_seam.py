@@ -390,7 +390,7 @@ def test_states_are_kept_across_batches():
             ]
         )
         first, second = (model.predict(part, verbose=0) for part in (inputs[:, :3], inputs[:, 3:]))
-        states = [np.array(state.value) for layer in model.layers for state in layer.states]
+        states = [keras.ops.convert_to_numpy(state) for layer in model.layers for state in layer.states]
         model.layers[0].reset_state()
         model.layers[1].reset_state()
         again = model.predict(inputs[:, :3], verbose=0)

@@ -122,5 +122,6 @@ def need_backend() -> None:
         raise SunhwanError(
             f"KERAS_BACKEND is {name!r}, which is not installed; install it, or unset KERAS_BACKEND"
         )
-    # Keras imports TensorFlow where it is installed, whatever its backend, and that writes to stderr.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if name != "tensorflow":
+        # Keras imports TensorFlow where it is installed all the same, and with oneDNN that writes to stderr.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

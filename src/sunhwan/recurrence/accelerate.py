@@ -123,6 +123,14 @@ _jax_context = None
 
 
 def _switch_on() -> None:
+    try:
+        _switch()
+    except BaseException:
+        restore()
+        raise
+
+
+def _switch() -> None:
     import keras
     from keras.src.export import saved_model
 
@@ -138,7 +146,8 @@ def _switch_on() -> None:
         fused = torch.compiler.disable(fused)  # there is nothing in it that could be compiled
     for cls in seam.LAYERS:
         _replace(cls, "inner_loop", _around(cls.inner_loop, fused))
-    archive = saved_model.BackendSavedModelExportArchive
+    # Since Keras 3.14 the public class makes objects of another one.
+    archive = getattr(saved_model, "BackendSavedModelExportArchive", keras.export.ExportArchive)
     for owner, name in ((keras.Model, "export"), (archive, "add_endpoint"), (archive, "write_out")):
         _replace(owner, name, _around(getattr(owner, name), _on_keras_path))
     TELL[keras.backend.backend()]()
