@@ -18,7 +18,7 @@ def model():
     return keras.Sequential(
         [
             keras.Input((4, 2)),
-            keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both"),
+            keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True, name="lstm"), name="both"),
             inner,
             keras.layers.TimeDistributed(keras.layers.Dense(3), name="each"),
             keras.layers.RNN(keras.layers.SimpleRNNCell(2), name="loop"),
