@@ -3,6 +3,7 @@
 #include "kernels.h"
 
 #include "memory.h"
+#include "pool.h"
 #include "recurrence.h"
 
 #define SUNHWAN_TEXT(name) #name
@@ -12,6 +13,18 @@ namespace sunhwan {
 namespace SUNHWAN_VARIANT {
 
 namespace {
+
+// The most units that are computed with rows of the batch across the lanes: the gradient of the weights costs more
+// there, and grows.
+constexpr long MOST_UNITS_ACROSS_ROWS = 64;
+
+// Whether rows lie across the lanes: where that pads less than units would. Where rows have padding steps, each runs
+// the steps that it has, so they lie side by side.
+bool lanes_hold_rows(const sunhwan_recurrence &call) {
+  const double rows = (double)AcrossRows::rows_of(call.batch) * LANES * call.units;
+  const double units = (double)call.batch * AcrossUnits::blocks_of(call.units) * LANES;
+  return !call.mask && call.units <= MOST_UNITS_ACROSS_ROWS && rows * 1.1 <= units;
+}
 
 // Calls f(cell, activation, recurrent_activation) with the types for a call: the usual activations have kernels
 // of their own.
@@ -27,13 +40,13 @@ auto with_types(const sunhwan_recurrence &call, F f) {
   return call.reset_after ? with_activations(GruResetAfter{}) : with_activations(GruResetBefore{});
 }
 
-template <class Cell, class A, class R>
+template <class Cell, class Lanes, class A, class R>
 bool forward_of(const sunhwan_recurrence &call, int threads, A activation, R recurrent_activation) {
-  using Tile = ForwardTile<Cell, A, R>;
+  using Tile = ForwardTile<Cell, Lanes, A, R>;
   Arena counting = {nullptr};
   counting.take<char>(plan_bytes(call));
-  Plan shape = make_plan_shape(call, ROWS);
-  Weights<Cell> sized(call, shape);
+  Plan shape = make_plan_shape(call, Lanes::tile_shape());
+  Weights<Cell, Lanes> sized(call, shape);
   sized.pack_forward(call, counting);
   Arena of_worker = {nullptr};
   Tile(call, sized, activation, recurrent_activation, of_worker);
@@ -41,12 +54,12 @@ bool forward_of(const sunhwan_recurrence &call, int threads, A activation, R rec
   Workspace workspace(counting.used + threads * of_worker.used);
   if (!workspace.data) return false;
   Arena arena = {workspace.data};
-  Weights<Cell> weights(call, make_plan(call, ROWS, arena.take<char>(plan_bytes(call))));
+  Weights<Cell, Lanes> weights(call, make_plan(call, Lanes::tile_shape(), arena.take<char>(plan_bytes(call))));
   weights.pack_forward(call, arena);
 
   struct Work {
     const sunhwan_recurrence &call;
-    const Weights<Cell> &weights;
+    const Weights<Cell, Lanes> &weights;
     A activation;
     R recurrent_activation;
     char *memory;
@@ -63,12 +76,12 @@ bool forward_of(const sunhwan_recurrence &call, int threads, A activation, R rec
   return true;
 }
 
-template <class Cell>
-void write_weight_gradients(const Weights<Cell> &weights, const sunhwan_gradients &gradients, const float *groups,
+template <class Cell, class Lanes>
+void write_weight_gradients(const Weights<Cell, Lanes> &weights, const sunhwan_gradients &gradients, const float *groups,
                             long floats, long slice, long slices) {
   const Plan &plan = weights.plan;
   constexpr int G = Cell::GATES;
-  long columns = (long)G * weights.h_blocks * LANES, biases = Cell::SUMS > G ? 2 : 1;
+  long columns = weights.columns(), biases = Cell::SUMS > G ? 2 : 1;
   long rows = plan.features + plan.units + biases;
   for (long row = rows * slice / slices; row < rows * (slice + 1) / slices; row++) {
     float *to = row < plan.features                ? gradients.d_kernel + (gradients.d_kernel ? row * G * plan.units : 0)
@@ -79,29 +92,31 @@ void write_weight_gradients(const Weights<Cell> &weights, const sunhwan_gradient
       to += (row - plan.features - plan.units) * G * plan.units;
     else if (row >= plan.features)
       to += (row - plan.features) * G * plan.units;
-    for (int gate = 0; gate < G; gate++)
-      for (int i = 0; i < weights.h_blocks; i++) {
+    for (int gate = 0; gate < G; gate++) {
+      // A gate with one sum for both products has one sum of its gradient too.
+      long shared = row == rows - 1 && biases == 2 && Cell::H_SLOT[gate] == gate;
+      const float *from = groups + (row - shared) * columns + (long)gate * weights.h_blocks * Lanes::WIDTH;
+      for (long unit = 0; unit < plan.units; unit += LANES) {
+        const int full = (int)least(plan.units - unit, LANES);
         Vec sum = {};
-        // A gate with one sum for both products has one sum of its gradient too.
-        long shared = row == rows - 1 && biases == 2 && Cell::H_SLOT[gate] == gate;
-        const float *from = groups + (row - shared) * columns + ((long)gate * weights.h_blocks + i) * LANES;
-        for (long group = 0; group < plan.groups; group++) sum += load(from + group * floats);
-        store_some(to + gate * plan.units + i * LANES, sum, (int)least(plan.units - i * LANES, LANES));
+        for (long group = 0; group < plan.groups; group++) sum += load_some(from + unit + group * floats, full);
+        store_some(to + gate * plan.units + unit, sum, full);
       }
+    }
   }
 }
 
-template <class Cell, class A, class R>
+template <class Cell, class Lanes, class A, class R>
 bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradients, int threads, A activation,
                  R recurrent_activation) {
-  using Tile = BackwardTile<Cell, A, R>;
+  using Tile = BackwardTile<Cell, Lanes, A, R>;
   bool wants_weights = gradients.d_kernel || gradients.d_recurrent_kernel || gradients.d_bias;
   Arena counting = {nullptr};
   counting.take<char>(plan_bytes(call));
-  Plan shape = make_plan_shape(call, ROWS);
-  Weights<Cell> sized(call, shape);
+  Plan shape = make_plan_shape(call, Lanes::tile_shape());
+  Weights<Cell, Lanes> sized(call, shape);
   sized.pack_backward(call, gradients.d_inputs, counting);
-  long floats = wants_weights ? (WeightGradients<Cell>::floats(sized) + 15) / 16 * 16 : 0;
+  long floats = wants_weights ? (WeightGradients<Cell, Lanes>::floats(sized) + 15) / 16 * 16 : 0;
   counting.take<float>(shape.groups * floats);
   Arena of_worker = {nullptr};
   Tile(call, gradients, sized, activation, recurrent_activation, of_worker);
@@ -109,14 +124,14 @@ bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradie
   Workspace workspace(counting.used + threads * of_worker.used);
   if (!workspace.data) return false;
   Arena arena = {workspace.data};
-  Weights<Cell> weights(call, make_plan(call, ROWS, arena.take<char>(plan_bytes(call))));
+  Weights<Cell, Lanes> weights(call, make_plan(call, Lanes::tile_shape(), arena.take<char>(plan_bytes(call))));
   weights.pack_backward(call, gradients.d_inputs, arena);
   float *groups = arena.take<float>(shape.groups * floats);
 
   struct Work {
     const sunhwan_recurrence &call;
     const sunhwan_gradients &gradients;
-    const Weights<Cell> &weights;
+    const Weights<Cell, Lanes> &weights;
     A activation;
     R recurrent_activation;
     float *groups;
@@ -132,7 +147,7 @@ bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradie
         Arena arena = {w.memory + worker * w.bytes};
         Arena sums_at = {(char *)(w.groups + group * w.floats)};
         if (w.floats) memset(sums_at.base, 0, w.floats * 4);
-        WeightGradients<Cell> sums(w.weights, sums_at);
+        WeightGradients<Cell, Lanes> sums(w.weights, sums_at);
         Tile tile(w.call, w.gradients, w.weights, w.activation, w.recurrent_activation, arena);
         for (long i = w.weights.plan.group_begin[group]; i < w.weights.plan.group_begin[group + 1]; i++) tile.run(i, &sums);
       },
@@ -142,7 +157,7 @@ bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradie
         work.slices,
         [](void *context, long slice, int) {
           Work &w = *(Work *)context;
-          write_weight_gradients<Cell>(w.weights, w.gradients, w.groups, w.floats, slice, w.slices);
+          write_weight_gradients<Cell, Lanes>(w.weights, w.gradients, w.groups, w.floats, slice, w.slices);
         },
         &work, threads);
   return true;
@@ -150,24 +165,30 @@ bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradie
 
 bool forward(const sunhwan_recurrence &call, int threads) {
   return with_types(call, [&](auto cell, auto activation, auto recurrent_activation) {
-    return forward_of<decltype(cell)>(call, threads, activation, recurrent_activation);
+    using Cell = decltype(cell);
+    return lanes_hold_rows(call) ? forward_of<Cell, AcrossRows>(call, threads, activation, recurrent_activation)
+                                 : forward_of<Cell, AcrossUnits>(call, threads, activation, recurrent_activation);
   });
 }
 
 bool backward(const sunhwan_recurrence &call, const sunhwan_gradients &gradients, int threads) {
   return with_types(call, [&](auto cell, auto activation, auto recurrent_activation) {
-    return backward_of<decltype(cell)>(call, gradients, threads, activation, recurrent_activation);
+    using Cell = decltype(cell);
+    return lanes_hold_rows(call)
+               ? backward_of<Cell, AcrossRows>(call, gradients, threads, activation, recurrent_activation)
+               : backward_of<Cell, AcrossUnits>(call, gradients, threads, activation, recurrent_activation);
   });
 }
 
 // Weights laid out for one row and for a register block of them.
 template <class Cell, class A, class R>
 struct StepperOf : Stepper {
-  using Tile = ForwardTile<Cell, A, R>;
+  using Lanes = AcrossUnits;
+  using Tile = ForwardTile<Cell, Lanes, A, R>;
   sunhwan_recurrence call;
   A activation;
   R recurrent_activation;
-  Weights<Cell> one, many;
+  Weights<Cell, Lanes> one, many;
   Workspace memory;
   size_t scratch;
 
@@ -180,10 +201,10 @@ struct StepperOf : Stepper {
     call.output = call.saved = nullptr;
     return call;
   }
-  static Weights<Cell> weights_for(const sunhwan_recurrence &call, int rows) {
-    Plan plan = make_plan_shape(of_rows(call, rows), ROWS);
+  static Weights<Cell, Lanes> weights_for(const sunhwan_recurrence &call, int rows) {
+    Plan plan = make_plan_shape(of_rows(call, rows), Lanes::tile_shape());
     plan.tile_rows = rows;
-    return Weights<Cell>(of_rows(call, rows), plan);
+    return Weights<Cell, Lanes>(of_rows(call, rows), plan);
   }
   static size_t bytes_for(const sunhwan_recurrence &call) {
     Arena counting = {nullptr};
@@ -215,7 +236,7 @@ struct StepperOf : Stepper {
     step.batch = batch;
     step.inputs = inputs;
     step.initial_state = step.states = states;
-    Weights<Cell> weights = batch == 1 ? one : many;
+    Weights<Cell, Lanes> weights = batch == 1 ? one : many;
     weights.plan.batch = batch;
     for (long first = 0; first < batch; first += ROWS) {
       sunhwan::Tile rows = {first, (int)least(ROWS, batch - first)};

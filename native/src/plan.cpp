@@ -21,13 +21,16 @@ double weight_bytes(const sunhwan_recurrence &call) {
 
 long round_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+// What tiles are cut from: rows, or multiples of them.
+long parts_of(long batch, TileShape shape) { return (batch + shape.multiple - 1) / shape.multiple; }
+
 // Small batches are cut so that two threads have equal work, large ones into full register blocks.
-long tiles_of(const sunhwan_recurrence &call, int widest_tile) {
-  long rows = widest_tile;
-  if (weight_bytes(call) > NEAR_BYTES) rows = std::min(4L * widest_tile, std::max(rows, (long)call.batch / 4));
-  long tiles = (call.batch + rows - 1) / rows;
+long tiles_of(const sunhwan_recurrence &call, TileShape shape, long parts) {
+  long rows = shape.rows / shape.multiple;
+  if (weight_bytes(call) > NEAR_BYTES) rows = std::min(4 * rows, std::max(rows, parts / 4));
+  long tiles = (parts + rows - 1) / rows;
   if (tiles < 8) tiles = round_up(tiles, 2);
-  return std::min(tiles, (long)call.batch);
+  return std::min(tiles, parts);
 }
 
 void read_mask(const sunhwan_recurrence &call, Plan &plan) {
@@ -66,7 +69,7 @@ size_t plan_bytes(const sunhwan_recurrence &call) {
   return bytes;
 }
 
-Plan make_plan_shape(const sunhwan_recurrence &call, int widest_tile) {
+Plan make_plan_shape(const sunhwan_recurrence &call, TileShape shape) {
   Plan plan = {};
   plan.batch = call.batch;
   plan.timesteps = call.timesteps;
@@ -74,20 +77,22 @@ Plan make_plan_shape(const sunhwan_recurrence &call, int widest_tile) {
   plan.units = call.units;
   plan.gates = gates_of(call.cell);
   plan.states = states_of(call.cell);
-  plan.tiles = tiles_of(call, widest_tile);
-  plan.tile_rows = plan.tiles ? (plan.batch + plan.tiles - 1) / plan.tiles : 0;
+  const long parts = parts_of(call.batch, shape);
+  plan.tiles = tiles_of(call, shape, parts);
+  plan.tile_rows = plan.tiles ? std::min(plan.batch, (parts + plan.tiles - 1) / plan.tiles * shape.multiple) : 0;
   long most_groups = std::max(2.0, PARTIAL_BYTES / weight_bytes(call));
   plan.groups = std::min({plan.tiles, most_groups, 64L});
   return plan;
 }
 
-Plan make_plan(const sunhwan_recurrence &call, int widest_tile, void *memory_) {
+Plan make_plan(const sunhwan_recurrence &call, TileShape shape, void *memory_) {
   char *memory = static_cast<char *>(memory_);
-  Plan plan = make_plan_shape(call, widest_tile);
+  Plan plan = make_plan_shape(call, shape);
   plan.tile = take<Tile>(memory, plan.tiles);
+  const long parts = parts_of(plan.batch, shape);
   for (long i = 0; i < plan.tiles; i++) {
-    long first = plan.batch * i / plan.tiles, end = plan.batch * (i + 1) / plan.tiles;
-    plan.tile[i] = {first, (int)(end - first)};
+    long first = parts * i / plan.tiles * shape.multiple, end = parts * (i + 1) / plan.tiles * shape.multiple;
+    plan.tile[i] = {first, (int)(std::min(end, plan.batch) - first)};
   }
   plan.group_begin = take<long>(memory, plan.groups + 1);
   for (long i = 0; i <= plan.groups; i++) plan.group_begin[i] = plan.tiles * i / plan.groups;

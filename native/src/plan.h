@@ -17,6 +17,11 @@ struct Tile {
   int rows;
 };
 
+// Rows of a tile that fills a register block, and of what number tiles begin at a multiple.
+struct TileShape {
+  int rows, multiple;
+};
+
 struct Plan {
   long batch, timesteps, features, units;
   int gates, states;
@@ -42,10 +47,10 @@ int states_of(int cell);
 
 // Bytes that a plan's arrays need, and a plan without them: its sizes only.
 size_t plan_bytes(const sunhwan_recurrence &call);
-Plan make_plan_shape(const sunhwan_recurrence &call, int widest_tile);
+Plan make_plan_shape(const sunhwan_recurrence &call, TileShape shape);
 
-// Fills a plan whose arrays lie in `memory`. `widest_tile` is the number of rows in a register block.
-Plan make_plan(const sunhwan_recurrence &call, int widest_tile, void *memory);
+// Fills a plan whose arrays lie in `memory`.
+Plan make_plan(const sunhwan_recurrence &call, TileShape shape, void *memory);
 
 }  // namespace sunhwan
 

@@ -58,20 +58,77 @@ SUNHWAN_INLINE void stream_fence() {
 #endif
 }
 
-// The first `count` lanes; the others are zero.
+// The first `count` lanes; the others are zero. (Copied one by one they would be waited for: a vector cannot be loaded
+// while its parts are on their way to memory.)
 SUNHWAN_INLINE Vec load_some(const float *p, int count) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#elif defined(__AVX2__)
+  static const int32_t taken[2 * LANES] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  return (Vec)_mm256_maskload_ps(p, _mm256_loadu_si256((const __m256i *)(taken + LANES - count)));
+#else
+  if (count == LANES) return load(p);
   float lanes[LANES] = {};
   for (int i = 0; i < count; i++) lanes[i] = p[i];
   return load(lanes);
+#endif
 }
 
 SUNHWAN_INLINE void store_some(float *p, Vec v, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
+#else
   if (count == LANES) return store(p, v);
   float lanes[LANES];
   store(lanes, v);
   int i = 0;
   for (; i + 4 <= count; i += 4) memcpy(p + i, lanes + i, 16);
   for (; i < count; i++) p[i] = lanes[i];
+#endif
+}
+
+SUNHWAN_INLINE float sum_of(Vec v) {  // by halves
+  float lanes[LANES];
+  store(lanes, v);
+  for (int half = LANES / 2; half; half /= 2)
+    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+// Lane l of the result: lane of<D, UPPER>(l) of a and b, which count as one after the other. The half of `a` and the half
+// of `b` in which lanes have no D in their number change places with those that have.
+template <int D, bool UPPER>
+constexpr int swapped_lane(int l) {
+  return UPPER ? (l & D ? LANES + l : l + D) : (l & D ? LANES + l - D : l);
+}
+template <int D, bool UPPER>
+SUNHWAN_INLINE Vec swapped(Vec a, Vec b) {
+#define L(l) swapped_lane<D, UPPER>(l)
+#if defined(__clang__)
+#define SUNHWAN_SHUFFLE(...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SUNHWAN_SHUFFLE(...) __builtin_shuffle(a, b, Ints{__VA_ARGS__})
+#endif
+  if constexpr (LANES == 16)
+    return SUNHWAN_SHUFFLE(L(0), L(1), L(2), L(3), L(4), L(5), L(6), L(7), L(8), L(9), L(10), L(11), L(12), L(13), L(14), L(15));
+  else if constexpr (LANES == 8)
+    return SUNHWAN_SHUFFLE(L(0), L(1), L(2), L(3), L(4), L(5), L(6), L(7));
+  else
+    return SUNHWAN_SHUFFLE(L(0), L(1), L(2), L(3));
+#undef SUNHWAN_SHUFFLE
+#undef L
+}
+
+// Lane j of vector i becomes lane i of vector j: squares within squares change places.
+template <int D = LANES / 2>
+SUNHWAN_INLINE void transpose(Vec (&v)[LANES]) {
+  for (int i = 0; i < LANES; i++)
+    if (!(i & D)) {
+      const Vec a = v[i], b = v[i + D];
+      v[i] = swapped<D, false>(a, b);
+      v[i + D] = swapped<D, true>(a, b);
+    }
+  if constexpr (D > 1) transpose<D / 2>(v);
 }
 
 SUNHWAN_INLINE Vec clamp(Vec x, float low, float high) {  // NaN passes
