@@ -11,6 +11,9 @@
  * Outputs and gradients are bitwise the same for any number of threads and from call to call; output, states,
  * d_inputs and d_initial_state also for a batch that is computed in parts.
  *
+ * Numbers below 1.2e-38 (denormals) are zero to the kernels, in every thread: which threads of a framework flush them
+ * differs, and some processors take a hundred times as long for each.
+ *
  * All functions may be called from several threads at once, and after fork().
  */
 #ifndef SUNHWAN_H
@@ -22,11 +25,7 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32)
-#define SUNHWAN_API __declspec(dllexport)
-#else
 #define SUNHWAN_API __attribute__((visibility("default")))
-#endif
 
 /* Raised whenever anything below changes its meaning or its layout. */
 #define SUNHWAN_ABI_VERSION 1
@@ -34,7 +33,7 @@ extern "C" {
 enum sunhwan_status {
   SUNHWAN_OK = 0,
   SUNHWAN_INVALID_ARGUMENT = 1, /* the message says what was received and what was expected */
-  SUNHWAN_OUT_OF_MEMORY = 2,    /* nothing was computed; outputs are untouched */
+  SUNHWAN_OUT_OF_MEMORY = 2,    /* outputs hold nothing of use */
 };
 
 enum sunhwan_cell { SUNHWAN_SIMPLE_RNN = 0, SUNHWAN_GRU = 1, SUNHWAN_LSTM = 2 };
@@ -96,7 +95,7 @@ typedef struct sunhwan_gradients {
 /* SUNHWAN_ABI_VERSION of the library, to be compared before anything else is called. */
 SUNHWAN_API int32_t sunhwan_abi_version(void);
 
-/* Why the last call of this thread failed, as one sentence; "" if it did not. Valid until the thread's next call. */
+/* Why the last call of this thread that can fail did, as one sentence; "" if it did not. Valid until the next one. */
 SUNHWAN_API const char *sunhwan_message(void);
 
 /* Floats that forward saves for each sequence of the batch, with every instruction set; -1 and a message if the
@@ -120,8 +119,8 @@ SUNHWAN_API int64_t sunhwan_recomputed(void);
 
 /* One recurrence held ready for a call a timestep: its weights copied and laid out once.
  *
- * `recurrence` is as for forward with timesteps = 1: only cell, activations, reset_after, features, units,
- * kernel, recurrent_kernel and bias are read. The handle is NULL on failure; free it with sunhwan_stepper_free.
+ * `recurrence` is as for forward with timesteps = 1: only cell, activations, reset_after, features, units, kernel,
+ * recurrent_kernel and bias are used; the other fields hold valid values or 0. The handle is NULL on failure; free it with sunhwan_stepper_free.
  * A handle may be used by several threads at once. */
 typedef struct sunhwan_stepper sunhwan_stepper;
 SUNHWAN_API int sunhwan_stepper_new(const sunhwan_recurrence *recurrence, sunhwan_stepper **stepper);

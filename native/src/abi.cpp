@@ -10,7 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <new>
-#include <vector>
+#include <system_error>
 
 #include "kernels.h"
 #include "memory.h"
@@ -40,12 +40,11 @@ int succeeded() {
 // ---- Instruction sets ----
 
 #if defined(__x86_64__)
+// What CMakeLists.txt compiles each variant for, and nothing less.
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
-}
-bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
 }
 #endif
 bool always() { return true; }
@@ -92,8 +91,21 @@ const Kernels *kernels() {
     for (const Variant &v : variants)
       if (!k && v.available()) k = v.kernels;
   }
-  chosen = k;
-  return k;
+  // Unless another thread was quicker, perhaps by sunhwan_set_isa.
+  const Kernels *none = nullptr;
+  return chosen.compare_exchange_strong(none, k) ? k : none;
+}
+
+// What a function of the ABI does, with what it throws turned into a status.
+template <class F>
+int guarded(F f) {
+  try {
+    return f();
+  } catch (const std::bad_alloc &) {
+    return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for the call itself");
+  } catch (const std::system_error &error) {
+    return failed(SUNHWAN_OUT_OF_MEMORY, "the system refused a thread or a lock: %s", error.what());
+  }
 }
 
 // ---- Arguments ----
@@ -155,18 +167,18 @@ int out_of_memory(const sunhwan_recurrence &c) {
                 (long long)c.batch, (long long)c.timesteps, (long long)c.features, (long long)c.units);
 }
 
-// Waking another thread takes about as long as two million operations.
+// Waking another thread takes about as long as four million operations. An activation counts as 32 multiply-adds.
 int threads_for(const sunhwan_recurrence &c) {
-  double operations = 2.0 * c.batch * c.timesteps * (c.features + c.units) * gates_of(c.cell) * c.units;
-  return (int)std::min<double>(num_threads(), 1 + operations / 2e6);
+  double operations = 2.0 * c.batch * c.timesteps * (c.features + c.units + 32) * gates_of(c.cell) * c.units;
+  return (int)std::min<double>(num_threads(), 1 + operations / 4e6);
 }
 
 size_t saved_bytes(const sunhwan_recurrence &c) { return c.batch * sunhwan_saved_per_sequence(&c) * sizeof(float); }
 
-HeldCall held_call(const sunhwan_recurrence &c) {
+HeldCall held_call(const sunhwan_recurrence &c, const Kernels *k) {
   HeldCall call;
   memset(&call, 0, sizeof call);  // its padding too: it is compared as bytes
-  call.kernels = kernels();
+  call.kernels = k;
   const int64_t sizes[] = {c.batch, c.timesteps, c.features, c.units};
   const int32_t options[] = {c.cell, c.reset_after, c.mask != nullptr};
   memcpy(call.sizes, sizes, sizeof sizes);
@@ -174,35 +186,50 @@ HeldCall held_call(const sunhwan_recurrence &c) {
   return call;
 }
 
-int run_forward(const sunhwan_recurrence &c) {
+int run_forward(const sunhwan_recurrence &c, const Kernels &k) {
   if (int status = check_sizes(c)) return status;
   if (c.batch == 0) return succeeded();
   if (int status = check_reads(c, true)) return status;
-  const Kernels *k = kernels();
-  if (!k) return SUNHWAN_INVALID_ARGUMENT;
   prefer_large_pages(c.saved, c.saved ? saved_bytes(c) : 0);
   if (c.return_sequences) prefer_large_pages(c.output, c.batch * c.timesteps * c.units * sizeof(float));
-  try {
-    if (!k->forward(c, threads_for(c))) return out_of_memory(c);
-  } catch (const std::bad_alloc &) {
-    return out_of_memory(c);
+  FlushDenormals flush;
+  return k.forward(c, threads_for(c)) ? succeeded() : out_of_memory(c);
+}
+
+int run_backward(const sunhwan_recurrence &c, const sunhwan_gradients &g, const Kernels &k) {
+  if (int status = check_sizes(c)) return status;
+  if (g.d_bias && !c.bias) return failed(SUNHWAN_INVALID_ARGUMENT, "d_bias is given, but bias is NULL");
+  if (c.batch == 0) {  // sums over no rows
+    int64_t columns = gates_of(c.cell) * c.units;
+    if (g.d_kernel) memset(g.d_kernel, 0, c.features * columns * sizeof(float));
+    if (g.d_recurrent_kernel) memset(g.d_recurrent_kernel, 0, c.units * columns * sizeof(float));
+    if (g.d_bias) memset(g.d_bias, 0, columns * (c.cell == SUNHWAN_GRU && c.reset_after ? 2 : 1) * sizeof(float));
+    return succeeded();
   }
-  return succeeded();
+  if (int status = check_reads(c, true)) return status;
+  if (!c.saved) return failed(SUNHWAN_INVALID_ARGUMENT, "saved is NULL, expected what forward has written there");
+  if (!g.d_inputs && !g.d_initial_state && !g.d_kernel && !g.d_recurrent_kernel && !g.d_bias) return succeeded();
+  prefer_large_pages(g.d_inputs, c.batch * c.timesteps * c.features * sizeof(float));
+  FlushDenormals flush;
+  return k.backward(c, g, threads_for(c)) ? succeeded() : out_of_memory(c);
 }
 
 // Calls f with a copy of the call that saves into memory of the library's own, and that memory.
 template <class F>
 int with_own_saved(const sunhwan_recurrence &c, F f) {
   if (int status = check_sizes(c)) return status;
-  try {
-    auto memory = std::make_unique<Workspace>(saved_bytes(c));
-    if (!memory->data) return out_of_memory(c);
-    sunhwan_recurrence own = c;
-    own.saved = reinterpret_cast<float *>(memory->data);
-    return f(own, std::move(memory));
-  } catch (const std::bad_alloc &) {
-    return out_of_memory(c);
-  }
+  auto memory = std::make_unique<Workspace>(saved_bytes(c));
+  if (!memory->data) return out_of_memory(c);
+  sunhwan_recurrence own = c;
+  own.saved = reinterpret_cast<float *>(memory->data);
+  return f(own, std::move(memory));
+}
+
+// Calls f with the kernels of the instruction set in use, the same ones throughout the call.
+template <class F>
+int with_kernels(F f) {
+  const Kernels *k = kernels();
+  return k ? guarded([&] { return f(*k); }) : SUNHWAN_INVALID_ARGUMENT;
 }
 
 }  // namespace
@@ -224,72 +251,54 @@ int64_t sunhwan_saved_per_sequence(const sunhwan_recurrence *c) {
 
 int sunhwan_forward(const sunhwan_recurrence *c) {
   if (!c) return failed(SUNHWAN_INVALID_ARGUMENT, "recurrence is NULL");
-  return run_forward(*c);
+  return with_kernels([&](const Kernels &k) { return run_forward(*c, k); });
+}
+
+int sunhwan_backward(const sunhwan_recurrence *c, const sunhwan_gradients *g) {
+  if (!c || !g) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "gradients" : "recurrence");
+  return with_kernels([&](const Kernels &k) { return run_backward(*c, *g, k); });
 }
 
 int sunhwan_forward_held(const sunhwan_recurrence *c, int64_t *ticket) {
   if (!c || !ticket) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "ticket" : "recurrence");
-  return with_own_saved(*c, [&](sunhwan_recurrence &own, std::unique_ptr<Workspace> memory) {
-    if (int status = run_forward(own)) return status;
-    *ticket = hold(std::move(memory), held_call(*c));
-    return succeeded();
+  return with_kernels([&](const Kernels &k) {
+    return with_own_saved(*c, [&](sunhwan_recurrence &own, std::unique_ptr<Workspace> memory) {
+      if (int status = run_forward(own, k)) return status;
+      *ticket = hold(std::move(memory), held_call(*c, &k));
+      return succeeded();
+    });
   });
 }
 
 int sunhwan_backward_held(const sunhwan_recurrence *c, int64_t ticket, const sunhwan_gradients *g) {
   if (!c || !g) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "gradients" : "recurrence");
-  if (int status = check_sizes(*c)) return status;
-  if (std::unique_ptr<Workspace> held = take_held(ticket, held_call(*c))) {
-    sunhwan_recurrence own = *c;
-    own.saved = reinterpret_cast<float *>(held->data);
-    return sunhwan_backward(&own, g);
-  }
-  recomputed++;
-  return with_own_saved(*c, [&](sunhwan_recurrence &own, std::unique_ptr<Workspace>) {
-    own.output = own.states = nullptr;
-    if (int status = run_forward(own)) return status;
-    return sunhwan_backward(&own, g);
+  return with_kernels([&](const Kernels &k) {
+    if (int status = check_sizes(*c)) return status;
+    if (std::unique_ptr<Workspace> held = take_held(ticket, held_call(*c, &k))) {
+      sunhwan_recurrence own = *c;
+      own.saved = reinterpret_cast<float *>(held->data);
+      return run_backward(own, *g, k);
+    }
+    recomputed++;
+    return with_own_saved(*c, [&](sunhwan_recurrence &own, std::unique_ptr<Workspace>) {
+      own.output = own.states = nullptr;
+      if (int status = run_forward(own, k)) return status;
+      return run_backward(own, *g, k);
+    });
   });
 }
 
 int64_t sunhwan_recomputed(void) { return recomputed; }
-
-int sunhwan_backward(const sunhwan_recurrence *c, const sunhwan_gradients *g) {
-  if (!c || !g) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "gradients" : "recurrence");
-  if (int status = check_sizes(*c)) return status;
-  if (g->d_bias && !c->bias) return failed(SUNHWAN_INVALID_ARGUMENT, "d_bias is given, but bias is NULL");
-  if (c->batch == 0) {  // sums over no rows
-    int64_t columns = gates_of(c->cell) * c->units;
-    if (g->d_kernel) memset(g->d_kernel, 0, c->features * columns * sizeof(float));
-    if (g->d_recurrent_kernel) memset(g->d_recurrent_kernel, 0, c->units * columns * sizeof(float));
-    if (g->d_bias) memset(g->d_bias, 0, columns * (c->cell == SUNHWAN_GRU && c->reset_after ? 2 : 1) * sizeof(float));
-    return succeeded();
-  }
-  if (int status = check_reads(*c, true)) return status;
-  if (!c->saved) return failed(SUNHWAN_INVALID_ARGUMENT, "saved is NULL, expected what forward has written there");
-  const Kernels *k = kernels();
-  if (!k) return SUNHWAN_INVALID_ARGUMENT;
-  prefer_large_pages(g->d_inputs, c->batch * c->timesteps * c->features * sizeof(float));
-  try {
-    if (!k->backward(*c, *g, threads_for(*c))) return out_of_memory(*c);
-  } catch (const std::bad_alloc &) {
-    return out_of_memory(*c);
-  }
-  return succeeded();
-}
 
 int sunhwan_stepper_new(const sunhwan_recurrence *c, sunhwan_stepper **stepper) {
   if (stepper) *stepper = nullptr;
   if (!c || !stepper) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL", c ? "stepper" : "recurrence");
   if (int status = check_sizes(*c)) return status;
   if (int status = check_reads(*c, false)) return status;
-  const Kernels *k = kernels();
-  if (!k) return SUNHWAN_INVALID_ARGUMENT;
-  try {
-    *stepper = reinterpret_cast<sunhwan_stepper *>(k->new_stepper(*c));
-  } catch (const std::bad_alloc &) {
-  }
-  return *stepper ? succeeded() : out_of_memory(*c);
+  return with_kernels([&](const Kernels &k) {
+    *stepper = reinterpret_cast<sunhwan_stepper *>(k.new_stepper(*c));
+    return *stepper ? succeeded() : out_of_memory(*c);
+  });
 }
 
 void sunhwan_stepper_free(sunhwan_stepper *stepper) { delete reinterpret_cast<Stepper *>(stepper); }
@@ -299,9 +308,12 @@ int sunhwan_stepper_step(const sunhwan_stepper *stepper, int64_t batch, const fl
   if (batch < 0 || batch > 0x7fffffff) return failed(SUNHWAN_INVALID_ARGUMENT, "batch is %lld, expected 0 to 2147483647", (long long)batch);
   if (batch == 0) return succeeded();
   if (!inputs || !states) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL, expected an array", inputs ? "states" : "inputs");
-  if (!reinterpret_cast<const Stepper *>(stepper)->step(batch, inputs, states))
-    return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for a step of batch %lld", (long long)batch);
-  return succeeded();
+  return guarded([&] {
+    FlushDenormals flush;
+    if (!reinterpret_cast<const Stepper *>(stepper)->step(batch, inputs, states))
+      return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for a step of batch %lld", (long long)batch);
+    return succeeded();
+  });
 }
 
 const char *sunhwan_isa(void) {
@@ -326,12 +338,20 @@ int sunhwan_set_num_threads(int32_t threads) {
   return succeeded();
 }
 
-int64_t sunhwan_memory_kept(void) { return memory_kept(); }
-void sunhwan_release_memory(void) { release_memory(); }
+int64_t sunhwan_memory_kept(void) {
+  int64_t bytes = 0;
+  guarded([&] { return bytes = memory_kept(), succeeded(); });
+  return bytes;
+}
+
+void sunhwan_release_memory(void) {
+  guarded([] { return release_memory(), succeeded(); });
+}
 
 double sunhwan_peak_gflops(int32_t threads, double seconds) {
   const Kernels *k = kernels();
-  if (!k || threads < 1 || threads > 1024) return 0;
+  if (!k) return 0;
+  if (threads < 1 || threads > 1024) return failed(SUNHWAN_INVALID_ARGUMENT, "threads is %d, expected 1 to 1024", threads), 0;
   using Clock = std::chrono::steady_clock;
   auto elapsed = [](Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); };
   // Each thread counts what it does until the time is over.
@@ -339,22 +359,26 @@ double sunhwan_peak_gflops(int32_t threads, double seconds) {
     const Kernels *kernels;
     Clock::time_point begin;
     double seconds;
-    std::atomic<double> operations{0}, longest{0};
+    std::atomic<double> operations{0};
   } work;
   work.kernels = k;
   work.begin = Clock::now();
   work.seconds = seconds;
-  parallel(
-      threads,
-      [](void *context, long, int) {
-        Work &w = *static_cast<Work *>(context);
-        double operations = 0;
-        do operations += w.kernels->multiply_adds(20000);
-        while (std::chrono::duration<double>(Clock::now() - w.begin).count() < w.seconds);
-        for (double sum = w.operations; !w.operations.compare_exchange_weak(sum, sum + operations);) {
-        }
-      },
-      &work, threads);
+  if (guarded([&] {
+      parallel(
+          threads,
+          [](void *context, long, int) {
+            Work &w = *static_cast<Work *>(context);
+            double operations = 0;
+            do operations += w.kernels->multiply_adds(20000);
+            while (std::chrono::duration<double>(Clock::now() - w.begin).count() < w.seconds);
+            for (double sum = w.operations; !w.operations.compare_exchange_weak(sum, sum + operations);) {
+            }
+          },
+          &work, threads);
+        return succeeded();
+      }))
+    return 0;
   return work.operations / elapsed(work.begin) / 1e9;
 }
 

@@ -51,6 +51,7 @@ bool forward_of(const sunhwan_recurrence &call, int threads, A activation, R rec
   Arena of_worker = {nullptr};
   Tile(call, sized, activation, recurrent_activation, of_worker);
 
+  threads = (int)least(threads, shape.tiles);
   Workspace workspace(counting.used + threads * of_worker.used);
   if (!workspace.data) return false;
   Arena arena = {workspace.data};
@@ -121,6 +122,7 @@ bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradie
   Arena of_worker = {nullptr};
   Tile(call, gradients, sized, activation, recurrent_activation, of_worker);
 
+  threads = (int)least(threads, shape.groups);
   Workspace workspace(counting.used + threads * of_worker.used);
   if (!workspace.data) return false;
   Arena arena = {workspace.data};
@@ -138,8 +140,9 @@ bool backward_of(const sunhwan_recurrence &call, const sunhwan_gradients &gradie
     long floats;
     char *memory;
     size_t bytes;
-    long slices;
-  } work = {call, gradients, weights, activation, recurrent_activation, groups, floats, arena.base + arena.used, of_worker.used, threads};
+    long slices;  // of the weights' gradients, for the last step: where that is short, waking a thread takes longer
+  } work = {call, gradients, weights, activation, recurrent_activation, groups, floats, arena.base + arena.used,
+            of_worker.used, shape.groups * floats < 1 << 20 ? 1 : threads};
   parallel(
       weights.plan.groups,
       [](void *context, long group, int worker) {

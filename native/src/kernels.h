@@ -14,7 +14,7 @@ struct Kernels {
   bool (*forward)(const sunhwan_recurrence &, int threads);
   bool (*backward)(const sunhwan_recurrence &, const sunhwan_gradients &, int threads);
   Stepper *(*new_stepper)(const sunhwan_recurrence &);
-  // Multiply-adds on registers, 2 * `lanes` operations each of the returned number.
+  // Rounds of multiply-adds on registers; returns the operations, two for each.
   double (*multiply_adds)(long rounds);
 };
 

@@ -20,13 +20,14 @@ namespace {
 struct Block {
   char *data;
   size_t bytes;
+  int64_t since;  // when it was given back, counted in blocks given back
 };
 
-// What is kept is bounded in blocks (a model of several layers wants one for each, and two) and in bytes.
+// What is kept is bounded in blocks (a model of several layers wants one for each, and two) and in bytes; what was
+// not used for longest goes first.
 constexpr int MOST_BLOCKS = 16;
-constexpr size_t MOST_BYTES = 512u << 20;
-// What is held for backward. A step of training holds that of all layers at once.
-constexpr size_t MOST_HELD_BYTES = (size_t)2 << 30;
+// Also of what is held for backward. A step of training holds that of all layers at once, and it comes back together.
+constexpr size_t MOST_BYTES = (size_t)2 << 30;
 constexpr size_t HUGE_PAGE = 2u << 20;
 
 struct Held {
@@ -39,6 +40,7 @@ struct Kept {
   std::mutex mutex;
   Block blocks[MOST_BLOCKS] = {};
   size_t bytes = 0;
+  int64_t given_back = 0;
 
   std::mutex held_mutex;
   std::deque<Held> held;  // the oldest first
@@ -47,7 +49,10 @@ struct Kept {
 
 // Never begins anew in the child of a fork, which may be handed tickets of its parent's; and begins anywhere, so that
 // processes that work on one program do not hand out the same ones.
-std::atomic<int64_t> tickets{(int64_t)std::random_device()() << 8};
+int64_t next_ticket() {
+  static std::atomic<int64_t> last{(int64_t)std::random_device()() << 8};
+  return ++last;
+}
 
 Kept *kept;
 
@@ -76,8 +81,10 @@ Workspace::Workspace(size_t bytes) : data(nullptr), bytes_(bytes) {
   {
     std::lock_guard<std::mutex> lock(k.mutex);
     Block *best = nullptr;
+    // Twice the size at most: a small call shall not sit on the memory of a large one.
     for (Block &block : k.blocks)
-      if (block.data && block.bytes >= bytes && (!best || block.bytes < best->bytes)) best = &block;
+      if (block.data && block.bytes >= bytes && block.bytes <= 2 * bytes && (!best || block.bytes < best->bytes))
+        best = &block;
     if (best) {
       data = best->data;
       bytes_ = best->bytes;
@@ -92,30 +99,37 @@ Workspace::Workspace(size_t bytes) : data(nullptr), bytes_(bytes) {
 Workspace::~Workspace() {
   if (!data) return;
   Kept &k = the_kept();
-  Block rejected = {data, bytes_};
-  {
-    std::lock_guard<std::mutex> lock(k.mutex);
-    // It takes an empty place, or that of the smallest block where it is larger.
-    Block *place = &k.blocks[0];
-    for (Block &block : k.blocks)
-      if (block.bytes < place->bytes) place = &block;
-    if (place->bytes < bytes_ && k.bytes - place->bytes + bytes_ <= MOST_BYTES) {
-      k.bytes += bytes_ - place->bytes;
-      Block previous = *place;
-      *place = rejected;
-      rejected = previous;
-    }
+  if (bytes_ > MOST_BYTES) {
+    free(data);
+    return;
   }
-  free(rejected.data);
+  std::lock_guard<std::mutex> lock(k.mutex);
+  for (;;) {
+    Block *empty = nullptr, *oldest = nullptr;
+    for (Block &block : k.blocks)
+      if (!block.data)
+        empty = &block;
+      else if (!oldest || block.since < oldest->since)
+        oldest = &block;
+    if (empty && k.bytes + bytes_ <= MOST_BYTES) {
+      *empty = {data, bytes_, ++k.given_back};
+      k.bytes += bytes_;
+      return;
+    }
+    free(oldest->data);
+    k.bytes -= oldest->bytes;
+    *oldest = {};
+  }
 }
 
 int64_t hold(std::unique_ptr<Workspace> memory, const HeldCall &call) {
   Kept &k = the_kept();
-  int64_t ticket = ++tickets;
+  int64_t ticket = next_ticket();
+  const size_t bytes = memory->bytes();
   std::lock_guard<std::mutex> lock(k.held_mutex);
-  k.held_bytes += memory->bytes();
   k.held.push_back({ticket, call, std::move(memory)});
-  while (k.held_bytes > MOST_HELD_BYTES && k.held.size() > 1) {
+  k.held_bytes += bytes;
+  while (k.held_bytes > MOST_BYTES && k.held.size() > 1) {
     k.held_bytes -= k.held.front().memory->bytes();
     k.held.pop_front();
   }

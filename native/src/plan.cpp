@@ -12,7 +12,7 @@ namespace {
 // Weights up to this size stay near the processor while one register block of rows after the other goes through
 // the sequence; larger ones are read again at every step, and more rows must share each reading.
 constexpr double NEAR_BYTES = 768e3;
-// Partial weight gradients of all groups together.
+// Partial weight gradients of all groups together, unless so few would be left that threads stood idle.
 constexpr double PARTIAL_BYTES = 64e6;
 
 double weight_bytes(const sunhwan_recurrence &call) {
@@ -80,7 +80,7 @@ Plan make_plan_shape(const sunhwan_recurrence &call, TileShape shape) {
   const long parts = parts_of(call.batch, shape);
   plan.tiles = tiles_of(call, shape, parts);
   plan.tile_rows = plan.tiles ? std::min(plan.batch, (parts + plan.tiles - 1) / plan.tiles * shape.multiple) : 0;
-  long most_groups = std::max(2.0, PARTIAL_BYTES / weight_bytes(call));
+  long most_groups = std::max(8.0, PARTIAL_BYTES / weight_bytes(call));
   plan.groups = std::min({plan.tiles, most_groups, 64L});
   return plan;
 }

@@ -11,6 +11,8 @@
 
 namespace sunhwan {
 
+static_assert(sizeof(long) == 8 && sizeof(void *) == 8, "sizes that abi.cpp lets pass need 64 bits");
+
 // Rows of the batch that run through the whole sequence together, `first` counting in Plan::order.
 struct Tile {
   long first;

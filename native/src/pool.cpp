@@ -2,10 +2,17 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -40,6 +47,7 @@ struct Pool {
   }
 
   void serve() {
+    FlushDenormals flush;
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
       Job *job;
@@ -87,18 +95,47 @@ int threads_asked_for() {
     if (end != text && *end == '\0' && threads >= 1 && threads <= 1024) return threads;
   }
   int threads = std::thread::hardware_concurrency();
+#ifdef __linux__
+  // Those that this process may run on, where it was given fewer (taskset, a container).
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) threads = CPU_COUNT(&allowed);
+#endif
   return threads < 1 ? 1 : threads;
 }
+
+// The control register of floating-point arithmetic, and what in it flushes denormals, as results and as operands.
+#if defined(__x86_64__)
+constexpr uint64_t FLUSH = 0x8040;
+uint64_t control() { return _mm_getcsr(); }
+void set_control(uint64_t value) { _mm_setcsr((unsigned)value); }
+#elif defined(__aarch64__)
+constexpr uint64_t FLUSH = 1 << 24;
+uint64_t control() {
+  uint64_t value;
+  asm volatile("mrs %0, fpcr" : "=r"(value));
+  return value;
+}
+void set_control(uint64_t value) { asm volatile("msr fpcr, %0" : : "r"(value)); }
+#else
+constexpr uint64_t FLUSH = 0;
+uint64_t control() { return 0; }
+void set_control(uint64_t) {}
+#endif
 
 }  // namespace
 
 int num_threads() {
   int threads = thread_count.load(std::memory_order_relaxed);
-  if (!threads) thread_count = threads = threads_asked_for();
-  return threads;
+  if (threads) return threads;
+  // Unless another thread was quicker, perhaps by set_num_threads.
+  const int asked_for = threads_asked_for();
+  return thread_count.compare_exchange_strong(threads, asked_for) ? asked_for : threads;
 }
 
 void set_num_threads(int threads) { thread_count = threads; }
+
+FlushDenormals::FlushDenormals() : before_(control()) { set_control(before_ | FLUSH); }
+FlushDenormals::~FlushDenormals() { set_control((control() & ~FLUSH) | (before_ & FLUSH)); }
 
 void parallel(long count, void (*work)(void *, long, int), void *context, int threads) {
   if (threads > count) threads = count;
@@ -113,10 +150,7 @@ void parallel(long count, void (*work)(void *, long, int), void *context, int th
     p.start(threads - 1);
     p.jobs.push_back(&job);
   }
-  if (threads == 2)
-    p.job_posted.notify_one();
-  else
-    p.job_posted.notify_all();
+  for (int others = threads - 1; others > 0; others--) p.job_posted.notify_one();
   job.take_part(0);
   std::unique_lock<std::mutex> lock(p.mutex);
   for (size_t i = 0; i < p.jobs.size(); i++)

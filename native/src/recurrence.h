@@ -50,7 +50,7 @@ struct ForwardTile : TileWork<Cell, Lanes> {
     long kept_step = Cell::KEPT * h_extent.slot();
     float *saved = call.saved ? call.saved + tile.first * Lanes::saved_per_sequence(plan, Cell::KEPT) : nullptr;
     // Streaming needs aligned vectors, and pays for what the caches cannot hold until backward comes.
-    const bool streams = saved && ((uintptr_t)saved | (kept_step * 4)) % (LANES * 4) == 0 &&
+    const bool streams = CAN_STREAM && saved && ((uintptr_t)saved | (kept_step * 4)) % (LANES * 4) == 0 &&
                          plan.batch * Lanes::saved_per_sequence(plan, Cell::KEPT) * 4 > STREAMED_BYTES;
     int active = h_extent.rows;
     for (long step = 0; step < this->steps; step++) {
@@ -174,6 +174,9 @@ template <class Cell, class Lanes, class Activation, class RecurrentActivation>
 struct BackwardTile : TileWork<Cell, Lanes> {
   using Base = TileWork<Cell, Lanes>;
   using Base::call, Base::weights, Base::plan, Base::tile, Base::h_extent, Base::x_extent, Base::G;
+  static constexpr int H_COPIES = Cell::RESET_GATE >= 0 ? 2 : 1;
+  static constexpr long ROW_STEPS = 64;  // of a chunk: enough for the flush to cost little, few enough for L2
+
   const sunhwan_gradients &gradients;
   Activation activation;
   RecurrentActivation recurrent_activation;
@@ -182,11 +185,8 @@ struct BackwardTile : TileWork<Cell, Lanes> {
   long chunk_step;           // floats of one step in a chunk
   float *chunk;              // [chunk_steps][d_sums, h before the step, r * h of a GRU that resets before, x]
   float *chunk_masked;       // [chunk_steps] of x or h after a gate's dropout mask
-  int chunk_rows[256];       // active rows of each step in the chunk
+  int chunk_rows[ROW_STEPS];  // active rows of each step in the chunk
   float *d_states, *initial_h, *initial_c, *shown, *previous_h, *d_seen, *d_x, *zeros;
-
-  static constexpr int H_COPIES = Cell::RESET_GATE >= 0 ? 2 : 1;
-  static constexpr long ROW_STEPS = 64;  // of a chunk: enough for the flush to cost little, few enough for L2
 
   BackwardTile(const sunhwan_recurrence &call_, const sunhwan_gradients &gradients_, const Weights<Cell, Lanes> &weights_,
                Activation activation_, RecurrentActivation recurrent_activation_, Arena &arena)
@@ -197,7 +197,7 @@ struct BackwardTile : TileWork<Cell, Lanes> {
     wants_weights = gradients.d_kernel || gradients.d_recurrent_kernel || gradients.d_bias;
     const long h_slot = weights.h_slot(), x_slot = weights.x_slot();
     this->take_masks(arena);
-    chunk_steps = wants_weights ? (int)least(most(ROW_STEPS / weights.tile_rows, 4), 256) : 1;
+    chunk_steps = wants_weights ? (int)most(ROW_STEPS / weights.tile_rows, 4) : 1;
     chunk_step = (Cell::SUMS + H_COPIES) * h_slot + x_slot;
     chunk = arena.take<float>(chunk_steps * chunk_step);
     chunk_masked = arena.take<float>(call.x_mask_gates || call.h_mask_gates ? chunk_steps * most(h_slot, x_slot) : 0);
@@ -365,11 +365,11 @@ struct BackwardTile : TileWork<Cell, Lanes> {
   // Adds the chunk's products of x and h with the sums' gradients.
   void add_weight_gradients(int steps, const WeightGradients<Cell, Lanes> &sums) const {
     const float *h = chunk + Cell::SUMS * h_extent.slot(), *x = h + H_COPIES * h_extent.slot();
-    for (int gate = 0, n; gate < G; gate += n) {
+    for (int gate = 0, n; gradients.d_kernel && gate < G; gate += n) {
       n = call.x_mask_gates > 1 ? 1 : G;
       add_products(x, this->x_mask(gate), x_extent, plan.features, gate, gate, n, sums.kernel, sums.columns, steps);
     }
-    for (int gate = 0, n; gate < G; gate += n) {
+    for (int gate = 0, n; gradients.d_recurrent_kernel && gate < G; gate += n) {
       n = 1;  // gates that share their operand and lie side by side
       while (gate + n < G && call.h_mask_gates <= 1 && gate + n != Cell::RESET_GATE &&
              Cell::H_SLOT[gate + n] == Cell::H_SLOT[gate] + n)

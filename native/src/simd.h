@@ -43,6 +43,11 @@ SUNHWAN_INLINE Vec broadcast(float x) { return x - Vec{}; }
 
 // Copies to memory that is not read again soon, past the caches: an ordinary store would first read every line that
 // it writes to. Other threads see the copy after stream_fence().
+#if defined(__AVX2__)
+constexpr bool CAN_STREAM = true;
+#else
+constexpr bool CAN_STREAM = false;  // it would be one more copy
+#endif
 SUNHWAN_INLINE void stream(const float *from, float *to, long floats) {
 #if defined(__AVX512F__)
   for (long i = 0; i < floats; i += LANES) _mm512_stream_ps(to + i, (__m512)load(from + i));

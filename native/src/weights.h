@@ -18,9 +18,9 @@ struct Arena {
 
   template <class T>
   T *take(long count) {
-    T *taken = (T *)(base + used);
+    T *taken = base ? (T *)(base + used) : nullptr;
     used += (count * sizeof(T) + 63) / 64 * 64;
-    return base ? taken : nullptr;
+    return taken;
   }
 };
 
@@ -113,12 +113,12 @@ struct Weights {
     long end = (long)(s.gate + s.gates) * h_blocks;
     for (long first = (long)s.gate * h_blocks, n; first < end; first += n) {
       n = next_panel(end - first, widest);
-      for (int row = 0; row < to.k; row++)
-        for (int i = 0; i < n; i++) {
-          long gate = (first + i) / h_blocks, unit = (first + i) % h_blocks * WIDTH;
-          const float *from = matrix + (long)row * G * plan.units + gate * plan.units + unit;
+      for (int i = 0; i < n; i++) {
+        long gate = (first + i) / h_blocks, unit = (first + i) % h_blocks * WIDTH;
+        const float *from = matrix + gate * plan.units + unit;
+        for (int row = 0; row < to.k; row++, from += G * plan.units)
           Lanes::copy_block(from, least(plan.units - unit, WIDTH), to.block(first, n, row, i));
-        }
+      }
     }
   }
 

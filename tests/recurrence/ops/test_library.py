@@ -108,6 +108,12 @@ def test_what_is_no_library_of_ours(monkeypatch, tmp_path, what):
         load_anew()
 
 
+def test_a_library_that_lacks_a_function(monkeypatch):
+    monkeypatch.setitem(library._SIGNATURES, "sunhwan_later", (None, []))
+    with pytest.raises(SunhwanError, match=r"cannot be loaded: .*sunhwan_later"):
+        load_anew()
+
+
 # ---- Environment variables, which the library reads once in a process ----
 
 
@@ -134,6 +140,7 @@ def test_variables_choose_instruction_set_and_threads():
             "avx3",
             r'the instruction set is "avx3" \(SUNHWAN_ISA\), expected one of .*portable\.',
         ),
+        ("SUNHWAN_ISA", "\u00e9" * 400, r'the instruction set is "\u00e9+.?\.'),  # cut within a letter
         ("SUNHWAN_NUM_THREADS", "0", r"SUNHWAN_NUM_THREADS is '0', expected a number from 1 to 1024\."),
         ("SUNHWAN_NUM_THREADS", "two", r"SUNHWAN_NUM_THREADS is 'two', expected a number from 1 to 1024\."),
         ("SUNHWAN_NUM_THREADS", "", r"SUNHWAN_NUM_THREADS is '', expected a number from 1 to 1024\."),

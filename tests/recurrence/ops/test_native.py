@@ -123,12 +123,28 @@ def test_long_wide_and_many(isa, cell, reset_after, sizes):
 
 SENTINEL = np.float32(-12345.678)
 
+LARGE = (
+    {
+        "batch": 100,
+        "timesteps": 3,
+        "features": 150,
+        "units": 200,
+    },  # tiles of several register blocks, long sums
+    {
+        "batch": 200,
+        "timesteps": 40,
+        "features": 3,
+        "units": 21,
+        "mask": "none",
+    },  # streamed, rows across the lanes
+)
+
 
 def test_nothing_is_written_out_of_bounds(isa):
     """Outputs lie between guards of a few cache lines; also of results that are not wanted."""
     rng = np.random.default_rng(0)
-    for _ in range(150):
-        configuration = random_configuration(rng)
+    large = [random_configuration(rng, **sizes) for sizes in LARGE for _ in range(3)]
+    for configuration in [*(random_configuration(rng) for _ in range(150)), *large]:
         options = configuration.options
         arrays = configuration.arrays()
         sizes = options.sizes(**{name: array.shape for name, array in arrays.items()})
@@ -200,8 +216,8 @@ def at_the_edge(array, end):
     return at
 
 rng = np.random.default_rng(1)
-for turn in range(120):
-    configuration = random_configuration(rng)
+large = [random_configuration(rng, **sizes) for sizes in LARGE for _ in range(2)]
+for turn, configuration in enumerate([*(random_configuration(rng) for _ in range(120)), *large]):
     options, arrays = configuration.options, configuration.arrays()
     sizes = options.sizes(**{name: array.shape for name, array in arrays.items()})
     read = [arrays.get(name) for name in READ]
@@ -236,6 +252,8 @@ REPEATED = [
     for batch, timesteps, features, units, mask, masks in (
         (53, 19, 14, 32, "none", 0),
         (53, 19, 9, 20, "anywhere", 1),
+        (53, 19, 9, 20, "none", 1),  # rows across the lanes, of which some parts have too few
+        (125, 7, 3, 6, "none", 0),
         (600, 5, 33, 16, "left", 0),
     )
 ]
@@ -243,7 +261,8 @@ REPEATED = [
 
 def name_of(configuration):
     options = configuration.options
-    return f"{options.cell}-{options.reset_after}-{configuration.units}-{configuration.mask}"
+    sizes = f"{configuration.batch}-{configuration.units}-{configuration.mask}"
+    return f"{options.cell}-{options.reset_after}-{sizes}"
 
 
 @pytest.mark.parametrize("configuration", REPEATED, ids=name_of)
@@ -265,16 +284,33 @@ def test_a_batch_in_parts_has_the_same_bits(isa, configuration):
             np.testing.assert_array_equal(part[name], expected, err_msg=name)
 
 
+def test_denormals_are_zero_in_every_thread(isa, threads):
+    """Or results would depend on which thread took which tile: frameworks flush them in some of theirs."""
+    inputs = np.full((256, 50, 16), 1e-20, np.float32)
+    kernel, recurrent_kernel = np.full((16, 32), 1e-20, np.float32), np.zeros((32, 32), np.float32)
+    for number in (1, 2):
+        threads(number)
+        there = forward(
+            Options("simple_rnn", activation="linear", return_sequences=True),
+            inputs,
+            kernel,
+            recurrent_kernel,
+        )
+        assert (there.output == 0).all()  # and not 16 * 1e-40, which float32 can hold
+
+
 def test_instruction_sets_agree():
     """Loosely: each is held to the reference above; here, that they are different programs at all."""
     before, found = library.isa(), {}
-    for name in INSTRUCTION_SETS:
-        try:
-            library.set_isa(name)
-        except ValueError:
-            continue
-        found[name] = results(REPEATED[1])["kernel"]
-    library.set_isa(before)
+    try:
+        for name in INSTRUCTION_SETS:
+            try:
+                library.set_isa(name)
+            except ValueError:
+                continue
+            found[name] = results(REPEATED[1])["kernel"]
+    finally:
+        library.set_isa(before)
     assert "portable" in found
     for other in found.values():
         # a sum of 53 * 19 products near 1, in float32, in another order
@@ -314,6 +350,16 @@ def test_held_values_are_used_once_and_computed_again_after_that():
             np.testing.assert_array_equal(output, alone["output"])
             np.testing.assert_array_equal(backward_held(), alone["kernel"])
         assert library.recomputed() - before == again * len(calls)
+
+
+def test_a_small_call_does_not_hold_the_memory_of_a_large_one():
+    library.release_memory()
+    large = Configuration(Options("lstm"), batch=64, timesteps=100, units=32)
+    _, _, backward_held = held(large)
+    backward_held()
+    kept = library.memory_kept()
+    held(Configuration(Options("lstm")))
+    assert library.memory_kept() > kept / 2
 
 
 def test_a_ticket_that_nobody_got_is_of_no_use():

@@ -102,6 +102,7 @@ def load() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(str(where))
         version = library.sunhwan_abi_version()
+        functions = {name: getattr(library, name) for name in _SIGNATURES} if version == ABI_VERSION else {}
     except (OSError, AttributeError) as error:
         raise SunhwanError(f"The native library {where} cannot be loaded: {error}") from error
     if version != ABI_VERSION:
@@ -109,15 +110,19 @@ def load() -> ctypes.CDLL:
             f"The native library {where} has ABI version {version}, but this sunhwan has {ABI_VERSION}; "
             "install sunhwan again: pip install ."
         )
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    threads = os.environ.get("SUNHWAN_NUM_THREADS", "1")
-    if not (threads.isascii() and threads.isdigit() and 1 <= int(threads) <= 1024):
+    for name, function in functions.items():
+        function.restype, function.argtypes = _SIGNATURES[name]
+    if (threads := os.environ.get("SUNHWAN_NUM_THREADS")) is not None and not (
+        threads.isascii() and threads.isdigit() and 1 <= int(threads) <= 1024
+    ):
         raise SunhwanError(f"SUNHWAN_NUM_THREADS is {threads!r}, expected a number from 1 to 1024.")
     if library.sunhwan_isa() is None:
-        raise SunhwanError(f"{library.sunhwan_message().decode()}.")
+        raise SunhwanError(_message(library))
     return library
+
+
+def _message(library: ctypes.CDLL) -> str:
+    return f"{library.sunhwan_message().decode(errors='replace')}."  # it may be cut within a letter
 
 
 @cache
@@ -133,7 +138,7 @@ def problem() -> str | None:
 def check(status: int) -> None:
     """Raises what a failed call's status and message say: ValueError, or MemoryError."""
     if status:
-        message = f"{load().sunhwan_message().decode()}."
+        message = _message(load())
         raise MemoryError(message) if status == 2 else ValueError(message)
 
 
