@@ -20,13 +20,21 @@ namespace sunhwan {
 
 namespace {
 
+#if defined(__x86_64__)
+constexpr int SPINS = 1000;
+void pause() { _mm_pause(); }
+#else
+constexpr int SPINS = 0;
+void pause() {}
+#endif
+
 struct Job {
   void (*work)(void *, long, int);
   void *context;
   long count;
   int most_workers;
-  int workers = 1;           // that have joined, the caller among them; guarded by Pool::mutex
-  int working = 0;           // of those, others than the caller that have not left; guarded likewise
+  int workers = 1;              // that have joined, the caller among them; guarded by Pool::mutex
+  std::atomic<int> working{0};  // of those, others than the caller that have not left
   std::atomic<long> next{0};
 
   void take_part(int worker) {
@@ -34,11 +42,22 @@ struct Job {
   }
 };
 
+// Waits for some 30 microseconds at most, which is less than it takes to be woken, and says whether it was in vain.
+template <class F>
+bool spin_until(F f) {
+  for (int i = 0; i < SPINS; i++) {
+    if (f()) return false;
+    pause();
+  }
+  return true;
+}
+
 struct Pool {
   std::mutex mutex;
   std::condition_variable job_posted, worker_left;
   std::vector<Job *> jobs;
-  int threads = 0;  // started
+  std::atomic<unsigned> posted{0};  // jobs so far
+  int threads = 0;                  // started
 
   Job *open_job() {
     for (Job *job : jobs)
@@ -51,13 +70,19 @@ struct Pool {
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
       Job *job;
-      while (!(job = open_job())) job_posted.wait(lock);
+      while (!(job = open_job())) {
+        const unsigned seen = posted;
+        lock.unlock();
+        const bool in_vain = spin_until([&] { return posted != seen; });
+        lock.lock();
+        if (in_vain && posted == seen) job_posted.wait(lock);
+      }
       int worker = job->workers++;
       job->working++;
       lock.unlock();
       job->take_part(worker);
       lock.lock();
-      if (--job->working == 0) worker_left.notify_all();
+      if (--job->working == 0) worker_left.notify_all();  // and the job may be gone
     }
   }
 
@@ -149,12 +174,18 @@ void parallel(long count, void (*work)(void *, long, int), void *context, int th
     std::lock_guard<std::mutex> lock(p.mutex);
     p.start(threads - 1);
     p.jobs.push_back(&job);
+    p.posted++;
   }
   for (int others = threads - 1; others > 0; others--) p.job_posted.notify_one();
   job.take_part(0);
+  {
+    std::lock_guard<std::mutex> lock(p.mutex);
+    for (size_t i = 0; i < p.jobs.size(); i++)
+      if (p.jobs[i] == &job) p.jobs.erase(p.jobs.begin() + i--);
+  }
+  spin_until([&] { return !job.working; });
+  // Also where that was not in vain: the last to leave still has the lock.
   std::unique_lock<std::mutex> lock(p.mutex);
-  for (size_t i = 0; i < p.jobs.size(); i++)
-    if (p.jobs[i] == &job) p.jobs.erase(p.jobs.begin() + i--);
   while (job.working) p.worker_left.wait(lock);
 }
 
