@@ -21,10 +21,13 @@ struct AcrossUnits {
   static constexpr int WIDTH = LANES;  // columns of a block
   // The largest register blocks, of a product and of a weight gradient: M rows, N blocks.
   static constexpr int M = ROWS, N = VECTORS, WIDEST = 8;
-  static constexpr int GRADIENT_M = M < LANES ? M : LANES, GRADIENT_N = N;
+  static constexpr int GRADIENT_M = GRADIENT_ROWS, GRADIENT_N = GRADIENT_VECTORS;
 
   // Few rows need more vectors, or each sum waits for its last addition.
-  static constexpr int widest_panel(int rows) { return rows == 1 ? WIDEST : rows == 2 ? WIDEST / 2 : N; }
+  static constexpr int widest_panel(int rows) {
+    const int fitting = M * N / rows;
+    return rows == 1 ? WIDEST : fitting > WIDEST / 2 ? WIDEST / 2 : fitting > N ? fitting : N;
+  }
   static int blocks_of(long columns) { return (int)((columns + LANES - 1) / LANES); }
   static int rows_of(int batch_rows) { return batch_rows; }
   static constexpr TileShape tile_shape() { return {M, 1}; }
@@ -98,7 +101,7 @@ struct AcrossRows {
   static constexpr bool PADS_UNITS = false;
   static constexpr int WIDTH = 1;
   static constexpr int M = VECTORS, N = ROWS, WIDEST = N;
-  static constexpr int GRADIENT_M = 4, GRADIENT_N = LANES == 16 ? 4 : 2;
+  static constexpr int GRADIENT_M = 4, GRADIENT_N = LANES == 16 ? 4 : 3;
 
   static constexpr int widest_panel(int) { return N; }
   static int blocks_of(long columns) { return (int)columns; }

@@ -20,17 +20,19 @@
 namespace sunhwan {
 namespace SUNHWAN_VARIANT {
 
-// Lanes of a vector; the rows (ROWS) and vectors (VECTORS) of the largest block of sums held in registers,
-// 24 of 32 or 12 of 16, which leaves room for the operands; and how many vectors go through a long chain of
+// Lanes of a vector; the rows (ROWS) and vectors (VECTORS) of the largest block of sums held in registers, 24 of 32 or
+// 12 of 16, which leaves room for the operands, and those of a weight gradient's, whose rows must divide the lanes;
+// and how many vectors go through a long chain of
 // operations side by side (CHAINS), since the processor looks only some hundred operations ahead for work.
 #if defined(__AVX512F__)
-constexpr int LANES = 16, ROWS = 8, VECTORS = 3, CHAINS = 4;
+constexpr int LANES = 16, ROWS = 8, VECTORS = 3, GRADIENT_ROWS = 8, GRADIENT_VECTORS = 3, CHAINS = 4;
 #elif defined(__AVX2__)
-constexpr int LANES = 8, ROWS = 4, VECTORS = 3, CHAINS = 2;
+// Two vectors, not three, since units are often 16, 32 or 64: that is two vectors, or four.
+constexpr int LANES = 8, ROWS = 6, VECTORS = 2, GRADIENT_ROWS = 4, GRADIENT_VECTORS = 3, CHAINS = 2;
 #elif defined(__aarch64__)
-constexpr int LANES = 4, ROWS = 8, VECTORS = 3, CHAINS = 2;
+constexpr int LANES = 4, ROWS = 8, VECTORS = 3, GRADIENT_ROWS = 4, GRADIENT_VECTORS = 3, CHAINS = 2;
 #else
-constexpr int LANES = 4, ROWS = 4, VECTORS = 3, CHAINS = 2;
+constexpr int LANES = 4, ROWS = 4, VECTORS = 3, GRADIENT_ROWS = 4, GRADIENT_VECTORS = 3, CHAINS = 2;
 #endif
 
 typedef float Vec __attribute__((vector_size(LANES * 4)));
