@@ -81,7 +81,9 @@ Plan make_plan_shape(const sunhwan_recurrence &call, TileShape shape) {
   plan.tiles = tiles_of(call, shape, parts);
   plan.tile_rows = plan.tiles ? std::min(plan.batch, (parts + plan.tiles - 1) / plan.tiles * shape.multiple) : 0;
   long most_groups = std::max(8.0, PARTIAL_BYTES / weight_bytes(call));
-  plan.groups = std::min({plan.tiles, most_groups, 64L});
+  // A group's sum costs as much as some timesteps of a row.
+  long worth = std::max(1L, plan.batch * plan.timesteps / 64);
+  plan.groups = std::min({plan.tiles, most_groups, worth, 64L});
   return plan;
 }
 
