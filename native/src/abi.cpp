@@ -167,11 +167,7 @@ int out_of_memory(const sunhwan_recurrence &c) {
                 (long long)c.batch, (long long)c.timesteps, (long long)c.features, (long long)c.units);
 }
 
-// Waking another thread takes about as long as four million operations. An activation counts as 32 multiply-adds.
-int threads_for(const sunhwan_recurrence &c) {
-  double operations = 2.0 * c.batch * c.timesteps * (c.features + c.units + 32) * gates_of(c.cell) * c.units;
-  return (int)std::min<double>(num_threads(), 1 + operations / 4e6);
-}
+int threads_for(const sunhwan_recurrence &c) { return (int)std::min<double>(num_threads(), worth_of_threads(c)); }
 
 size_t saved_bytes(const sunhwan_recurrence &c) { return c.batch * sunhwan_saved_per_sequence(&c) * sizeof(float); }
 

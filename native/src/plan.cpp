@@ -7,6 +7,12 @@ namespace sunhwan {
 int gates_of(int cell) { return cell == SUNHWAN_LSTM ? 4 : cell == SUNHWAN_GRU ? 3 : 1; }
 int states_of(int cell) { return cell == SUNHWAN_LSTM ? 2 : 1; }
 
+double worth_of_threads(const sunhwan_recurrence &call) {
+  // An activation counts as 32 multiply-adds.
+  const double row_step = 2.0 * (call.features + call.units + 32) * gates_of(call.cell) * call.units;
+  return 1 + row_step * call.batch * call.timesteps / 4e6;
+}
+
 namespace {
 
 // Weights up to this size stay near the processor while one register block of rows after the other goes through
@@ -29,7 +35,7 @@ long tiles_of(const sunhwan_recurrence &call, TileShape shape, long parts) {
   long rows = shape.rows / shape.multiple;
   if (weight_bytes(call) > NEAR_BYTES) rows = std::min(4 * rows, std::max(rows, parts / 4));
   long tiles = (parts + rows - 1) / rows;
-  if (tiles < 8) tiles = round_up(tiles, 2);
+  if (tiles < 8 && worth_of_threads(call) >= 2) tiles = round_up(tiles, 2);
   return std::min(tiles, parts);
 }
 

@@ -47,6 +47,9 @@ struct Plan {
 int gates_of(int cell);
 int states_of(int cell);
 
+// How many threads a call is work for: waking one takes about as long as four million operations.
+double worth_of_threads(const sunhwan_recurrence &call);
+
 // Bytes that a plan's arrays need, and a plan without them: its sizes only.
 size_t plan_bytes(const sunhwan_recurrence &call);
 Plan make_plan_shape(const sunhwan_recurrence &call, TileShape shape);
