@@ -21,9 +21,8 @@ BACKEND = keras.backend.backend()
 OTHERS = {"jax", "tensorflow", "torch"} - {BACKEND}
 
 TOLERANCE = 1e-5
-"""Of the largest value: a hundred roundings of float32. The adapters' tests hold the kernels to less,
-against the
-reference in float64; stock layers are not exact either."""
+"""Of the largest value: a hundred roundings of float32. The adapters' tests hold the kernels to less, against
+the reference in float64; stock layers are not exact either."""
 
 
 @pytest.mark.skipif("SUNHWAN_TEST_ONE_BACKEND" in os.environ, reason="this is such a process")
@@ -516,6 +515,184 @@ def kernel_runs(monkeypatch):
     return lambda: len(runs)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+@pytest.mark.filterwarnings("ignore:Dynamo:UserWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # Dynamo's own asking
+def test_what_torch_compile_made_is_made_anew(kernel_runs):
+    import torch
+
+    layer = keras.layers.GRU(2)
+    inputs = torch.tensor(series(batch=2, timesteps=3)[0])
+    layer(inputs)
+    compiled = torch.compile(lambda inputs: layer(inputs), backend="eager")
+
+    def run():
+        before, _ = kernel_runs(), compiled(inputs)
+        return kernel_runs() > before
+
+    assert not run()
+    with sunhwan.accelerated():
+        assert run()
+        assert run()
+    assert not run()
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+@pytest.mark.filterwarnings("ignore:Dynamo:UserWarning")
+def test_torch_compiles_layers_that_are_not_fused_as_before():
+    import torch
+
+    layer = keras.layers.GRU(2, activation="silu", return_sequences=True)
+    inputs = torch.tensor(series(batch=2, timesteps=3)[0])
+    layer(inputs)
+
+    @torch.no_grad()  # Dynamo asks for the gradient of a tensor that has none, which warns
+    def compiled():
+        operations = []
+
+        def backend(graph, _):
+            operations.append(len(graph.graph.nodes))
+            return graph.forward
+
+        output = torch.compile(lambda inputs: layer(inputs) * 2, backend=backend)(inputs)
+        return output.detach(), operations
+
+    torch.compiler.reset()
+    stock, operations = compiled()
+    with sunhwan.accelerated():
+        fused, operations_fused = compiled()
+        assert [row.reason.partition(";")[0] for row in sunhwan.explain(layer).rows] == [
+            "the activation is 'silu'"
+        ]
+    assert operations_fused == operations
+    agree({"": fused}, {"": stock})
+
+
+# ---- Where fused layers are not as stock ones ----
+
+
+def _small_types_deviation():
+    inputs, _ = series(batch=3)
+    layer = keras.layers.LSTM(5, dtype="mixed_bfloat16", return_sequences=True)
+    stock = keras.ops.convert_to_numpy(keras.ops.cast(layer(inputs), "float32"))
+    wide = keras.layers.LSTM(5, return_sequences=True)
+    wide.build(inputs.shape)
+    wide.set_weights([keras.ops.cast(weight, "bfloat16") for weight in layer.weights])
+    truth = keras.ops.convert_to_numpy(wide(keras.ops.cast(inputs, "bfloat16")))
+    with sunhwan.accelerated():
+        fused = keras.ops.convert_to_numpy(keras.ops.cast(layer(inputs), "float32"))
+        assert paths(layer) == ["fused"]
+    assert np.abs(fused - truth).max() < np.abs(stock - truth).max()
+
+
+def _masked_nan_deviation():
+    inputs, _ = series(batch=2)
+    inputs[:, 4:] = np.nan
+    arguments = dict(mask=np.arange(6) < np.array([[4], [4]]))
+    layer = keras.layers.GRU(3, return_state=True)
+    layer.build(inputs.shape)
+    stock = run(layer, inputs, **arguments)
+    with sunhwan.accelerated():
+        fused = run(layer, inputs, **arguments)
+        assert paths(layer) == ["fused"]
+    assert np.isnan(np.asarray(stock["d_kernel"])).any()
+    assert all(np.isfinite(np.asarray(value)).all() for value in fused.values())
+    same = ("output", "state 0")
+    agree({name: fused[name] for name in same}, {name: stock[name] for name in same})
+
+
+def _implementation_1_deviation():
+    inputs, _ = series(batch=2)
+    for layer in (keras.layers.LSTM, keras.layers.GRU):
+        layer = layer(3, dropout=0.5, implementation=1)
+        with pytest.raises(Exception, match=r"(?i)shape|rank|dimension"):
+            layer(inputs, training=True)
+        layer.cell.reset_dropout_mask()
+        with sunhwan.accelerated():
+            layer(inputs, training=True)
+            assert paths(layer) == ["fused"]
+
+
+def _unroll_deviation():
+    if BACKEND != "torch":
+        pytest.skip("of PyTorch")
+    inputs, _ = series(batch=2)
+    mask = np.arange(6) < np.array([[4], [6]])
+    unrolled, rolled = (
+        keras.layers.GRU(3, unroll=unroll, go_backwards=True, seed=1) for unroll in (True, False)
+    )
+    with pytest.raises(AttributeError, match="'tuple' object has no attribute 'shape'"):
+        unrolled(inputs, mask=mask)
+    rolled.build(inputs.shape)
+    rolled.set_weights(unrolled.get_weights())
+    stock = keras.ops.convert_to_numpy(rolled(inputs, mask=mask))
+    with sunhwan.accelerated():
+        agree({"": keras.ops.convert_to_numpy(unrolled(inputs, mask=mask))}, {"": stock})
+        assert paths(unrolled) == ["fused"]
+
+
+def _jit_compile_deviation():
+    if BACKEND != "tensorflow":
+        pytest.skip("of TensorFlow")
+    fused = sequential(keras.layers.SimpleRNN(2))
+    not_fused = sequential(keras.layers.SimpleRNN(2, activation="silu"))
+    for model in (fused, not_fused):
+        model.compile("sgd", "mse", jit_compile=True)
+        assert model.jit_compile
+    with sunhwan.accelerated():
+        assert not fused.jit_compile
+        assert not_fused.jit_compile
+    assert fused.jit_compile
+
+
+def _conversion_deviation():
+    if BACKEND != "tensorflow":
+        pytest.skip("of TensorFlow")
+    import tensorflow as tf
+
+    layer, inputs = keras.layers.GRU(2), tf.constant(series(batch=2)[0])
+    layer.build(inputs.shape)
+
+    def operations():
+        traced = tf.function(lambda inputs: layer(inputs)).get_concrete_function(inputs)
+        return {operation.type for operation in traced.graph.get_operations()}
+
+    assert not any("PyFunc" in kind for kind in operations())
+    with sunhwan.accelerated():
+        assert any("PyFunc" in kind for kind in operations())
+
+
+def _fullgraph_deviation():
+    if BACKEND != "torch":
+        pytest.skip("of PyTorch")
+    import torch
+
+    layer, inputs = keras.layers.GRU(2), torch.tensor(series(batch=2)[0])
+    layer(inputs)
+    torch.compiler.reset()
+    compiled = torch.compile(lambda inputs: layer(inputs), fullgraph=True, backend="eager")
+    stock = compiled(inputs)
+    with sunhwan.accelerated(), pytest.raises(torch._dynamo.exc.Unsupported, match="disable"):
+        compiled(inputs)
+    agree({"": compiled(inputs).detach()}, {"": stock.detach()})
+
+
+DEVIATES = {
+    "small types": _small_types_deviation,
+    "masked NaN": _masked_nan_deviation,
+    "implementation=1": _implementation_1_deviation,
+    "unroll": _unroll_deviation,
+    "jit_compile": _jit_compile_deviation,
+    "conversion": _conversion_deviation,
+    "fullgraph": _fullgraph_deviation,
+}
+
+
+@pytest.mark.parametrize("name", seam.DEVIATIONS)
+def test_fused_layers_deviate_as_it_is_written(name):
+    DEVIATES[name]()
+
+
 # ---- What is not fused, and why ----
 
 
@@ -617,6 +794,47 @@ def test_shapes_that_keras_would_spread_out_are_left_to_keras():
     agree({"": keras.ops.stop_gradient(fused)}, {"": keras.ops.stop_gradient(stock)})
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+@pytest.mark.parametrize("kind", ["real", "fake", "fake mode"])
+def test_what_has_no_memory_to_read_is_left_to_keras(kind):
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    layer = keras.layers.SimpleRNN(3)
+    inputs = torch.tensor(series(batch=2)[0])
+    stock = layer(inputs).detach()
+    with sunhwan.accelerated():
+        if kind == "fake mode":
+            with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+                assert layer(mode.from_tensor(inputs)).shape == (2, 3)
+            mode = "FakeTensorMode"
+        else:
+            graph = make_fx(layer, tracing_mode=kind, _allow_non_fake_inputs=True)(inputs)
+            agree({"": graph(inputs).detach()}, {"": stock})
+            mode = "ProxyTorchDispatchMode"
+        assert [row.reason for row in sunhwan.explain(layer).rows] == [
+            f"it runs within a {mode}, which the kernels would escape"
+        ]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+def test_a_tensor_of_a_class_of_its_own_is_left_to_keras():
+    from torch.testing._internal.two_tensor import TwoTensor  # stands for DTensor, which needs processes
+
+    layer = keras.layers.SimpleRNN(3)
+    inputs = keras.ops.convert_to_tensor(series(batch=2)[0])
+    layer.build(inputs.shape)
+    layer.cell.recurrent_kernel = TwoTensor(*[layer.cell.recurrent_kernel.value.detach()] * 2)
+    stock = layer(inputs)
+    with sunhwan.accelerated():
+        fused = layer(inputs)
+        assert [row.reason for row in sunhwan.explain(layer).rows] == [
+            "it computes with a TwoTensor, which has no memory for a kernel to read"
+        ]
+    agree({"": fused.a.detach()}, {"": stock.a.detach()})
+
+
 def test_use_cudnn_fails_as_in_keras():
     layer = keras.layers.LSTM(3, use_cudnn=True)
     with sunhwan.accelerated():
@@ -691,3 +909,196 @@ def _export_to_torch(model, path, inputs):
 
 
 EXPORTS = {"jax": _export_as_saved_model, "tensorflow": _export_as_saved_model, "torch": _export_to_torch}
+
+
+# ---- Derivatives that the kernels have not ----
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("rates", [{}, {"dropout": 0.3, "recurrent_dropout": 0.4}])
+@pytest.mark.parametrize("layer", ["SimpleRNN", "GRU", "LSTM"])
+def test_second_derivatives_are_those_of_keras(layer, rates, dtype):
+    layer = getattr(keras.layers, layer)(
+        3, return_sequences=not rates, seed=1, dtype=dtype, recurrent_initializer="glorot_uniform", **rates
+    )
+    inputs, _ = series(batch=2, timesteps=3)
+    layer.build(inputs.shape)
+    arguments = dict(mask=np.array([[True, True, True], [False, True, False]]), training=True)
+    stock, fused = _stock_and_fused_second(layer, inputs, arguments)
+    # Small types are rounded at each timestep and in each product, stock and fused in different places.
+    agree(
+        dict(enumerate(fused)),
+        dict(enumerate(stock)),
+        {"float32": TOLERANCE, "mixed_bfloat16": 0.1, "float16": 0.02}[dtype],
+    )
+
+
+def _stock_and_fused_second(layer, inputs, arguments):
+    seed = keras.ops.convert_to_numpy(layer.cell.seed_generator.state)
+    stock = SECOND[BACKEND](layer, inputs, arguments)
+    layer.cell.seed_generator.state.assign(seed)
+    with sunhwan.accelerated():
+        fused = SECOND[BACKEND](layer, inputs, arguments)
+        reasons = [row.reason for row in sunhwan.explain(layer).rows]
+        # On JAX this is no matter of the layer: the program falls back by itself.
+        assert reasons == ([""] if BACKEND == "jax" else ["", seam.SECOND])
+    return [[keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")) for x in y] for y in (stock, fused)]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("layer", ["SimpleRNN", "GRU", "LSTM"])
+def test_second_derivatives_leave_no_dropout_masks_behind(layer, training):
+    layer = getattr(keras.layers, layer)(3, dropout=0.3, recurrent_dropout=0.4, seed=1)
+    layer.build((None, 3, 3))
+    for batch in (2, 5):
+        inputs, _ = series(batch=batch, timesteps=3)
+        stock, fused = _stock_and_fused_second(layer, inputs, dict(training=training))
+        agree(dict(enumerate(fused)), dict(enumerate(stock)))
+        assert layer.cell._dropout_mask is None
+        assert layer.cell._recurrent_dropout_mask is None
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="there the adapter composes by itself")
+def test_second_derivatives_with_a_tensor_in_the_place_of_a_weight():
+    layer = keras.layers.GRU(3)
+    inputs, _ = series(batch=2, timesteps=3)
+    layer.build(inputs.shape)
+    tensor = keras.ops.stop_gradient(layer.cell.recurrent_kernel.value * 1)
+    layer.cell.recurrent_kernel = tensor
+    stock, fused = _stock_and_fused_second(layer, inputs, {})
+    agree(dict(enumerate(fused)), dict(enumerate(stock)))
+    assert layer.cell.recurrent_kernel is tensor
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_second_derivatives_that_are_traced_but_not_run_are_not_told_of():
+    import tensorflow as tf
+
+    layer, inputs = keras.layers.GRU(3), tf.constant(series(batch=2)[0])
+    layer.build(inputs.shape)
+    call = tf.function(lambda inputs: tf.reduce_sum(layer(inputs)))
+    with sunhwan.accelerated():
+        with tf.GradientTape(persistent=True) as second:
+            second.watch(inputs)
+            with tf.GradientTape() as first:
+                first.watch(inputs)
+                loss = call(inputs)
+            gradient = first.gradient(loss, inputs)
+        assert paths(layer) == ["fused"]
+        second.gradient(gradient, inputs)
+        assert paths(layer) == ["fused", "Keras"]
+
+
+def _second_jax(layer, inputs, arguments):
+    import jax
+
+    def loss(inputs, weights):
+        mapping = list(zip(layer.trainable_variables, weights, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return (layer(inputs, **arguments) ** 2).sum()
+
+    def penalty(inputs, weights):
+        return (jax.grad(loss)(inputs, weights) ** 2).sum()
+
+    weights = [variable.value for variable in layer.trainable_variables]
+    d_inputs, d_weights = jax.jit(jax.grad(penalty, (0, 1)))(inputs, weights)
+    return d_inputs, *d_weights
+
+
+def _second_tensorflow(layer, inputs, arguments):
+    import tensorflow as tf
+
+    @tf.function
+    def of(inputs):
+        with tf.GradientTape() as second:
+            second.watch(inputs)
+            with tf.GradientTape() as first:
+                first.watch(inputs)
+                loss = tf.reduce_sum(layer(inputs, **arguments) ** 2)
+            penalty = tf.reduce_sum(first.gradient(loss, inputs) ** 2)
+        weights = [variable.value for variable in layer.trainable_variables]
+        return second.gradient(penalty, [inputs, *weights], unconnected_gradients="zero")
+
+    return of(tf.constant(inputs))
+
+
+def _second_torch(layer, inputs, arguments):
+    import torch
+
+    inputs = torch.tensor(inputs, requires_grad=True)
+    weights = [variable.value for variable in layer.trainable_variables]
+    loss = (layer(inputs, **arguments) ** 2).sum()
+    (d_inputs,) = torch.autograd.grad(loss, inputs, create_graph=True)
+    return torch.autograd.grad((d_inputs**2).sum(), [inputs, *weights], materialize_grads=True)
+
+
+SECOND = {"jax": _second_jax, "tensorflow": _second_tensorflow, "torch": _second_torch}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # PyTorch's own use
+def test_forward_mode_is_that_of_keras():
+    layer = keras.layers.GRU(3)
+    inputs, _ = series(batch=2, timesteps=3)
+    layer.build(inputs.shape)
+    stock = FORWARD[BACKEND](layer, inputs)
+    with sunhwan.accelerated():
+        fused = FORWARD[BACKEND](layer, inputs)
+        reasons = [row.reason for row in sunhwan.explain(layer).rows]
+        assert reasons == ([""] if BACKEND == "jax" else [seam.FORWARD_MODE])
+    agree({"": fused}, {"": stock})
+
+
+def _forward_jax(layer, inputs):
+    import jax
+
+    return jax.jvp(layer, (inputs,), (inputs,))[1]
+
+
+def _forward_tensorflow(layer, inputs):
+    import tensorflow as tf
+
+    inputs = tf.constant(inputs)
+    with tf.autodiff.ForwardAccumulator(inputs, inputs) as accumulator:
+        output = layer(inputs)
+    return accumulator.jvp(output)
+
+
+def _forward_torch(layer, inputs):
+    import torch
+
+    inputs = torch.tensor(inputs)
+    return torch.func.jvp(layer, (inputs,), (inputs,))[1].detach()
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # PyTorch's own use
+@pytest.mark.parametrize("name", ["hessian", "jvp of grad", "jvp of vmap", "grad of jvp"])
+def test_forward_mode_around_other_transformations_is_that_of_keras(name):
+    import torch
+    from torch.func import grad, hessian, jvp, vmap
+
+    # Of PyTorch's own LSTM and GRU, which Keras calls, there is no derivative in forward mode.
+    layer = keras.layers.SimpleRNN(3)
+    inputs = torch.tensor(series(batch=2, timesteps=3)[0])
+    layer.build(inputs.shape)
+
+    def loss(inputs):
+        return (layer(inputs) ** 2).sum()
+
+    def tangent(inputs):
+        return jvp(loss, (inputs,), (inputs,))[1]
+
+    of = {
+        "hessian": lambda: hessian(loss)(inputs),
+        "jvp of grad": lambda: jvp(grad(loss), (inputs,), (inputs,))[1],
+        "jvp of vmap": lambda: jvp(vmap(lambda one: layer(one[None])), (inputs,), (inputs,))[1],
+        "grad of jvp": lambda: grad(tangent)(inputs),
+    }[name]
+    stock = of()
+    with sunhwan.accelerated():
+        fused = of()
+        assert [row.reason for row in sunhwan.explain(layer).rows] == [seam.FORWARD_MODE]
+    agree({"": fused.detach()}, {"": stock.detach()})
+
+
+FORWARD = {"jax": _forward_jax, "tensorflow": _forward_tensorflow, "torch": _forward_torch}

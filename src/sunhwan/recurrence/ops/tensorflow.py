@@ -5,9 +5,10 @@ needs is saved where a tape is recording, as in Keras's `fit`. Where none is, as
 and a gradient that is asked for all the same (of a `tf.function` that was traced before) computes the forward
 pass again. Gradients that nobody asked for are not computed.
 
-Not there, with an error that says so: compilation by XLA (`jit_compile=True`), second derivatives, forward
-mode. `tf.vectorized_map` takes one element after the other. A SavedModel keeps of a `tf.numpy_function` no
-more than its name, so export unfused layers.
+Not there, with an error that says so: compilation by XLA (`jit_compile=True`), forward mode and, unless the
+caller has composed the recurrence of TensorFlow's own operations, second derivatives. `tf.vectorized_map`
+takes one element after the other. A SavedModel keeps of a `tf.numpy_function` no more than its name, so
+export unfused layers.
 
 Example:
     >>> import tensorflow as tf
@@ -24,6 +25,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -60,6 +62,7 @@ def recurrence(
     mask: tf.Tensor | None = None,
     dropout_mask: tf.Tensor | None = None,
     recurrent_dropout_mask: tf.Tensor | None = None,
+    composed: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Run a cell over sequences; `sunhwan.reference.forward` has what the arguments mean and their shapes.
 
@@ -70,6 +73,8 @@ def recurrence(
         inputs: (batch, time, features) float32, float16 or bfloat16. Sizes may be unknown in a graph.
         kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask: see there.
             Variables and NumPy arrays will do.
+        composed: the same function of the same tensors, by name and float32, composed of TensorFlow's own
+            operations; called where a gradient is differentiated, and never otherwise.
 
     Returns:
         output (batch, time, units) if sequences were asked for, else (batch, units); and states
@@ -98,7 +103,7 @@ def recurrence(
         raise NotImplementedError(f"A derivative in forward mode was asked for. {ONLY_GRADIENTS}")
     if all(tensor.shape.is_fully_defined() for tensor in tensors.values()):
         options.sizes(**{name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    output, states = _differentiable(options, tensors)
+    output, states = _differentiable(options, tensors, composed)
     return tf.cast(output, inputs.dtype), tf.cast(states, inputs.dtype)
 
 
@@ -107,7 +112,7 @@ def compiled_by_xla() -> bool:
     return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def _differentiable(options, tensors):
+def _differentiable(options, tensors, composed):
     names = tuple(tensors)
     differentiable = [name for name in numpy.Gradients._fields if name in tensors]
     watched = [name for name in differentiable if should_record_backprop([tensors[name]])]
@@ -129,10 +134,14 @@ def _differentiable(options, tensors):
         states.set_shape([len(options.row.states), batch, units])
 
         def backward(*d_results):
-            arguments = *tensors, *map(tf.convert_to_tensor, d_results), *saved  # d_output may come in slices
+            # d_output may come in slices. In a graph of the gradients the rest comes from another graph, and a
+            # gradient of this gradient would look for it there in vain; eagerly, identity would be a copy.
+            arguments = map(tf.convert_to_tensor, (*tensors, *d_results, *saved))
+            arguments = list(arguments if tf.executing_eagerly() else map(tf.identity, arguments))
             gradients = {}
             for group in filter(None, groups):
-                gradients_of = _once(partial(_backward, options, names, group), len(group))
+                second = composed and partial(_composed_second, composed, names, group)
+                gradients_of = _once(partial(_backward, options, names, group), len(group), second)
                 gradients.update(zip(group, gradients_of(*arguments), strict=True))
             for name, gradient in gradients.items():
                 gradient.set_shape(tensors[names.index(name)].shape)
@@ -162,8 +171,9 @@ def _backward(options, names, wanted, *arrays):
     return [getattr(gradients, name) for name in wanted]
 
 
-def _once(function, results):
-    """A function of tensors that calls `function` of arrays, and refuses to be differentiated.
+def _once(function, results, second):
+    """A function of tensors that calls `function` of arrays. Its own gradient is what `second` says of the
+    tensors and of that of the results; it refuses to be differentiated where `second` is None.
 
     In a graph it refuses when the derivative runs, not when it is traced: of a `tf.function` that was called
     under two tapes, TensorFlow traces second derivatives without being asked.
@@ -172,11 +182,24 @@ def _once(function, results):
     @tf.custom_gradient
     def call(*tensors):
         def gradient(*d_results):
-            return _call(_refuse, d_results, len(tensors))
+            return second(tensors, d_results) if second else _call(_refuse, d_results, len(tensors))
 
         return _call(function, tensors, results), gradient
 
     return call
+
+
+def _composed_second(composed, names, wanted, tensors, d_results):
+    """The gradients with respect to what `_backward` takes, from those with respect to what it returns."""
+    given, (d_output, d_states) = dict(zip(names, tensors, strict=False)), tensors[len(names) :][:2]
+    with tf.GradientTape() as second:
+        second.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
+        with tf.GradientTape() as first:
+            moved = [given[name] for name in wanted]
+            first.watch(moved)
+            results = composed(**given)
+        gradients = first.gradient(results, moved, [d_output, d_states], unconnected_gradients="zero")
+    return second.gradient(gradients, tensors, d_results, unconnected_gradients="zero")
 
 
 def _refuse(*_):

@@ -5,7 +5,8 @@ nothing is saved where no gradient can be asked for. `torch.func.grad` and `vmap
 part of the batch, except that gradients of one set of weights for each element, and elements that have each
 their own weights, are computed one after the other. `torch.compile` leaves a graph break at the call.
 
-Not there, with an error that says so: second derivatives, forward mode, gradients of dropout masks.
+Not there, with an error that says so: forward mode, gradients of dropout masks, and, unless the caller has
+composed the recurrence of PyTorch's own operations, second derivatives.
 
 Example:
     >>> import torch
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 
 import torch
 from torch.autograd import Function
@@ -58,6 +60,7 @@ def recurrence(
     mask: torch.Tensor | None = None,
     dropout_mask: torch.Tensor | None = None,
     recurrent_dropout_mask: torch.Tensor | None = None,
+    composed: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Run a cell over sequences; `sunhwan.reference.forward` has what the arguments mean and their shapes.
 
@@ -65,6 +68,8 @@ def recurrence(
         options: what to compute.
         inputs: (batch, time, features) on the CPU, as all tensors; float32, float16 or bfloat16.
         kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask: see there.
+        composed: the same function of the same tensors, by name and float32, composed of PyTorch's own
+            operations; called where a gradient is differentiated, and never otherwise.
 
     Returns:
         output (batch, time, units) if sequences were asked for, else (batch, units); and states
@@ -84,15 +89,15 @@ def recurrence(
         if is_needed:
             raise ValueError(f"{name} requires a gradient, which the fused kernels have not; detach it.")
     save = torch.is_grad_enabled() and any(needed)
-    output, states, _ = _Recurrence.apply(options, save, *tensors)
+    output, states, _ = _Recurrence.apply(options, composed, save, *tensors)
     return output.to(inputs.dtype), states.to(inputs.dtype)
 
 
 class _Recurrence(Function):
-    """(options, save, the tensors of NAMES) -> output, states, saved (None unless `save`); all float32."""
+    """(options, composed, save, the tensors of NAMES) -> output, states, saved or None; float32."""
 
     @staticmethod
-    def forward(options, save, *tensors):
+    def forward(options, composed, save, *tensors):
         tensors = [_dense(tensor) for tensor in tensors]
         sizes = options.sizes(*map(_shape, tensors))
         output = _empty(options.output_shape(sizes))
@@ -103,7 +108,7 @@ class _Recurrence(Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.options, _, *tensors = inputs
+        ctx.options, ctx.composed, _, *tensors = inputs
         *_, saved = output
         ctx.set_materialize_grads(False)  # None stands for zeros, which then cost nothing
         ctx.save_for_backward(*tensors, saved)
@@ -112,40 +117,40 @@ class _Recurrence(Function):
 
     @staticmethod
     def backward(ctx, d_output, d_states, _):
-        wanted = ctx.needs_input_grad[2:7]
+        wanted = ctx.needs_input_grad[3:8]
         # Grad mode is on where the gradient may itself be differentiated, or transformed by torch.func.
         compute = _Gradients.apply if torch.is_grad_enabled() else _Gradients.forward
-        gradients = iter(compute(ctx.options, wanted, d_output, d_states, *ctx.saved_tensors))
-        return None, None, *(next(gradients) if want else None for want in wanted), None, None, None
+        gradients = iter(compute(ctx.options, ctx.composed, wanted, d_output, d_states, *ctx.saved_tensors))
+        return None, None, None, *(next(gradients) if want else None for want in wanted), None, None, None
 
     @staticmethod
     def jvp(ctx, *tangents):
         raise NotImplementedError(f"A derivative in forward mode was asked for. {ONLY_GRADIENTS}")
 
     @staticmethod
-    def vmap(info, in_dims, options, save, *tensors):
-        _, _, *dims = in_dims
+    def vmap(info, in_dims, options, composed, save, *tensors):
+        _, _, _, *dims = in_dims
         size = info.batch_size
         if dims[1:4] != [None, None, None]:  # each its own weights
-            return _one_by_one(_Recurrence.apply, size, in_dims, (options, False, *tensors))
+            return _one_by_one(_Recurrence.apply, size, in_dims, (options, composed, False, *tensors))
         folded = [
             tensor if tensor is None or axis is None else _folded(tensor, dim, axis, size)
             for tensor, dim, axis in zip(tensors, dims, BATCH_AXES, strict=True)
         ]
-        output, states, saved = _Recurrence.apply(options, save, *folded)
+        output, states, saved = _Recurrence.apply(options, composed, save, *folded)
         batch = size, states.shape[1] // size
         # What is saved has a layout of its own and cannot be taken apart: it goes on as one, unmapped.
         return (output.unflatten(0, batch), states.unflatten(1, batch), saved), (0, 1, None)
 
 
 class _Gradients(Function):
-    """The gradients of the first five of NAMES that are wanted; a function so that vmap and errors work."""
+    """The gradients of the first five of NAMES that are wanted; itself to be mapped and differentiated."""
 
     @staticmethod
-    def forward(options, wanted, d_output, d_states, *tensors_and_saved):
+    def forward(options, composed, wanted, d_output, d_states, *tensors_and_saved):
         *tensors, saved = map(_dense, tensors_and_saved)
         if saved is None:
-            *_, saved = _Recurrence.forward(options, True, *tensors)
+            *_, saved = _Recurrence.forward(options, None, True, *tensors)
         d_output, d_states = _dense(d_output), _dense(d_states)
         sizes = options.sizes(*map(_shape, tensors))
         gradients = {
@@ -165,15 +170,38 @@ class _Gradients(Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        pass
+        ctx.options, ctx.composed, ctx.wanted, *tensors, _ = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx, *gradients):
-        raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
+        if ctx.composed is None:
+            raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
+        d_output, d_states, *tensors = ctx.saved_tensors
+        given = {name: tensor for name, tensor in zip(NAMES, tensors, strict=True) if tensor is not None}
+        moved = {name: given.pop(name) for name in NAMES[:5] if name in given}
+        wanted = [name for name, want in zip(NAMES, ctx.wanted, strict=False) if want]
+        came_in = {"output": d_output, "states": d_states}
+        came_in = {name: gradient for name, gradient in came_in.items() if gradient is not None}
+
+        def first(moved, came_in):
+            def results(some):
+                output, states = ctx.composed(**given | moved | some)
+                return {name: {"output": output, "states": states}[name] for name in came_in}
+
+            _, pull = torch.func.vjp(results, {name: moved[name] for name in wanted})
+            return pull(came_in)[0]
+
+        _, pull = torch.func.vjp(first, moved, came_in)
+        moved, came_in = pull(dict(zip(wanted, gradients, strict=True)))
+        return (
+            None, None, None, came_in.get("output"), came_in.get("states"),
+            *(moved.get(name) for name in NAMES), None,
+        )  # fmt: skip
 
     @staticmethod
     def vmap(info, in_dims, *arguments):
-        if any(dim is not None for dim in in_dims[4:]):  # what was saved belongs to all of them together
+        if any(dim is not None for dim in in_dims[5:]):  # what was saved belongs to all of them together
             arguments, in_dims = (*arguments[:-1], None), (*in_dims[:-1], None)
         return _one_by_one(_Gradients.apply, info.batch_size, in_dims, arguments)
 
