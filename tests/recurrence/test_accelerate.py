@@ -144,6 +144,20 @@ def test_a_keras_that_cannot_be_imported_fails_in_its_own_words():
         python("import sunhwan; sunhwan.accelerate(); import keras", KERAS_BACKEND="nonsense")
 
 
+@pytest.mark.parametrize("ask", ["sunhwan.accelerate()", "sunhwan.explain(keras.layers.GRU(2))"])
+def test_a_keras_that_was_loaded_anew_is_refused(ask):
+    out, _ = python(
+        "import keras, sunhwan, warnings\nwarnings.simplefilter('ignore')\nsunhwan.accelerate()\n"
+        "keras.config.set_backend('numpy')\nimport keras\n"
+        f"try:\n    {ask}\nexcept sunhwan.SunhwanError as error:\n    print(error)\nsunhwan.restore()\n",
+        KERAS_BACKEND="jax",
+    )
+    assert out == (
+        "Keras was loaded anew (by keras.config.set_backend) after sunhwan had switched the one on jax; set "
+        "KERAS_BACKEND in the environment before Keras is imported, in place of that call\n"
+    )
+
+
 # ---- Where nothing can be fused ----
 
 
@@ -167,7 +181,7 @@ def test_one_line_says_that_nothing_is_fused(environment, said):
 
 
 def test_one_line_says_so_on_a_gpu(monkeypatch, caplog):
-    monkeypatch.setitem(seam.DEVICES, "jax", lambda tensor: "gpu")
+    monkeypatch.setitem(seam.DEVICES, "jax", lambda tensor=None: "gpu")
     seam.say_once.cache_clear()
     layers = [keras.layers.GRU(2), keras.layers.GRU(2)]
     with sunhwan.accelerated():
@@ -177,6 +191,17 @@ def test_one_line_says_so_on_a_gpu(monkeypatch, caplog):
             assert reasons == ["it runs on the device 'gpu'; the kernels run on the CPU"]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == [f"sunhwan fuses nothing: {reasons[0]}"]
+
+
+def test_an_array_elsewhere_is_no_matter_of_the_whole_process(monkeypatch, caplog):
+    monkeypatch.setitem(seam.DEVICES, "jax", lambda tensor=None: "cpu" if tensor is None else "meta")
+    seam.say_once.cache_clear()
+    layer = keras.layers.GRU(2)
+    with sunhwan.accelerated():
+        layer(np.ones((1, 2, 2), "float32"))
+        reasons = [row.reason for row in sunhwan.explain(layer).rows]
+        assert reasons == ["it runs on the device 'meta'; the kernels run on the CPU"]
+    assert "fuses nothing" not in caplog.text
 
 
 def test_a_jax_that_refuses_the_kernels_is_said_to(monkeypatch, caplog):

@@ -13,6 +13,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from typing import Any
 
+from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.explain import log
 
 _on = False
@@ -35,6 +36,15 @@ def accelerate() -> None:
     What `torch.compile` made, and all programs on a JAX without `make_user_context(..).set_global`, are made
     anew.
 
+    `model.export` takes Keras's own path. Before any other conversion of a model on TensorFlow
+    (TFLiteConverter, convert_variables_to_constants_v2, tf2onnx) call `restore`: a fused layer is a call into
+    this process, which no converter takes along. `torch.compile` breaks its graph at a fused layer, so that
+    `fullgraph=True` fails there.
+
+    Raises:
+        sunhwan.SunhwanError: `keras.config.set_backend` has put another Keras in the place of the one that
+            was switched.
+
     Example:
         >>> import sunhwan
         >>> sunhwan.accelerate()
@@ -43,6 +53,7 @@ def accelerate() -> None:
         >>> sunhwan.restore()
     """
     global _on
+    refuse_another_keras()
     if _on:
         return
     _on = True
@@ -139,11 +150,7 @@ def _switch() -> None:
     if why := seam.refusal():
         log.warning("sunhwan fuses nothing: %s", why)
         return
-    fused = seam.fused
-    if keras.backend.backend() == "torch":
-        import torch
-
-        fused = torch.compiler.disable(fused)  # there is nothing in it that could be compiled
+    fused = _compilable(seam) if keras.backend.backend() == "torch" else seam.fused
     for cls in seam.LAYERS:
         _replace(cls, "inner_loop", _around(cls.inner_loop, fused))
     # Since Keras 3.14 the public class makes objects of another one.
@@ -151,6 +158,32 @@ def _switch() -> None:
     for owner, name in ((keras.Model, "export"), (archive, "add_endpoint"), (archive, "write_out")):
         _replace(owner, name, _around(getattr(owner, name), _on_keras_path))
     TELL[keras.backend.backend()]()
+
+
+def refuse_another_keras() -> None:
+    """Raises where Keras is another one than when sunhwan first met it: the seam stays with the first."""
+    seam = sys.modules.get("sunhwan.recurrence.seam")
+    if seam is not None and sys.modules.get("keras") is not seam.keras:
+        raise SunhwanError(
+            f"Keras was loaded anew (by keras.config.set_backend) after sunhwan had switched the one on "
+            f"{seam.keras.backend.backend()}; set KERAS_BACKEND in the environment before Keras is imported, "
+            "in place of that call"
+        )
+
+
+def _compilable(seam: Any) -> Callable:
+    """`seam.fused` where `torch.compile` may come by: it compiles layers that are never fused, as before."""
+    import torch
+
+    fused = torch.compiler.disable(seam.fused)  # there is nothing in it that could be compiled
+    is_never_fused = torch.compiler.assume_constant_result(seam.is_never_fused)
+
+    def either(stock, layer, *args, **kwargs):
+        if torch.compiler.is_compiling() and is_never_fused(layer):
+            return stock(layer, *args, **kwargs)
+        return fused(stock, layer, *args, **kwargs)
+
+    return either
 
 
 def _replace(owner: type, name: str, value: Any) -> None:
@@ -247,9 +280,11 @@ def _without_xla(jit_compile: property) -> property:
     from sunhwan.recurrence import seam
 
     def of(model):
-        fused = _is_on_here() and any(
-            seam.reason_of_layer(layer) is None for layer in model._flatten_layers()
+        on_cpu = seam.DEVICES["tensorflow"]().lower() == "cpu"
+        return jit_compile.fget(model) and not (
+            on_cpu
+            and _is_on_here()
+            and any(seam.reason_of_layer(layer) is None for layer in model._flatten_layers())
         )
-        return jit_compile.fget(model) and not fused
 
     return property(of, jit_compile.fset)

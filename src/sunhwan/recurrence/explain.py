@@ -109,6 +109,7 @@ def explain(model: Any) -> Explanation:
 
     from sunhwan.recurrence import accelerate, seam
 
+    accelerate.refuse_another_keras()
     if not isinstance(model, keras.Layer):
         raise TypeError(f"explain takes a Keras model or layer, received a {type(model).__name__}.")
     rows = []
