@@ -75,6 +75,24 @@ def test_a_module_finds_what_python_gives_it(sunhwan, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("import no_dependency", "ModuleNotFoundError: No module named 'no_dependency'"),
+        ("raise OSError(28, 'full')", "OSError: [Errno 28] full"),
+    ],
+)
+def test_what_fails_in_the_package_of_a_module_is_shown_as_by_python(line, error, sunhwan, tmp_path):
+    package = tmp_path / "failing_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(line)
+    (package / "program.py").write_text("")
+    ended = sunhwan("accelerate", "-m", "failing_package.program")
+    assert ended.status == 1
+    assert ended.err.startswith("Traceback (most recent call last):\n")
+    assert ended.err.endswith(f"{error}\nsunhwan: no recurrent layer of Keras ran\n")
+
+
+@pytest.mark.parametrize(
     ("ends", "status"),
     [
         ("", 0),
@@ -122,9 +140,10 @@ def test_what_is_not_there_is_said_to_be_so(refuses):
         refuses("accelerate", "no.py")
         == "sunhwan: there is no script 'no.py'; give the path of a Python file\n"
     )
-    assert refuses("accelerate", "-m", "no_module") == (
-        "sunhwan: there is no module 'no_module'; give a name that can be imported from here\n"
-    )
+    for name in ("no_module", "no_package.program", "json.no_module", "colorsys.no_module"):
+        assert refuses("accelerate", "-m", name) == (
+            f"sunhwan: there is no module {name!r}; give a name that can be imported from here\n"
+        )
     assert "Missing argument 'SCRIPT'" in refuses("accelerate")
     assert "No such option" in refuses("accelerate", "--nonsense", "script.py")
 
@@ -134,6 +153,18 @@ def test_a_model_runs_fused_and_one_line_says_so(accelerated, tmp_path):
     status, out, err = accelerated("script.py")
     assert (status, out) == (0, "fitted\n")
     assert err == "sunhwan: 1 of 2 recurrent layers ran fused; --explain says why not all\n"
+
+
+def test_layers_of_one_name_are_counted_apart_and_fused_is_what_never_was_otherwise(accelerated, tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import keras\nimport numpy as np\n"
+        "for activation in ('tanh', 'silu', 'tanh'):\n"
+        "    layer = keras.layers.GRU(2, activation=activation, name='same')\n"
+        "    layer(np.ones((1, 2, 3)))\n"
+        "layer(np.ones((1, 2, 3)), mask=np.ones((1, 2, 1), bool))\n"
+    )
+    _, _, err = accelerated("script.py")
+    assert err == "sunhwan: 1 of 3 recurrent layers ran fused; --explain says why not all\n"
 
 
 def test_explain_says_which_ran_where_even_of_a_script_that_fails(accelerated, tmp_path):

@@ -93,10 +93,18 @@ def test_what_is_no_model_is_refused():
 def test_rows_are_recorded_as_they_come_and_outlive_their_models():
     with sunhwan.accelerated(), explain.recorded() as ran:
         keras.layers.GRU(2, name="gone")(np.ones((1, 4, 2), "float32"))
-        assert ran == [Row("gone", "GRU(2)", "fused")]
+        assert ran == [[Row("gone", "GRU(2)", "fused")]]
+        for mask in (None, np.ones((1, 4, 1), bool)):
+            keras.layers.GRU(2, name="gone")(np.ones((1, 4, 2), "float32"), mask=mask)
+        both = keras.layers.GRU(2, name="both")
+        for mask in (None, np.ones((1, 4, 1), bool)):
+            both(np.ones((1, 4, 2), "float32"), mask=mask)
+    assert [[row.path for row in rows] for rows in ran] == [
+        ["fused"], ["fused"], ["Keras"], ["fused", "Keras"]
+    ]  # fmt: skip
     with sunhwan.accelerated():
         keras.layers.GRU(2)(np.ones((1, 4, 2), "float32"))
-    assert len(ran) == 1
+    assert len(ran) == 4
 
 
 FUSED = Row("a/b", "LSTM(4)", "fused")

@@ -7,14 +7,16 @@ import runpy
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.accelerate import accelerated
-from sunhwan.recurrence.explain import FUSED, Explanation, Row, recorded
+from sunhwan.recurrence.explain import KERAS, Explanation, Row, recorded
 
 
 @click.command(
@@ -39,31 +41,47 @@ def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]
     """
     if not module and not Path(script).exists():
         raise SunhwanError(f"there is no script {script!r}; give the path of a Python file")
-    # As for `python`: the script's own folder comes first on the path, in place of the one of this command;
-    # of
-    # a module, the folder where we are.
+    # As for `python`: in place of this command's own folder, first on the path is that of the script; for a
+    # module, the folder where we are.
     sys.path[0] = os.getcwd() if module else str(Path(script).resolve().parent)
-    if module and find_spec(script) is None:
-        raise SunhwanError(f"there is no module {script!r}; give a name that can be imported from here")
     sys.argv = [script, *arguments]
-    with accelerated(), recorded() as rows:
-        try:
-            if module:
-                status = ended(lambda: runpy.run_module(script, run_name="__main__", alter_sys=True))
-            else:
-                status = ended(lambda: runpy.run_path(script, run_name="__main__"))
-        finally:
-            account(rows, explain)
+    with accelerated(), recorded() as ran:
+        status = ended(partial(run_module if module else runpy.run_path, script, run_name="__main__"))
+        account(ran, explain)
     sys.exit(status)
+
+
+class NoModule(SunhwanError):
+    """There is none of that name."""
+
+
+def run_module(name: str, run_name: str) -> None:
+    """Runs a module, and before it the packages that it is in.
+
+    Raises:
+        NoModule: it is not there.
+    """
+    try:
+        found = find_spec(name)  # which runs the packages
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):  # a package misses something else
+            raise
+        found = None
+    if found is None:
+        raise NoModule(f"there is no module {name!r}; give a name that can be imported from here")
+    runpy.run_module(name, run_name=run_name, alter_sys=True)
 
 
 def ended(run: Callable) -> int | str | None:
     """Runs a program to its end and returns what it asks `sys.exit` for.
 
-    Its errors are shown here, as Python shows them, lest they be taken for those of our own command.
+    Its errors are shown here, as Python shows them, lest they be taken for those of our own command, as
+    `NoModule` is.
     """
     try:
         run()
+    except NoModule:
+        raise
     except SystemExit as asked:
         return 0 if asked.code is None else asked.code
     except BaseException as error:
@@ -75,17 +93,16 @@ def ended(run: Callable) -> int | str | None:
     return 0
 
 
-def account(rows: list[Row], explain: bool) -> None:
-    """Says on stderr what ran fused; in a table if that is wanted."""
+def account(ran: list[list[Row]], explain: bool) -> None:
+    """Says on stderr how many layers ran fused, of rows for each; in a table if that is wanted."""
     sys.stdout.flush()
-    layers = {row.layer for row in rows}
-    fused = {row.layer for row in rows if row.path == FUSED}
-    if not layers:
+    fused = sum(all(row.path != KERAS for row in rows) for rows in ran)
+    if not ran:
         text = "no recurrent layer of Keras ran"
     else:
-        text = f"{len(fused)} of {len(layers)} recurrent layers ran fused"
-        if fused != layers and not explain:
+        text = f"{fused} of {len(ran)} recurrent layers ran fused"
+        if fused < len(ran) and not explain:
             text += "; --explain says why not all"
     click.echo(f"sunhwan: {text}", err=True)
-    if explain and rows:
-        click.echo(str(Explanation(tuple(rows))), err=True)
+    if explain and ran:
+        click.echo(str(Explanation(tuple(chain.from_iterable(ran)))), err=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -150,26 +150,34 @@ def record(layer: Any, reason: str | None) -> None:
     taken[reason] = None
     row = _row(layer, KERAS if reason else FUSED, reason or "")
     log.info("%s, %s: %s%s", row.layer, row.kind, row.path, f", since {reason}" if reason else "")
-    for rows in _listening:
-        rows.append(row)
+    for listen in _listening:
+        listen(layer, row)
 
 
 @contextmanager
-def recorded() -> Iterator[list[Row]]:
-    """Collects a row for each layer and path that is taken anew, whatever becomes of the models."""
-    rows: list[Row] = []
-    _listening.append(rows)
+def recorded() -> Iterator[list[list[Row]]]:
+    """Collects, for each layer, a row for each path that is taken anew, whatever becomes of the models."""
+    ran: list[list[Row]] = []
+    of_layer: WeakKeyDictionary[Any, list[Row]] = WeakKeyDictionary()
+
+    def listen(layer, row):
+        if layer not in of_layer:
+            of_layer[layer] = []
+            ran.append(of_layer[layer])
+        of_layer[layer].append(row)
+
+    _listening.append(listen)
     try:
-        yield rows
+        yield ran
     finally:
-        _listening.remove(rows)
+        _listening.remove(listen)
 
 
 _taken: WeakKeyDictionary[Any, dict[str | None, None]] = WeakKeyDictionary()
 """The paths of each layer that was called or traced, in the order in which they came; None stands for
 fused."""
 
-_listening: list[list[Row]] = []
+_listening: list[Callable[[Any, Row], None]] = []
 
 
 def _row(layer, path, reason=""):

@@ -134,8 +134,8 @@ def _differentiable(options, tensors, composed):
         states.set_shape([len(options.row.states), batch, units])
 
         def backward(*d_results):
-            # d_output may come in slices. In a graph of the gradients the rest comes from another graph, and a
-            # gradient of this gradient would look for it there in vain; eagerly, identity would be a copy.
+            # d_output may come in slices. In a graph of gradients the rest comes from another graph,
+            # where a gradient of this gradient would not find it; eagerly, identity would be a copy.
             arguments = map(tf.convert_to_tensor, (*tensors, *d_results, *saved))
             arguments = list(arguments if tf.executing_eagerly() else map(tf.identity, arguments))
             gradients = {}
