@@ -1,29 +1,63 @@
 """The bench measures what it says: on tiny cases, that the figures are consistent and both modes ran."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from sunhwan.cli import group
-from sunhwan.recurrence import bench, cases
+from sunhwan.errors import SunhwanError
+from sunhwan.recurrence import accelerate, bench, cases
 from sunhwan.recurrence.cases import Case, Layer
 from sunhwan.recurrence.ops import library
+
+
+@pytest.fixture(autouse=True)
+def short_samples(monkeypatch):
+    monkeypatch.setattr(bench, "SAMPLE_SECONDS", 0.01)
+
 
 TINY = Case("tiny_gru", 4, 5, 3, (Layer("gru", 6),))
 
 
 @pytest.mark.parametrize(
     ("count", "rank"),
-    [(3, 0), (6, 0), (9, 1), (15, 3), (25, 7)],  # the tables of the sign test, 95 % and two-sided
+    [(6, 0), (9, 1), (15, 3), (25, 7)],  # the tables of the sign test, 95 % and two-sided
 )
 def test_the_lower_bound_is_the_sign_tests_order_statistic(count, rank):
     samples = [float(value) for value in range(count)]
     assert bench.lower_bound(reversed(samples)) == samples[rank]
 
 
+def test_so_few_samples_that_there_is_no_bound():
+    with pytest.raises(ValueError, match="5 samples have no bound with 95% confidence; take more"):
+        bench.lower_bound([1.0] * 5)
+    result = CliRunner().invoke(group, ["bench", "--pairs", "5"])
+    assert result.exit_code == 2
+    assert "5 is not in the range x>=6" in result.stderr
+
+
+def test_where_switching_forgets_all_programs_nothing_is_timed(monkeypatch):
+    import jax
+
+    monkeypatch.delattr(jax, "make_user_context", raising=False)
+    monkeypatch.setattr(accelerate, "_jax_context", None)
+    with pytest.raises(SunhwanError, match=r"compiles every program anew .* all that could be timed"):
+        next(bench.compare(TINY, pairs=6))
+
+
+def test_memory_is_that_of_processes_which_train():
+    memory = bench.compare_memory(TINY)
+    assert memory.case == "tiny_gru"
+    assert 0 < memory.stock < 1e9
+    assert 0 < memory.accelerated < 1e9
+    with pytest.raises(RuntimeError, match=r"training tiny_gru \(stock\) failed: Traceback"):
+        bench.compare_memory(replace(TINY, batch=0))
+
+
 def test_a_comparison_runs_stock_and_fused():
-    fit, predict = bench.compare(TINY, pairs=3, torch=False)
+    fit, predict = bench.compare(TINY, pairs=6, torch=False)
     assert (fit.what, predict.what) == ("fit step", "predict batch")
     for row in (fit, predict):
         assert row.fused, row.reasons
@@ -51,7 +85,7 @@ def test_the_command_prints_a_line_a_result_and_ends_in_json(monkeypatch, tmp_pa
     monkeypatch.setattr(cases, "KERNELS", {"gru_32": TINY})
     result = CliRunner().invoke(
         group,
-        ["bench", "workloads", "kernels", "--pairs", "3", "--json", "--plots", str(tmp_path)],
+        ["bench", "workloads", "kernels", "--pairs", "6", "--json", "--plots", str(tmp_path)],
         catch_exceptions=False,
     )
     assert result.exit_code == 0

@@ -8,16 +8,13 @@ from pathlib import Path
 import click
 
 from sunhwan.cli import need_backend
+from sunhwan.recurrence import bench
 
 
 @click.command(
-    epilog="""\b
-Sections:
-  workloads  the tutorial's models and the commonest notebook: fit step and predict
-  random     twenty shapes drawn from the seed
-  kernels    forward + backward by the kernels alone, as a share of the processor's peak
-  growth     the kernels' time over timesteps, batch, units and threads
-  breadth    sixty declared shapes from the smallest to the largest (long)
+    epilog="\b\nSections:\n"
+    + "\n".join(f"  {name:10} {what}" for name, what in bench.SECTIONS.items())
+    + """
 
 \b
 Examples:
@@ -26,10 +23,8 @@ Examples:
   KERAS_BACKEND=tensorflow sunhwan bench workloads
   sunhwan bench breadth --pairs 9 --json"""
 )
-@click.argument(
-    "sections", nargs=-1, type=click.Choice(["workloads", "random", "kernels", "growth", "breadth"])
-)
-@click.option("--pairs", default=7, show_default=True, type=click.IntRange(3), help="Samples of either side.")
+@click.argument("sections", nargs=-1, type=click.Choice(list(bench.SECTIONS)))
+@click.option("--pairs", default=7, show_default=True, type=click.IntRange(6), help="Samples of either side.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the shapes drawn.")
 @click.option(
     "--plots", type=click.Path(path_type=Path, file_okay=False), help="Draw the figures into this folder."
@@ -41,8 +36,6 @@ def command(sections: tuple[str, ...], pairs: int, seed: int, plots: Path | None
     Both sides take turns in one process; medians and ranges are printed. Leave the machine alone meanwhile.
     """
     need_backend()
-    from sunhwan.recurrence import bench
-
     click.echo(f"seed {seed}, {pairs} pairs of samples; stock and accelerated take turns", err=True)
     heading = None
 
@@ -69,6 +62,8 @@ def _head(item):
             f"{'case':44} {'what':13} {'stock ms':>9} {'accelerated ms':>21} {'faster':>7} {'at least':>8} "
             f"{'torch ms':>9}"
         )
+    if isinstance(item, bench.Memory):
+        return f"{'case':44} {'stock MB':>9} {'accelerated MB':>15}"
     return (
         f"{'case':22} {'masks':5} {'isa':8} {'threads':>7} {'forward ms':>11} {'forward + backward ms':>24} "
         f"{'GFLOP/s':>8} {'of peak':>8}"
@@ -86,6 +81,8 @@ def _line(item):
             f"{item.case:44} {item.what:13} {item.stock.median * 1e3:9.2f} "
             f"{milliseconds(item.accelerated):>21} {item.ratio:6.1f}x {item.ratio_low:7.1f}x {torch}{why}"
         )
+    if isinstance(item, bench.Memory):
+        return f"{item.case:44} {item.stock / 1e6:9.0f} {item.accelerated / 1e6:15.0f}"
     return (
         f"{item.case:22} {'yes' if item.masks else 'no':5} {item.isa:8} {item.threads:7} "
         f"{item.forward.median * 1e3:11.2f} {milliseconds(item.forward_backward):>24} {item.gflops:8.0f} "

@@ -9,6 +9,8 @@ pairs. Kernels stand beside the processor's peak, measured between their runs.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from sunhwan.errors import SunhwanError
 from sunhwan.recurrence import cases
 from sunhwan.recurrence.cases import Case, Layer
 from sunhwan.recurrence.cells import CELLS
@@ -24,8 +27,9 @@ from sunhwan.recurrence.ops import library
 from sunhwan.recurrence.ops import numpy as native
 from sunhwan.recurrence.ops.options import Options
 
-SAMPLE_SECONDS = 0.15
-"""A sample lasts at least so long, by as many steps as that takes."""
+SAMPLE_SECONDS = 0.5
+"""A sample lasts so long in the faster mode, by as many steps as that takes (4 to 100): what a call of `fit`
+or `predict` costs by itself, on TensorFlow 30 ms, shall not be counted among them."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,15 @@ def lower_bound(samples: Iterable[float], confidence: float = 0.95) -> float:
     With n samples, the k-th smallest is below the median with the probability that a fair coin falls heads at
     least k times of n.
 
+    Raises:
+        ValueError: there are so few samples that not even the least is such a bound.
+
     Example:
         >>> lower_bound([5.0, 1.0, 4.0, 2.0, 3.0, 6.0])
         1.0
     """
     ordered = sorted(samples)
-    count, below, rank = len(ordered), 0.0, 0
+    count, below, rank = len(ordered), 0.0, -1
     binomial = [1.0]
     for n in range(count):
         binomial.append(binomial[-1] * (count - n) / (n + 1))
@@ -106,6 +113,8 @@ def lower_bound(samples: Iterable[float], confidence: float = 0.95) -> float:
         if below > (1 - confidence) / 2:
             break
         rank = k
+    if rank < 0:
+        raise ValueError(f"{count} samples have no bound with {confidence:.0%} confidence; take more.")
     return ordered[rank]
 
 
@@ -117,9 +126,12 @@ def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Compa
 
     Two copies of the model, so that neither mode makes the other compile anew.
     """
+    from sunhwan.recurrence import accelerate
     from sunhwan.recurrence.accelerate import accelerated
     from sunhwan.recurrence.explain import explain
 
+    if why := accelerate.forgets_programs():
+        raise SunhwanError(f"{why}, which is all that could be timed")
     stock, fast = case.model(), case.model()
     modes = {"stock": (stock, nullcontext), "accelerated": (fast, accelerated)}
     runs = {
@@ -138,7 +150,7 @@ def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Compa
         # As many batches as fill a sample in the faster mode.
         with accelerated():
             once = _seconds(run, fast, x, y)
-        batches = int(np.clip(np.ceil(SAMPLE_SECONDS / once * batches), 2, 60))
+        batches = int(np.clip(np.ceil(SAMPLE_SECONDS / once * batches), 4, 100))
         x, y = case.inputs(rng, batches)
         samples: dict[str, list[float]] = {name: [] for name in modes}
         for pair in range(pairs + 1):
@@ -209,7 +221,7 @@ def _torch_step(case: Case, repeats: int) -> Times | None:
 
 
 def time_kernel(
-    case: Case, *, masks: bool = False, threads: int | None = None, repeats: int = 15, mask_rate: float = 0.2
+    case: Case, *, masks: bool = False, threads: int | None = None, repeats: int = 15
 ) -> KernelTimes:
     """Forward and backward of a case's first layer, gradient of the inputs included."""
     layer, rng = case.layers[0], np.random.default_rng(0)
@@ -222,8 +234,8 @@ def time_kernel(
     given: dict[str, np.ndarray] = {}
     if masks:
         for name, columns in (("dropout_mask", case.features), ("recurrent_dropout_mask", units)):
-            kept = rng.random((gates, case.batch, columns)) >= mask_rate
-            given[name] = (kept / (1 - mask_rate)).astype(np.float32)
+            kept = rng.random((gates, case.batch, columns)) < 0.8
+            given[name] = (kept / 0.8).astype(np.float32)
     options = Options(layer.cell, activation=layer.activation)
     d_output = rng.standard_normal((case.batch, units), dtype=np.float32) * np.float32(0.1)
     forward, both, peaks = [], [], []
@@ -254,6 +266,55 @@ def time_kernel(
         gflops / peak,
         library.memory_kept() / 1e6,
     )
+
+
+# ---- Memory ----
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a process that trains a model takes at its peak, beyond what it took before: in bytes."""
+
+    case: str
+    stock: int
+    accelerated: int
+
+
+def compare_memory(case: Case) -> Memory:
+    """The peak of a few training steps, stock and accelerated, each in a process of its own.
+
+    Raises:
+        RuntimeError: such a process failed; the message is what it said.
+    """
+    taken = {}
+    for mode in ("stock", "accelerated"):
+        program = (
+            "from sunhwan.recurrence.bench import print_peak\n"
+            "from sunhwan.recurrence.cases import Case, Layer\n"
+            f"print_peak({case!r}, {mode!r})"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"training {case.name} ({mode}) failed: {done.stderr}")
+        taken[mode] = int(done.stdout.split()[-1])
+    return Memory(case.name, **taken)
+
+
+def print_peak(case: Case, mode: str) -> None:
+    """Train a case's model for some steps, and print by how many bytes that raised the process's peak."""
+    import resource
+
+    from sunhwan.recurrence.accelerate import accelerated
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    model = case.model()
+    x, y = case.inputs(np.random.default_rng(0), 4)
+    before = peak()
+    with accelerated() if mode == "accelerated" else nullcontext():
+        model.fit(x, y, batch_size=case.batch, epochs=2, shuffle=False, verbose=0)
+    print(peak() - before)
 
 
 @contextmanager
@@ -299,7 +360,8 @@ SECTIONS = {
     "random": "twenty shapes drawn from the seed",
     "kernels": "forward + backward by the kernels alone, as a share of the processor's peak",
     "growth": "how the kernels' time grows with timesteps, batch, units and threads",
-    "breadth": "sixty declared shapes from the smallest to the largest",
+    "memory": "what training takes at its peak, at 500 and at 2,000 timesteps",
+    "breadth": "sixty declared shapes from the smallest to the largest (long)",
 }
 DEFAULT = ("workloads", "random", "kernels", "growth")
 
@@ -348,6 +410,9 @@ def report(
                         for threads in sorted({1, library.num_threads()}):
                             for masks in (False, True):
                                 keep(section, time_kernel(case, masks=masks, threads=threads))
+        elif section == "memory":
+            for case in cases.MEMORY.values():
+                keep(section, compare_memory(case))
         elif section == "growth":
             most = library.num_threads()
             for grows, growing in grown(most).items():

@@ -128,6 +128,17 @@ WORKLOADS: dict[str, Case] = {
 """The tutorial's models at its own sizes, and the commonest notebook: two LSTM(50) over 60 steps."""
 
 
+MEMORY: dict[str, Case] = {
+    case.name: case
+    for timesteps in (500, 2000)
+    for case in (
+        Case(f"imdb_lstm_t{timesteps}", 128, timesteps, 32, (Layer("lstm", 32),), 10_000, classifies=True),
+        Case(f"weather_gru_t{timesteps}", 128, timesteps, 14, (Layer("gru", 32),)),
+    )
+}
+"""Models whose training steps keep much for backward."""
+
+
 def _kernel(cell, batch, timesteps, features, units):
     return Case(f"{cell}_{units}", batch, timesteps, features, (Layer(cell, units),))
 

@@ -40,6 +40,10 @@ def test_usual_calls_are_fused():
             {"batch": 1, "timesteps": 1, "units": 4096},
             "a batch of 1 with 1 timesteps is too small for 4096 units to gain anything",
         ),
+        (
+            {"batch": 1, "units": 1, "gates": 4, "framework": "jax"},
+            "XLA compiles Keras's loop over a state of 1 x 1 into one piece, which is quicker",
+        ),
     ],
     ids=str,
 )
@@ -56,6 +60,13 @@ def test_every_condition_has_its_case():
     changed = test_a_call_that_is_not_fused_has_a_reason.pytestmark[0].args[1]
     for condition, why in CONDITIONS[1:]:
         assert any(condition(replace(USUAL, **change)) for change, _ in changed), why
+
+
+def test_small_states_are_fused_elsewhere_and_larger_ones_everywhere():
+    small = replace(USUAL, batch=1, units=1, gates=4)
+    assert reason(replace(small, framework="torch")) is None
+    assert reason(replace(small, framework="jax", batch=None)) is None
+    assert reason(replace(small, framework="jax", units=2)) is None
 
 
 def test_wide_layers_want_more_than_a_few_timesteps():
