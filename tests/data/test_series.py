@@ -80,8 +80,7 @@ def test_nothing_of_validation_or_test_reaches_training(make_table, seed):
         assert one.tobytes() == other.tobytes()
     assert before.train.persistence.tobytes() == after.train.persistence.tobytes()
     assert before.train.last.tolist() == after.train.last.tolist()
-    assert before.features == after.features
-    assert before.categories == after.categories
+    assert before.recipe.ingredients == after.recipe.ingredients
     assert before.scale.mean.tolist() == after.scale.mean.tolist()
     assert before.scale.std.tolist() == after.scale.std.tolist()
     assert (before.target_mean, before.target_std) == (after.target_mean, after.target_std)
@@ -283,10 +282,11 @@ def test_the_season_is_a_day(make_table, interval, season):
 def test_the_recipe_is_json_and_scales_a_row_as_the_windows_were_scaled(make_table):
     readings = weather(make_table)
     series = prepare(readings, HOW)
-    recipe = json.loads(json.dumps(series.recipe(), allow_nan=False))
-    assert recipe["features"] == list(series.features)
+    recipe = json.loads(json.dumps(series.kept(), allow_nan=False))
+    assert [item["name"] for item in recipe["ingredients"]] == list(series.features)
     assert recipe["interval_seconds"] == 3600
-    assert recipe["categories"] == {"wind": ["E", "N", "S"]}
+    values = [item["value"] for item in recipe["ingredients"] if item["kind"] == "category"]
+    assert values == ["E", "N", "S"]
     assert recipe["preparation"]["calendar"] == ["hour_of_day"]
     row = int(series.test.last[0])
     by_hand = (readings.column("T")[row] - recipe["feature_mean"][0]) / recipe["feature_std"][0]
@@ -367,6 +367,6 @@ def test_beijing(real_file):
     how = Preparation("TEMP", "240h", "24h", calendar=("hour_of_day", "day_of_year"), split=(50, 25, 25))
     series = prepare(readings, how)
     assert "No" not in series.features and "pm2.5" not in series.features
-    assert series.categories == {"cbwd": ("NE", "NW", "SE", "cv")}
+    assert [name for name in series.features if "=" in name] == ["cbwd=NE", "cbwd=NW", "cbwd=SE", "cbwd=cv"]
     last_value = np.abs(series.test.persistence.astype(float) - series.test.truth).mean() * series.target_std
     assert last_value == pytest.approx(2.696, abs=0.001)

@@ -24,7 +24,7 @@ def test_the_problem_in_the_target_s_unit(study):
         degrees = np.abs(kept[f"forecast:{name}"] - kept["truth"]).mean()
         assert problem.score(forecasts["test"], "test")["value"] == pytest.approx(degrees, rel=1e-5)
     assert problem.metric.factor == recipe["target_std"]
-    assert recipe["features"] == ["T (degC)", "p (mbar)"]
+    assert [item["name"] for item in recipe["ingredients"]] == ["T (degC)", "p (mbar)"]
 
 
 def test_what_is_kept_is_truth_at_the_target_s_time(study, station):

@@ -153,15 +153,30 @@ def expanded(columns: dict[str, np.ndarray | pl.Series], training: np.ndarray, n
             continue
         categories[name] = tuple(distinct(column, training))
         for value in categories[name]:
-            names.append(f"{name}={value}")
+            names.append(category_name(name, value))
             made_of.append(name)
-            values.append((column == value).cast(pl.Float64).fill_null(float("nan")).to_numpy())
+            values.append(indicator(column, value))
         unseen = len(column) - column.is_in(categories[name]).sum() - column.null_count()
         if unseen:
             notes.append(f"{name}: {unseen:,} rows hold values that no training row holds; they are all zero")
     matrix = np.stack(values, axis=1) if values else np.empty((len(training), 0))
     binary = np.array([column in categories for column in made_of], bool)
     return Features(tuple(names), tuple(made_of), matrix, binary, categories, tuple(notes))
+
+
+def category_name(column: str, value: str) -> str:
+    """What the feature for one value of a text column is called."""
+    return f"{column}={value}"
+
+
+def filled_name(column: str) -> str:
+    """What the feature is called that says where a column's gaps were filled."""
+    return f"{column} was filled"
+
+
+def indicator(column: pl.Series, value: str) -> np.ndarray:
+    """(rows,) float64: one where a text column holds `value`, zero where another, NaN where none."""
+    return (column == value).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def filled(
@@ -197,7 +212,7 @@ def filled(
             notes.append(missing.account(features.columns[i], *counts, longest))
     masked = [i for i in firsts if mask[training, i].any()]
     columns = [features.columns[i] for i in masked]
-    return features.add([f"{column} was filled" for column in columns], columns, mask[:, masked]).note(*notes)
+    return features.add([filled_name(column) for column in columns], columns, mask[:, masked]).note(*notes)
 
 
 def affordable(

@@ -15,6 +15,7 @@ import numpy as np
 
 from sunhwan.data import features, missing, split, table
 from sunhwan.data.features import CALENDAR
+from sunhwan.data.recipe import Recipe, ingredients
 from sunhwan.data.scale import Scale
 from sunhwan.data.timestamps import duration
 from sunhwan.data.windows import Grid, Windows, rows_in, rows_within, seconds_of
@@ -67,13 +68,11 @@ class Series:
 
     Attributes:
         train, val, test: the windows of each part.
-        features: the name of each input feature.
+        recipe: what the features are made of, and their scale.
         calendar_features: how many of the last features are calendar features.
         target: the target's name.
         target_mean, target_std: of the training rows, in the target's unit.
-        scale: of the features.
         grid: how windows lie over the rows.
-        categories: each one-hot text column's values.
         time: (rows,) datetime64[s].
         series, series_names: as in `Table`.
         values: (rows,) the target in its unit, NaN where not observed.
@@ -86,14 +85,12 @@ class Series:
     train: Windows
     val: Windows
     test: Windows
-    features: tuple[str, ...]
+    recipe: Recipe
     calendar_features: int
     target: str
     target_mean: float
     target_std: float
-    scale: Scale
     grid: Grid
-    categories: dict[str, tuple[str, ...]]
     preparation: Preparation
     time: np.ndarray
     series: np.ndarray
@@ -108,15 +105,21 @@ class Series:
         """Scaled targets or forecasts in the target's unit, float64."""
         return scaled.astype(np.float64) * self.target_std + self.target_mean
 
-    def recipe(self) -> dict:
-        """What prediction on new rows needs, as JSON: columns, categories, scaling, windows."""
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The name of each input feature."""
+        return tuple(item.name for item in self.recipe.ingredients)
+
+    @property
+    def scale(self) -> Scale:
+        """Of the features."""
+        return self.recipe.scale
+
+    def kept(self) -> dict:
+        """What prediction on new rows needs, as JSON: the recipe, the target's scale, windows."""
         return {
             "preparation": asdict(self.preparation),
-            "interval_seconds": seconds_of(self.interval),
-            "features": list(self.features),
-            "categories": {column: list(values) for column, values in self.categories.items()},
-            "feature_mean": self.scale.mean.tolist(),
-            "feature_std": self.scale.std.tolist(),
+            **self.recipe.as_dict(),
             "target": self.target,
             "target_mean": self.target_mean,
             "target_std": self.target_std,
@@ -166,14 +169,12 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     every = grid.windows(values, scaled, current, last)
     return Series(
         **{name: replace(every, last=ends[name]) for name in split.PARTS},
-        features=chosen.names,
+        recipe=Recipe(ingredients(chosen, phase_names), scale, limit, interval),
         calendar_features=len(phase_names),
         target=how.target,
         target_mean=mean,
         target_std=std,
-        scale=scale,
         grid=grid,
-        categories=chosen.categories,
         preparation=how,
         time=readings.time,
         series=readings.series,

@@ -128,7 +128,7 @@ def evidence(series: Series, forecasts: dict[str, dict[str, np.ndarray]]) -> dic
     rows = series.test.last + series.test.horizon
     names = np.array(series.series_names)
     return {
-        "preparation.json": series.recipe(),
+        "preparation.json": series.kept(),
         "series.npz": {
             "time": series.time,
             "value": series.values,
