@@ -425,6 +425,9 @@ def test_reset_of_rows_begins_only_those_anew():
         assert_close(got[1:2], after(model, x[1:2, 2:]))
     with pytest.raises(IndexError):
         stepper.reset(4)
+    stepper.reset()
+    with pytest.raises(ValueError, match=r"rows is \[1\], but no sequence has begun"):
+        stepper.reset([1])
 
 
 def test_state_is_a_copy_and_can_be_restored():
@@ -512,6 +515,22 @@ def test_saved_state_of_another_model(tmp_path):
     with pytest.raises(sunhwan.SunhwanError, match=r"state\.npz.* holds the state of another model"):
         other.load(tmp_path / "state.npz")
     assert other.state[0].shape == (1, 3, 4)
+
+
+def test_saved_state_of_a_model_with_other_options_or_other_names(tmp_path):
+    def stepper_of(**options):
+        mask_value, activation = options.pop("mask_value", 0.0), options.pop("activation", "tanh")
+        model = sequential(
+            layers.Masking(mask_value), layers.GRU(4, activation=activation, **options), layers.Dense(1)
+        )
+        model.set_weights([np.full(weight.shape, 0.1) for weight in model.weights])
+        return Stepper(model)
+
+    stepper_of().save(tmp_path / "state.npz")
+    stepper_of(name="other", kernel_initializer="zeros", trainable=False).load(tmp_path / "state.npz")
+    for options in ({"activation": "relu"}, {"mask_value": 1.0}, {"zero_output_for_mask": True}):
+        with pytest.raises(sunhwan.SunhwanError, match="another model, or of this one with other options"):
+            stepper_of(**options).load(tmp_path / "state.npz")
 
 
 def test_files_that_hold_no_state(tmp_path):
@@ -639,7 +658,7 @@ def with_states_of_another(inputs):
         (lambda x: layers.Bidirectional(layers.GRU(3), name="both")(x), "'both' .*also reads from the end"),
         (lambda x: layers.LSTM(3, go_backwards=True, name="back")(x), "'back' .*go_backwards=True"),
         (lambda x: layers.RNN(layers.GRUCell(3))(x), "SimpleRNN, GRU and LSTM"),
-        (lambda x: OwnGRU(3, name="own")(x), "'own' .OwnGRU. .*SimpleRNN, GRU and LSTM"),
+        (lambda x: OwnGRU(3, name="own")(x), "'own' .OwnGRU. .*its class is derived from GRU and may"),
         (with_own_cell, "its cell is a OwnCell, not Keras's own"),
         (lambda x: layers.GRU(3, activation="swish")(x), "activation is 'silu'; the kernels have linear"),
         (lambda x: layers.LSTM(3, recurrent_activation="elu")(x), "its recurrent_activation is 'elu'"),

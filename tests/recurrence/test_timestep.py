@@ -191,7 +191,7 @@ class OwnDense(layers.Dense):
         (layers.Conv1D(2, 3), "Conv1D. cannot be stepped: it is none of the layers"),
         (layers.GlobalAveragePooling1D(), "GlobalAveragePooling1D"),
         (layers.Attention(), "Attention"),
-        (OwnDense(2), "OwnDense. cannot be stepped: it is none"),
+        (OwnDense(2), "OwnDense. cannot be stepped: its class is derived from Dense and may"),
         (layers.Flatten(), "all timesteps at once"),
         (layers.Reshape((3, 2)), "all timesteps at once"),
         (layers.TimeDistributed(layers.Conv1D(2, 1)), "Conv1D"),

@@ -229,6 +229,19 @@ def _tell_jax() -> None:
         _switched.callback(_jax_context.set_global, False)
 
 
+def forgets_programs() -> str | None:
+    """Why compiled programs are lost when `accelerate` or `restore` is called; None where they are kept."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return None
+    import jax
+
+    if _jax_context is not None or hasattr(jax, "make_user_context"):
+        return None
+    return f"JAX {jax.__version__} compiles every program anew whenever sunhwan is switched on or off"
+
+
 def _tell_tensorflow() -> None:
     import keras
 

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from sunhwan.recurrence import explain
+from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.ops import library
 from sunhwan.recurrence.ops.options import ACTIVATIONS, Options
 from sunhwan.recurrence.ops.support import Call
@@ -208,10 +209,16 @@ def activation_name(activation: Callable | None) -> str:
     # By identity, for not everything that can be called can be hashed.
     if known := KNOWN.get(id(activation)):
         return known
-    kind = type(activation)
-    name = getattr(activation, "__name__", kind.__name__)
-    module = getattr(activation, "__module__", None) or kind.__module__  # PyTorch's methods have none
-    return name if module.startswith("keras.") and name not in ACTIVATIONS else f"{module}.{name}"
+    name = full_name(activation)
+    module, _, short = name.rpartition(".")
+    return short if module.startswith("keras.") and short not in ACTIVATIONS else name
+
+
+def full_name(function: Callable) -> str:
+    """A function's name with its module; of another object that can be called, those of its class."""
+    kind = type(function)
+    module = getattr(function, "__module__", None) or kind.__module__  # methods of PyTorch's have none
+    return f"{module}.{getattr(function, '__name__', kind.__name__)}"
 
 
 KNOWN = {id(None): "linear"} | {
@@ -350,6 +357,8 @@ def _call(layer, sequences):
         timesteps=timesteps,
         features=cell.kernel.shape[0] if features is None else features,
         units=cell.units,
+        framework=keras.backend.backend(),
+        gates=len(CELLS[LAYERS[_switched(type(layer))][0]].gates),
     )
 
 

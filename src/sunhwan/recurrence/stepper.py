@@ -7,6 +7,7 @@ the native library for each recurrent layer.
 from __future__ import annotations
 
 import hashlib
+import json
 import weakref
 import zipfile
 from collections.abc import Sequence
@@ -80,7 +81,7 @@ class Stepper:
                 masked_by = None
             if function is not None:
                 functions.append(function)
-            for part in [type(layer).__name__.encode(), *map(array, layer.weights)]:
+            for part in [_identity(layer), *map(array, layer.weights)]:
                 fingerprint.update(part)
         self._fingerprint = fingerprint.hexdigest()
         self._recurrent = [function for function in functions if isinstance(function, _Recurrent)]
@@ -136,10 +137,18 @@ class Stepper:
         Args:
             rows: an index, indices or a mask of the sequences that begin anew; the others go on. None is all,
                 and then the next step may be of another number of sequences.
+
+        Raises:
+            ValueError: there are rows to begin anew, but no sequence has begun.
         """
         if rows is None:
             self._begin(0)
             return
+        if not self._batch:
+            raise ValueError(
+                f"rows is {rows!r}, but no sequence has begun, so none can begin anew; "
+                "call step first, or reset() for all."
+            )
         for layer in self._recurrent:
             layer.states[:, rows] = 0
 
@@ -178,7 +187,8 @@ class Stepper:
         """Go on from a file that `save` wrote.
 
         Raises:
-            sunhwan.SunhwanError: it is no such file, or it was saved for a model of other layers or weights.
+            sunhwan.SunhwanError: it is no such file, or it was saved for a model of other layers, options or
+                weights.
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
@@ -188,8 +198,8 @@ class Stepper:
             raise SunhwanError(f"{str(path)!r} holds no state that a Stepper saved ({error}).") from None
         if fingerprint != self._fingerprint:
             raise SunhwanError(
-                f"{str(path)!r} holds the state of another model, or of this one with other weights; load it "
-                "into a Stepper of the model that it was saved with, or begin anew."
+                f"{str(path)!r} holds the state of another model, or of this one with other options or weights;"
+                " load it into a Stepper of the model that it was saved with, or begin anew."
             )
         self.restore(state)
 
@@ -306,6 +316,23 @@ class _Recurrent:
         library.check(self._run())
         self.states[:, ~mask] = before[:, ~mask]
         return np.where(mask[:, np.newaxis], self._h, np.float32(0)) if self._zero_where_masked else self._h
+
+
+def _identity(layer):
+    """A layer's class and options, as bytes; without what has no part in inference."""
+
+    def options(config):
+        if isinstance(config, dict):
+            return {
+                key: options(value)
+                for key, value in config.items()
+                if key not in ("name", "registered_name", "build_config", "trainable", "seed")
+                and not key.endswith(("_initializer", "_regularizer", "_constraint"))
+            }
+        return [*map(options, config)] if isinstance(config, (list, tuple)) else config
+
+    config = keras.saving.serialize_keras_object(layer.get_config())
+    return json.dumps([type(layer).__name__, options(config)], sort_keys=True).encode()
 
 
 def _calls(model):

@@ -20,6 +20,8 @@ import keras
 import numpy as np
 from scipy.special import erf, expit
 
+from sunhwan.recurrence import seam
+
 Function = Callable[[np.ndarray], np.ndarray]
 
 
@@ -66,6 +68,10 @@ def array(variable: Any) -> np.ndarray:
 def _why_unknown(layer):
     if isinstance(layer, keras.layers.Bidirectional):
         return "it also reads from the end, so that a new timestep would change every output before it"
+    if base := next((cls for cls in (*seam.LAYERS, *LAYERS) if isinstance(layer, cls)), None):
+        return (
+            f"its class is derived from {base.__name__} and may do anything; only Keras's own is known here"
+        )
     if isinstance(layer, keras.layers.RNN):
         return "of recurrent layers only Keras's own SimpleRNN, GRU and LSTM have kernels"
     if isinstance(layer, keras.layers.Lambda):
@@ -148,8 +154,10 @@ def _activation(layer, shape, timed):
     for name, function in ACTIVATIONS.items():
         if chosen is getattr(keras.activations, name, None):
             return function
-    name = f"{chosen.__module__}.{getattr(chosen, '__name__', type(chosen).__name__)}"
-    refuse(layer, f"its activation is {name}, expected one of keras.activations other than sparsemax")
+    refuse(
+        layer,
+        f"its activation is {seam.full_name(chosen)}, expected one of keras.activations other than sparsemax",
+    )
 
 
 # ---- Layers ----
