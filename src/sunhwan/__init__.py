@@ -20,8 +20,8 @@ _HOMES = {
 }
 """Where what is public comes from, once it is asked for."""
 
+# Without Stepper, which imports Keras: `from sunhwan import *` would choose the program's backend.
 __all__ = [
-    "Stepper",
     "SunhwanError",
     "__version__",
     "accelerate",

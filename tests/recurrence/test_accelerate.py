@@ -118,6 +118,10 @@ def test_the_switch_waits_for_keras_whose_backend_is_still_to_choose(statement):
     assert err == ""
 
 
+def test_to_import_all_names_imports_no_keras():
+    python("import sys\nfrom sunhwan import *\naccelerate()\nassert not {'keras', 'jax'} & set(sys.modules)")
+
+
 def test_nothing_is_switched_where_restore_comes_before_keras():
     out, _ = python(
         "import sunhwan\nsunhwan.accelerate()\nsunhwan.restore()\n"
