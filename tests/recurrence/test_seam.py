@@ -61,7 +61,8 @@ def calls(draw):
     layer = draw(st.sampled_from(["SimpleRNN", "GRU", "LSTM"]))
     activations = st.sampled_from(["linear", "relu", "tanh", "sigmoid", "hard_sigmoid", None])
     options = {
-        "units": draw(st.integers(1, 9)),
+        # Of fewer in a batch of one, XLA makes better programs than the kernels are.
+        "units": draw(st.integers(5 if BACKEND == "jax" else 1, 9)),
         "activation": draw(activations),
         "use_bias": draw(flag),
         # So that bias, and which of its rows is which, matters.

@@ -89,12 +89,13 @@ def fused(stock: Callable, layer: Any, sequences: Any, initial_state: Any, mask:
     if why:
         return stock(layer, sequences, initial_state, mask, training)
 
-    backend, cell, ops = keras.backend.backend(), layer.cell, keras.ops
-    dtype = cell.compute_dtype
+    backend, cell, dtype = keras.backend.backend(), layer.cell, layer.cell.compute_dtype
+    # Those of keras.ops do the same, after they have looked for symbolic tensors for longer than that takes.
+    cast, stack = keras.src.backend.cast, keras.src.backend.numpy.stack
 
     def array(value):
         # By the cell's own cast the weights of mixed precision are rounded before they are used.
-        return None if value is None else ops.cast(value, dtype)
+        return None if value is None else cast(value, dtype)
 
     output, new_states = import_module(ADAPTERS[backend]).recurrence(
         options(layer),
@@ -102,8 +103,8 @@ def fused(stock: Callable, layer: Any, sequences: Any, initial_state: Any, mask:
         array(cell.kernel),
         array(cell.recurrent_kernel),
         array(cell.bias),
-        initial_state=ops.stack([array(state) for state in states]),
-        mask=None if step_mask is None else ops.cast(step_mask, "bool"),
+        initial_state=stack([array(state) for state in states]),
+        mask=None if step_mask is None else cast(step_mask, "bool"),
         **dropout_masks(cell, sequences, states, training, array),
         # JAX's adapter composes the recurrence itself.
         **({} if backend == "jax" else {"composed": partial(composed, layer, training)}),
@@ -111,7 +112,7 @@ def fused(stock: Callable, layer: Any, sequences: Any, initial_state: Any, mask:
     new_states = [new_states[index] for index in range(len(states))]
     if layer.return_sequences:
         return output[:, -1], output, new_states
-    return output, ops.expand_dims(output, 1), new_states
+    return output, output[:, None], new_states
 
 
 def dropout_masks(cell: Any, sequences: Any, states: list, training: Any, array: Callable) -> dict[str, Any]:
@@ -321,11 +322,12 @@ def _reason_of_shapes(layer, sequences, states, mask):
         if backwards and keras.backend.backend() == "tensorflow":
             return "unrolled and backwards, Keras zeroes outputs by a mask that is not turned round"
     for name, array, shape in expected:
-        if len(array.shape) != len(shape) or any(
-            None not in (size, wanted) and size != wanted
-            for size, wanted in zip(array.shape, shape, strict=True)
+        given = tuple(array.shape)
+        if given != shape and (
+            len(given) != len(shape)
+            or any(None not in (a, b) and a != b for a, b in zip(given, shape, strict=True))
         ):
-            return f"its {name} has the shape {tuple(array.shape)}; the kernels take {shape}"
+            return f"its {name} has the shape {given}; the kernels take {shape}"
     return None
 
 

@@ -198,8 +198,8 @@ class Stepper:
             raise SunhwanError(f"{str(path)!r} holds no state that a Stepper saved ({error}).") from None
         if fingerprint != self._fingerprint:
             raise SunhwanError(
-                f"{str(path)!r} holds the state of another model, or of this one with other options or weights;"
-                " load it into a Stepper of the model that it was saved with, or begin anew."
+                f"{str(path)!r} holds the state of another model, or of this one with other options or "
+                "weights; load it into a Stepper of the model that it was saved with, or begin anew."
             )
         self.restore(state)
 

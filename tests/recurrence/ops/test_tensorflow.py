@@ -19,7 +19,8 @@ from sunhwan.recurrence.ops.options import Options
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 tf = pytest.importorskip("tensorflow")
 
-from sunhwan.recurrence.ops.tensorflow import NAMES, recurrence  # noqa: E402
+from sunhwan.recurrence.ops.options import ARRAYS  # noqa: E402
+from sunhwan.recurrence.ops.tensorflow import recurrence  # noqa: E402
 
 GRADIENTS = ("inputs", "initial_state", "kernel", "recurrent_kernel", "bias")
 WEIGHTS = ("kernel", "recurrent_kernel", "bias")
@@ -450,7 +451,7 @@ def test_compilation_by_xla_is_refused(function):
     tf.function(lambda: function(tensors), jit_compile=False)()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "mask"])
+@pytest.mark.parametrize("name", [name for name in ARRAYS if name != "mask"])
 @pytest.mark.parametrize("dtype", ["float64", "int32", "complex64"])
 def test_another_dtype_is_refused(name, dtype):
     tensors = tensors_of(EVERYTHING)
@@ -470,7 +471,7 @@ def test_a_mask_of_another_dtype_counts_as_in_numpy():
         EVERYTHING.check(**results_and_gradients(EVERYTHING, others))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ARRAYS)
 def test_a_shape_that_does_not_fit_is_said(name):
     tensors = tensors_of(EVERYTHING)
     tensors[name] = tf.concat([tensors[name], tensors[name]], axis=-1)

@@ -19,7 +19,8 @@ torch = pytest.importorskip("torch")
 
 from torch.func import grad, jacrev, jvp, vmap  # noqa: E402
 
-from sunhwan.recurrence.ops.torch import NAMES, recurrence  # noqa: E402
+from sunhwan.recurrence.ops.options import ARRAYS  # noqa: E402
+from sunhwan.recurrence.ops.torch import recurrence  # noqa: E402
 
 GRADIENTS = ("inputs", "initial_state", "kernel", "recurrent_kernel", "bias")
 EVERYTHING = Configuration(
@@ -373,7 +374,7 @@ def test_gradients_of_dropout_masks_are_refused(name):
         recurrence(EVERYTHING.options, **tensors_of(EVERYTHING, requiring=[name]))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "mask"])
+@pytest.mark.parametrize("name", [name for name in ARRAYS if name != "mask"])
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -406,7 +407,7 @@ def test_a_mask_of_another_dtype_counts_as_in_numpy():
         EVERYTHING.check(output=output, states=states)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ARRAYS)
 def test_a_shape_that_does_not_fit_is_said(name):
     tensors = tensors_of(EVERYTHING, requiring=())
     tensors[name] = torch.cat([tensors[name], tensors[name]], dim=-1)

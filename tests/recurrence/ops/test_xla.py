@@ -56,7 +56,7 @@ def forward(arrays, results, **changed):
     attributes = dict(
         zip(asdict(CONFIGURATION.options), map(np.int32, CONFIGURATION.options.numbers), strict=True)
     )
-    arrays = [jnp.asarray(arrays[name]) for name in xla.READ]
+    arrays = [jnp.asarray(arrays[name]) for name in xla.ARRAYS]
     return jax.ffi.ffi_call(xla.FORWARD, types)(*arrays, **attributes | changed)
 
 

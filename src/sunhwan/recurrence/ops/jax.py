@@ -24,7 +24,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.ops import composed, xla
-from sunhwan.recurrence.ops.options import Options
+from sunhwan.recurrence.ops.options import ARRAYS, DIFFERENTIATED, Options
 
 __all__ = ["Options", "recurrence", "refusal"]
 
@@ -67,7 +67,7 @@ def recurrence(
     if reason := refusal():
         raise SunhwanError(reason)
     weights, dropout_masks = (kernel, recurrent_kernel, bias), (dropout_mask, recurrent_dropout_mask)
-    given = zip(xla.READ, (inputs, *weights, initial_state, mask, *dropout_masks), strict=True)
+    given = zip(ARRAYS, (inputs, *weights, initial_state, mask, *dropout_masks), strict=True)
     arrays = {name: _operand(name, array) for name, array in given if array is not None}
     shapes = {name: array.shape for name, array in arrays.items()}
     options.sizes(**shapes)  # raises where one does not fit
@@ -92,7 +92,7 @@ def _operand(name, array):
             f"in float32); convert it: {name}.astype('float32')."
         )
     array = array.astype(jnp.float32)
-    return array if name in xla.DIFFERENTIATED else jax.lax.stop_gradient(array)
+    return array if name in DIFFERENTIATED else jax.lax.stop_gradient(array)
 
 
 def _varying_alike(arrays):
@@ -232,7 +232,7 @@ def _jvp(primals, tangents, *, options, operands, results):
     moved = {
         f"d_{name}": tangent
         for name, tangent in zip(operands, tangents, strict=True)
-        if type(tangent) is not ad.Zero and name in xla.DIFFERENTIATED
+        if type(tangent) is not ad.Zero and name in DIFFERENTIATED
     }
     differentials = tangent_p.bind(
         *primals, computed[2], *moved.values(),

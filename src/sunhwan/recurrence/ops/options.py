@@ -12,6 +12,16 @@ ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid")
 """What the kernels compute, in the native library's order, as `CELLS` are."""
 
 
+ARRAYS = (
+    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "dropout_mask",
+    "recurrent_dropout_mask",
+)  # fmt: skip
+"""The arrays of a call, in the native library's order, as `Options.sizes` takes their shapes."""
+
+DIFFERENTIATED = ARRAYS[:5]
+"""Those of them that have gradients."""
+
+
 class Sizes(NamedTuple):
     """The sizes of a call; dropout masks count as 0 (none), 1 (one for all gates) or one for each gate.
 

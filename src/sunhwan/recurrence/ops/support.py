@@ -16,6 +16,12 @@ COMPUTED = ("float32", "float16", "bfloat16")
 """Types of arrays that the kernels take; the smaller two are computed in float32."""
 
 
+ONLY_GRADIENTS = (
+    "A fused recurrence has gradients only; use an unfused layer: sunhwan.restore() brings back Keras's own."
+)
+"""What to do about a derivative that an adapter has not."""
+
+
 @dataclass(frozen=True)
 class Call:
     """What is known of a call before it is made.

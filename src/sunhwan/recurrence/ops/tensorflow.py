@@ -37,17 +37,10 @@ from tensorflow.python.eager.record import could_possibly_record, should_record_
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 from sunhwan.recurrence.ops import numpy
-from sunhwan.recurrence.ops.options import Options
+from sunhwan.recurrence.ops.options import ARRAYS, Options
+from sunhwan.recurrence.ops.support import ONLY_GRADIENTS
 
 DTYPES = (tf.float32, tf.float16, tf.bfloat16)
-NAMES = (
-    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "dropout_mask",
-    "recurrent_dropout_mask",
-)  # fmt: skip
-
-ONLY_GRADIENTS = (
-    "A fused recurrence has gradients only; use an unfused layer: sunhwan.restore() brings back Keras's own."
-)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -97,7 +90,7 @@ def recurrence(
         inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask
     )  # fmt: skip
     tensors = {
-        name: _checked(name, value) for name, value in zip(NAMES, given, strict=True) if value is not None
+        name: _checked(name, value) for name, value in zip(ARRAYS, given, strict=True) if value is not None
     }
     if pack_tangents(list(tensors.values())).tangents:
         raise NotImplementedError(f"A derivative in forward mode was asked for. {ONLY_GRADIENTS}")
@@ -161,7 +154,7 @@ def _backward(options, names, wanted, *arrays):
     given = dict(zip(names, arrays[: len(names)], strict=True))
     d_output, d_states, *saved = arrays[len(names) :]
     if saved:
-        arrays = {name: given.get(name) for name in NAMES}
+        arrays = {name: given.get(name) for name in ARRAYS}
         sizes = options.sizes(**{name: array.shape for name, array in given.items()})
         # Of output and states it asks the shapes only, which are those of their gradients.
         there = numpy.ForwardPass(d_output, d_states, options, sizes, arrays, *saved)

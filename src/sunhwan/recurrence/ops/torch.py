@@ -28,24 +28,15 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from sunhwan.recurrence.ops import library, memory
-from sunhwan.recurrence.ops.options import Options
+from sunhwan.recurrence.ops.options import ARRAYS, DIFFERENTIATED, Options
+from sunhwan.recurrence.ops.support import ONLY_GRADIENTS
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-NAMES = (
-    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "dropout_mask",
-    "recurrent_dropout_mask",
-)  # fmt: skip
-"""The tensors of a call, in the native library's order. The first five have gradients."""
-
 BATCH_AXES = (0, None, None, None, 1, 0, 1, 1)
 """Which axis of each is the batch; weights have none."""
-
-ONLY_GRADIENTS = (
-    "A fused recurrence has gradients only; use an unfused layer: sunhwan.restore() brings back Keras's own."
-)
 
 
 @torch.compiler.disable  # one graph break here, instead of one at each thing below that cannot be compiled
@@ -82,19 +73,21 @@ def recurrence(
     given = (
         inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask
     )  # fmt: skip
-    tensors = [_checked(name, tensor) for name, tensor in zip(NAMES, given, strict=True)]
-    options.sizes(*map(_shape, tensors))
+    tensors = [_checked(name, tensor) for name, tensor in zip(ARRAYS, given, strict=True)]
     needed = [tensor is not None and tensor.requires_grad for tensor in tensors]
-    for name, is_needed in zip(NAMES[6:], needed[6:], strict=True):
+    for name, is_needed in zip(ARRAYS[6:], needed[6:], strict=True):
         if is_needed:
             raise ValueError(f"{name} requires a gradient, which the fused kernels have not; detach it.")
     save = torch.is_grad_enabled() and any(needed)
-    output, states, _ = _Recurrence.apply(options, composed, save, *tensors)
+    # Where nobody differentiates or maps, an autograd function costs as much as a small call of the kernels.
+    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    compute = _Recurrence.apply if save or transformed else _Recurrence.forward
+    output, states, _ = compute(options, composed, save, *tensors)
     return output.to(inputs.dtype), states.to(inputs.dtype)
 
 
 class _Recurrence(Function):
-    """(options, composed, save, the tensors of NAMES) -> output, states, saved or None; float32."""
+    """(options, composed, save, the tensors of ARRAYS) -> output, states, saved or None; float32."""
 
     @staticmethod
     def forward(options, composed, save, *tensors):
@@ -133,6 +126,7 @@ class _Recurrence(Function):
         size = info.batch_size
         if dims[1:4] != [None, None, None]:  # each its own weights
             return _one_by_one(_Recurrence.apply, size, in_dims, (options, composed, False, *tensors))
+        options.sizes(*map(_shape_of_one, tensors, dims))  # of folded ones, the error would not be understood
         folded = [
             tensor if tensor is None or axis is None else _folded(tensor, dim, axis, size)
             for tensor, dim, axis in zip(tensors, dims, BATCH_AXES, strict=True)
@@ -144,7 +138,7 @@ class _Recurrence(Function):
 
 
 class _Gradients(Function):
-    """The gradients of the first five of NAMES that are wanted; itself to be mapped and differentiated."""
+    """The gradients of the first five of ARRAYS that are wanted; itself to be mapped and differentiated."""
 
     @staticmethod
     def forward(options, composed, wanted, d_output, d_states, *tensors_and_saved):
@@ -155,7 +149,7 @@ class _Gradients(Function):
         sizes = options.sizes(*map(_shape, tensors))
         gradients = {
             f"d_{name}": _empty(tensor.shape)
-            for name, tensor, want in zip(NAMES, tensors, (*wanted, False, False, False), strict=True)
+            for name, tensor, want in zip(ARRAYS, tensors, (*wanted, False, False, False), strict=True)
             if want
         }
         library.backward(
@@ -178,9 +172,9 @@ class _Gradients(Function):
         if ctx.composed is None:
             raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
         d_output, d_states, *tensors = ctx.saved_tensors
-        given = {name: tensor for name, tensor in zip(NAMES, tensors, strict=True) if tensor is not None}
-        moved = {name: given.pop(name) for name in NAMES[:5] if name in given}
-        wanted = [name for name, want in zip(NAMES, ctx.wanted, strict=False) if want]
+        given = {name: tensor for name, tensor in zip(ARRAYS, tensors, strict=True) if tensor is not None}
+        moved = {name: given.pop(name) for name in DIFFERENTIATED if name in given}
+        wanted = [name for name, want in zip(ARRAYS, ctx.wanted, strict=False) if want]
         came_in = {"output": d_output, "states": d_states}
         came_in = {name: gradient for name, gradient in came_in.items() if gradient is not None}
 
@@ -196,7 +190,7 @@ class _Gradients(Function):
         moved, came_in = pull(dict(zip(wanted, gradients, strict=True)))
         return (
             None, None, None, came_in.get("output"), came_in.get("states"),
-            *(moved.get(name) for name in NAMES), None,
+            *(moved.get(name) for name in ARRAYS), None,
         )  # fmt: skip
 
     @staticmethod
@@ -237,6 +231,13 @@ def _dense(tensor):
 
 def _shape(tensor):
     return None if tensor is None else tensor.shape
+
+
+def _shape_of_one(tensor, dim):
+    """The shape without the mapped axis `dim`."""
+    if tensor is None or dim is None:
+        return _shape(tensor)
+    return tensor.shape[:dim] + tensor.shape[dim + 1 :]
 
 
 def _address(tensor):

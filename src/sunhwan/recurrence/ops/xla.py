@@ -17,17 +17,12 @@ from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 
 from sunhwan.recurrence.ops import library
-from sunhwan.recurrence.ops.options import Options
+from sunhwan.recurrence.ops.options import ARRAYS, DIFFERENTIATED, Options
 
-READ = (
-    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state",
-    "mask", "dropout_mask", "recurrent_dropout_mask",
-)  # fmt: skip
-DIFFERENTIATED = READ[:5]
 FORWARD, BACKWARD = "sunhwan_forward", "sunhwan_backward"
 SIGNATURES = {
-    FORWARD: (READ, ("output", "states", "saved")),
-    BACKWARD: ((*READ, "saved", "d_output", "d_states"), tuple(f"d_{name}" for name in DIFFERENTIATED)),
+    FORWARD: (ARRAYS, ("output", "states", "saved")),
+    BACKWARD: ((*ARRAYS, "saved", "d_output", "d_states"), tuple(f"d_{name}" for name in DIFFERENTIATED)),
 }
 """The operands and results of the two handlers, by the names that they have everywhere. The gradient (or the
 differential) of `name` is `d_name`. To the handlers, an array without elements is one that is not there."""
@@ -61,7 +56,7 @@ def result_shapes(
     options: Options, shapes: dict[str, tuple[int, ...]], results: tuple[str, ...]
 ) -> dict[str, tuple[int, ...]]:
     """The shapes of `results`, from those of the operands; both by name."""
-    sizes = options.sizes(**{name: shape for name, shape in shapes.items() if name in READ})
+    sizes = options.sizes(**{name: shape for name, shape in shapes.items() if name in ARRAYS})
 
     def shape(name):
         if name == "output":
