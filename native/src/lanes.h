@@ -6,7 +6,8 @@
 // offsets from one pointer, and each may run as many steps as it has. Units are padded to a multiple of LANES.
 //
 // Rows across the lanes: a block is one column, its "rows" are vectors of LANES rows of the batch. Only the batch is
-// padded: for few units, where the other would compute mostly padding. Every number comes out the same, to the bit.
+// padded: for few units, where the other would compute mostly padding. Outputs, states and their gradients have the same
+// bits either way; the gradients of weights are summed over rows in another order.
 #ifndef SUNHWAN_LANES_H
 #define SUNHWAN_LANES_H
 

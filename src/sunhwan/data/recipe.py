@@ -77,30 +77,30 @@ class Recipe:
                 interval apart.
         """
         self.check(readings)
-        text = [item.column for item in self.ingredients if item.kind == "category"]
-        columns = {name: features.column_of(readings, name) for name in self.columns}
+        words = {
+            item.column: text_of(features.column_of(readings, item.column))
+            for item in self.ingredients
+            if item.kind == "category"
+        }
         raw = np.empty((len(readings), len(self.ingredients)))
         for i, item in enumerate(self.ingredients):
             if item.kind == "number":
                 raw[:, i] = readings.column(item.column)
             elif item.kind == "category":
-                raw[:, i] = features.indicator(text_of(columns[item.column]), item.value)
-        made = np.array([item.kind in ("number", "category") for item in self.ingredients])
-        filled, mask = missing.fill_forward(raw[:, made], readings.series, self.fill)
-        raw[:, made] = filled
-        first_of = {}
-        for i, item in enumerate(item for item in self.ingredients if item.kind in ("number", "category")):
-            first_of.setdefault(item.column, i)
+                raw[:, i] = features.indicator(words[item.column], item.value)
+        read = [i for i, item in enumerate(self.ingredients) if item.kind in ("number", "category")]
+        raw[:, read], mask = missing.fill_forward(raw[:, read], readings.series, self.fill)
+        columns = [self.ingredients[i].column for i in read]
         phases, names = features.calendar(
             readings.time,
             list(dict.fromkeys(item.column for item in self.ingredients if item.kind == "calendar")),
         )
         for i, item in enumerate(self.ingredients):
             if item.kind == "filled":
-                raw[:, i] = mask[:, first_of[item.column]]
+                raw[:, i] = mask[:, columns.index(item.column)]
             elif item.kind == "calendar":
                 raw[:, i] = phases[:, names.index(item.name)]
-        notes = [note for name in dict.fromkeys(text) if (note := self.unseen(name, text_of(columns[name])))]
+        notes = [note for name, column in words.items() if (note := self.unseen(name, column))]
         return self.scale.apply(raw), notes
 
     def check(self, readings: Table) -> None:
