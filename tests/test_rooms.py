@@ -18,8 +18,9 @@ MAY_IMPORT = {
     "data": set(),
     "evaluation": {"data"},
     "experiments": {"data", "evaluation", "recurrence"},
+    "tasks": {"data", "evaluation", "experiments", "recurrence"},
     "report": set(),
-    "cli": {"data", "evaluation", "experiments", "recurrence", "report"},
+    "cli": {"data", "evaluation", "experiments", "recurrence", "report", "tasks"},
 }
 
 FORBIDDEN = {

@@ -50,7 +50,7 @@ def command() -> None:
         sys.exit(1)
 
     from sunhwan.data import download
-    from sunhwan.experiments.run import processor
+    from sunhwan.experiments.provenance import processor
 
     click.echo(f"{platform.platform()}, {processor()}, {os.cpu_count()} cores")
     troubles = []

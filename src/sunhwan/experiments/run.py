@@ -20,23 +20,20 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli_w
 
-from sunhwan import __version__
 from sunhwan.errors import SunhwanError
 from sunhwan.experiments import adding, forecasting, texts, verdict
 from sunhwan.experiments.problem import Problem
+from sunhwan.experiments.provenance import machine, now, versions
 from sunhwan.experiments.study import Study, load
 from sunhwan.files import WRITING, atomic, read_json, writable, write_json, write_text
 from sunhwan.recurrence.accelerate import accelerated
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
     from sunhwan.experiments.train import Watcher
 
 PROBLEMS = {"forecast": forecasting.problem, "text": texts.problem, "adding": adding.problem}
-PACKAGES = ("keras", "jax", "numpy", "scipy", "polars", "scikit-learn", "matplotlib")
 ARRAY_NAMES = {"forecast": "forecast", "text": "probability", "adding": "forecast"}
 
 
@@ -150,7 +146,7 @@ def begin(
         "versions": versions(),
         "keras_backend": keras.backend.backend(),
         "kernels": library.problem() or library.isa(),
-        "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
+        "machine": machine(),
     }
     refuse_taken(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -163,12 +159,6 @@ def begin(
     except BaseException:
         shutil.rmtree(folder)
         raise
-
-
-def versions() -> dict[str, str]:
-    """What the bits of a run depend on besides its data and seeds."""
-    ours = {"sunhwan": __version__, "python": platform.python_version()}
-    return ours | {name: version(name) for name in PACKAGES}
 
 
 def fingerprints(problems: dict[str, Problem]) -> dict[str, str]:
@@ -212,19 +202,6 @@ def found(under: Path = Path("runs")) -> dict[Path, dict]:
     """The runs under a folder and what their `run.json` says, oldest first."""
     records = {path.parent: record_of(path.parent) for path in under.glob("*/run.json") if begun(path.parent)}
     return dict(sorted(records.items(), key=lambda item: (item[1]["started"], item[0])))
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def carry_out(

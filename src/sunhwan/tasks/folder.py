@@ -1,0 +1,184 @@
+"""The run directory of a task: written once, and read back by itself on any machine.
+
+    run.json          task, command, options, versions, machine, data fingerprint, notes, state, checksums
+    model.json        what predicts, in words and numbers: preparation, structure, calibration
+    model.npz         its arrays
+    history.csv       a row for each network, seed and epoch
+    metrics.json      what `--json` prints
+    predictions.npz   truth, the model's and the baselines' answers on the test part
+
+Nothing in it is code: JSON, CSV, and arrays of numbers that are read with `allow_pickle=False`. The checksums
+of the model's files stand in `run.json`, so that a file that was altered or half copied is refused, not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from sunhwan.errors import SunhwanError
+from sunhwan.experiments.provenance import machine, now, versions
+from sunhwan.files import atomic, read_json, writable, write_json
+
+FORMAT = 1
+"""Of `model.json` and `model.npz`; raised when an older Sunhwan could not read them."""
+
+MODEL = ("model.json", "model.npz")
+
+TASKS = ("forecast", "classify")
+
+
+def fresh(task: str, out: Path | None) -> Path:
+    """Where a new run will go: `out`, or a folder under `runs/` named by task and time. Nothing is made yet.
+
+    Raises:
+        SunhwanError: something is there already, or no folder can be made there.
+    """
+    folder = out or Path("runs") / f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SunhwanError(f"{str(folder)!r} exists already; name another directory with --out")
+    if not writable(folder):
+        raise SunhwanError(
+            f"no folder can be made at {str(folder)!r}; name one in a folder of yours with --out"
+        )
+    return folder
+
+
+def record(task: str, command: list[str], options: Mapping, data: Mapping[str, str]) -> dict:
+    """What is known of a run before it begins.
+
+    Args:
+        task: out of `TASKS`.
+        command: the command line, or `[]` from Python.
+        options: what was asked for.
+        data: SHA-256 of each file, by the name that people call it.
+    """
+    return {
+        "task": task,
+        "format": FORMAT,
+        "started": now(),
+        "command": command,
+        "options": dict(options),
+        "data": dict(data),
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def write(folder: Path, known: Mapping, model: Mapping, arrays: Mapping[str, np.ndarray], **files) -> None:
+    """Write a whole run; after an error nothing is left of it.
+
+    Args:
+        folder: from `fresh`.
+        known: from `record`, with what came of it.
+        model: `model.json`.
+        arrays: `model.npz`.
+        files: other files by name with `_` for the dot: dictionaries of arrays for `_npz`, objects for
+            `_json`, texts for all else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        write_json(folder / "model.json", {"format": FORMAT, "task": known["task"], **model})
+        write_arrays(folder / "model.npz", arrays)
+        for name, content in files.items():
+            path = folder / ".".join(name.rsplit("_", 1))
+            if path.suffix == ".npz":
+                write_arrays(path, content)
+            elif path.suffix == ".json":
+                write_json(path, content)
+            else:
+                with atomic(path) as temporary:
+                    temporary.write_text(content, encoding="utf-8")
+        # run.json last: with it the directory counts as a run.
+        checksums = {name: checksum(folder / name) for name in MODEL}
+        write_json(folder / "run.json", {**known, "state": "finished", "sha256": checksums})
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Arrays as a compressed .npz, whole or not at all."""
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+
+
+def checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def task_of(folder: Path) -> str:
+    """What a run is of.
+
+    Raises:
+        SunhwanError: the folder is no run of a task, or one of a newer Sunhwan.
+    """
+    if not folder.is_dir():
+        raise SunhwanError(f"there is no run directory {str(folder)!r}; give what --out named")
+    if not (folder / "run.json").is_file():
+        raise SunhwanError(
+            f"{str(folder)!r} holds no run.json, so it is no run directory; give one that "
+            "`sunhwan forecast` or `sunhwan classify` made"
+        )
+    known = read_json(folder / "run.json")
+    if "study" in known:
+        raise SunhwanError(
+            f"{str(folder)!r} is the run of a study, which compares models and predicts nothing; make one "
+            "with `sunhwan forecast` or `sunhwan classify`"
+        )
+    if known.get("task") not in TASKS:
+        raise SunhwanError(
+            f"{str(folder / 'run.json')!r} names the task {known.get('task')!r}; expected one of "
+            f"{', '.join(TASKS)}: restore the file, or make the run anew"
+        )
+    if not isinstance(known.get("format"), int) or known["format"] > FORMAT:
+        made = known.get("versions", {}).get("sunhwan", "another version")
+        raise SunhwanError(
+            f"{str(folder)!r} was made by sunhwan {made} in format {known.get('format')}; this version "
+            f"reads formats up to {FORMAT}: update sunhwan (pip install -U sunhwan), or make the run anew"
+        )
+    return known["task"]
+
+
+def read(folder: Path, task: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """The model that a run holds: `model.json` and the arrays of `model.npz`.
+
+    Raises:
+        SunhwanError: it is no run of this task, of a newer version, or a file is missing or altered.
+    """
+    found = task_of(folder)
+    if found != task:
+        raise SunhwanError(f"{str(folder)!r} is a run of `{found}`; expected one of `{task}`")
+    known = read_json(folder / "run.json")
+    for name in MODEL:
+        path = folder / name
+        if not path.is_file():
+            raise SunhwanError(f"{str(folder)!r} lacks {name}; copy the whole run directory, or make it anew")
+        if checksum(path) != known.get("sha256", {}).get(name):
+            raise SunhwanError(
+                f"{str(path)!r} is not the file that the run wrote (its SHA-256 differs from that in "
+                "run.json); copy the run directory anew from where it was made, or make the run again"
+            )
+    return read_json(folder / "model.json"), read_arrays(folder / "model.npz")
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file; what would have to be run to be read is refused.
+
+    Raises:
+        SunhwanError: it is no .npz file of plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
+        raise SunhwanError(
+            f"{str(path)!r} holds something else than plain arrays of numbers, which is all that a run "
+            "writes and all that is ever read from one; restore the file, or make the run anew"
+        ) from None
