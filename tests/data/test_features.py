@@ -30,7 +30,7 @@ def weather(make_table):
 
 
 def test_all_that_can_serve_and_why_others_cannot(weather):
-    features = choose(weather, (), "T", TRAINING)
+    features = choose(weather, (), ("T",), TRAINING)
     assert features.names == ("T", "wind=NW", "wind=SE")
     assert features.columns == ("T", "wind", "wind")
     assert features.binary.tolist() == [False, True, True]
@@ -47,13 +47,13 @@ def test_all_that_can_serve_and_why_others_cannot(weather):
 
 
 def test_text_becomes_zeros_and_ones_and_missing_stays_missing(weather):
-    values = choose(weather, ("wind",), "T", TRAINING).values
+    values = choose(weather, ("wind",), ("T",), TRAINING).values
     np.testing.assert_array_equal(values[:4], [[1, 0], [0, 1], [NAN, NAN], [1, 0]])
     np.testing.assert_array_equal(values[28:34], [[1, 0], [0, 1], [0, 0], [1, 0], [NAN, NAN], [0, 0]])
 
 
 def test_what_is_asked_for_is_taken_in_that_order(weather):
-    features = choose(weather, ("same", "No", "fixed", "T"), "T", TRAINING)
+    features = choose(weather, ("same", "No", "fixed", "T"), ("T",), TRAINING)
     assert features.names == ("same=x", "No", "fixed", "T")
     assert features.notes == ("same: 10 rows hold values that no training row holds; they are all zero",)
 
@@ -67,35 +67,35 @@ def test_what_is_asked_for_and_cannot_serve(weather, name, reason):
     with pytest.raises(
         SunhwanError, match=f"^column '{name}' of made up was asked for as a feature, but {reason}"
     ):
-        choose(weather, ("T", name), "T", TRAINING)
+        choose(weather, ("T", name), ("T",), TRAINING)
 
 
 def test_a_feature_that_is_not_there(weather):
     with pytest.raises(SunhwanError, match="there is no column 'TEMP' in made up; it has 'T', 'wind'"):
-        choose(weather, ("TEMP",), "T", TRAINING)
+        choose(weather, ("TEMP",), ("T",), TRAINING)
 
 
 def test_the_target_serves_even_if_it_counts_the_rows(weather):
-    assert choose(weather, (), "No", TRAINING).names[:3] == ("T", "wind=NW", "wind=SE")
-    assert "No" in choose(weather, (), "No", TRAINING).names
+    assert choose(weather, (), ("No",), TRAINING).names[:3] == ("T", "wind=NW", "wind=SE")
+    assert "No" in choose(weather, (), ("No",), TRAINING).names
 
 
 def test_a_counter_is_seen_through_gaps_and_in_every_series(make_table):
     counter = np.concatenate([np.arange(20.0), np.arange(100.0, 120.0)])
     counter[[3, 4, 25]] = NAN
     readings = make_table({"T": np.random.default_rng(0).normal(size=40), "n": counter}, rows=[20, 20])
-    assert choose(readings, (), "T", np.ones(40, bool)).names == ("T",)
+    assert choose(readings, (), ("T",), np.ones(40, bool)).names == ("T",)
     countdown = make_table({"T": readings.column("T"), "n": -counter}, rows=[20, 20])
-    assert choose(countdown, (), "T", np.ones(40, bool)).names == ("T",)
+    assert choose(countdown, (), ("T",), np.ones(40, bool)).names == ("T",)
     # One step of two, and it is no longer a counter; nor is what stands still but for one gap.
     readings = make_table(
         {"T": readings.column("T"), "n": np.where(np.arange(40) > 9, counter + 1, counter)}, rows=[20, 20]
     )
-    assert choose(readings, (), "T", np.ones(40, bool)).names == ("T", "n")
+    assert choose(readings, (), ("T",), np.ones(40, bool)).names == ("T", "n")
     stairs = np.repeat([1.0, 2.0], 20)
     stairs[[19, 20]] = NAN
     readings = make_table({"T": readings.column("T"), "n": stairs})
-    assert choose(readings, (), "T", np.ones(40, bool)).names == ("T", "n")
+    assert choose(readings, (), ("T",), np.ones(40, bool)).names == ("T", "n")
 
 
 def test_columns_whose_gaps_would_break_many_training_windows_are_left_out(make_table):

@@ -187,3 +187,12 @@ def test_without_a_customary_name_a_type_tells():
 @pytest.mark.parametrize("text", ["2024-01-01 00:00", "2024-01-01 00:00:07", "2024-01-01 10:00"])
 def test_times_for_people(text):
     assert human(np.datetime64(text)) == text
+
+
+def test_a_time_with_its_offset_goes_before_the_parts_of_a_local_time():
+    # On the day on which clocks are set back, the hour of the parts stands twice; the time in UTC does not.
+    parts = {"year": ["2013", "2013"], "month": ["11", "11"], "day": ["3", "3"], "hour": ["1", "1"]}
+    utc = records({**parts, "time_hour": ["2013-11-03T05:00:00Z", "2013-11-03T06:00:00Z"]})
+    assert customary(utc) == ["time_hour"]
+    local = records({**parts, "time_hour": ["2013-11-03 01:00:00", "2013-11-03 01:00:00"]})
+    assert customary(local) == ["year", "month", "day", "hour"]

@@ -17,6 +17,8 @@ from sunhwan import __version__
 from sunhwan.errors import SunhwanError
 
 COMMANDS = {
+    "forecast": "Forecast a column of your file, by a network if it is worth it.",
+    "predict": "Say what comes after new rows, by a run.",
     "study": "List, show and run studies: models and baselines on real data.",
     "runs": "List the runs under a folder.",
     "data": "List the datasets and fetch them into the cache.",
@@ -50,6 +52,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:
+  sunhwan forecast station.csv --target "T (degC)" --horizon 24h
   sunhwan study list
   sunhwan study run newyork_temperature --epochs 3
   sunhwan study run table_temperature --data station.csv --time "Date Time" --target "T (degC)"

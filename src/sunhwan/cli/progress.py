@@ -129,6 +129,22 @@ def results(metrics: dict) -> Table:
     return table
 
 
+def forecast_scores(metrics: dict) -> Table:
+    """Errors of the model and of each baseline on the test part, target by target, the best first."""
+    table = Table(title=Text("on the test part (= baseline)"), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("", "mean absolute error", "of the last step", "root mean squared error"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for one in metrics["targets"]:
+        unit = units.shown(one["unit"])
+        rows = sorted(one["test"].items(), key=lambda item: item[1]["mae"])
+        for position, (name, found) in enumerate(rows):
+            named = "model" if name == "model" else f"= {name}"
+            named = f"{one['target']}: {named}" if len(metrics["targets"]) > 1 else named
+            figures = (f"{found[key]:.4g} {unit}".strip() for key in ("mae", "mae_last_step", "rmse"))
+            table.add_row(Text(named), *map(Text, figures), style="bold" if position == 0 else None)
+    return table
+
+
 def cell(mean: float | None, std: float | None) -> str:
     """A figure with its spread over seeds."""
     if mean is None:

@@ -74,14 +74,16 @@ class Features:
         return replace(self, notes=(*self.notes, *sentences))
 
 
-def choose(readings: Table, wanted: Sequence[str], target: str, training: np.ndarray) -> Features:
+def choose(
+    readings: Table, wanted: Sequence[str], targets: Sequence[str], training: np.ndarray
+) -> Features:
     """The features that a table offers: those wanted, or all that can serve.
 
     Args:
         readings: the table.
         wanted: names of columns; empty for all but those that hold one value, count the rows or are text of
             too many values.
-        target: the column to forecast, which always serves if it is not left out of `wanted`.
+        targets: the columns to forecast, which always serve if they are not left out of `wanted`.
         training: (rows,) bool: the rows to learn from.
 
     Raises:
@@ -90,7 +92,7 @@ def choose(readings: Table, wanted: Sequence[str], target: str, training: np.nda
     columns, notes = {}, []
     for name in wanted or readings.columns.columns:
         column = column_of(readings, name)
-        reason = unfit(column, readings.series, training, asked=bool(wanted), is_target=name == target)
+        reason = unfit(column, readings.series, training, asked=bool(wanted), is_target=name in targets)
         if not reason:
             columns[name] = column
         elif wanted:

@@ -139,7 +139,7 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     training = part == 0
     segment = readings.series.astype(np.int64) * len(split.PARTS) + part
     target, mean, std = target_column(readings, how.target, training)
-    chosen = features.choose(readings, how.features, how.target, training)
+    chosen = features.choose(readings, how.features, (how.target,), training)
 
     limit = rows_within(how.fill, interval, "fill")
     longest = duration(limit * seconds_of(interval))

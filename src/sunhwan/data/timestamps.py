@@ -29,6 +29,9 @@ LIMITS = {
     "second": (0, 59),
 }
 
+ZONE = r"(Z|UTC|GMT|[+-]\d\d:?\d\d)$"
+"""How a time ends that says its offset from UTC."""
+
 CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p")
 
 
@@ -40,6 +43,10 @@ def customary(records: Records) -> list[str]:
     """
     frame = records.frame
     by_name = {column.lower(): column for column in frame.columns}
+    for name in NAMES:
+        # A time with its offset from UTC goes before year, month, day and hour, which repeat in autumn.
+        if name in by_name and zoned(frame[by_name[name]]):
+            return [by_name[name]]
     if {"year", "month", "day"} <= by_name.keys():
         return [by_name[part] for part in PARTS if part in by_name]
     for pair in (("date", "time"), ("date", "hour")):
@@ -58,6 +65,14 @@ def customary(records: Records) -> list[str]:
         f"no column of {records.name} is named like a time; it has {listed(frame.columns)}: "
         "name the one that holds the time (--time)"
     )
+
+
+def zoned(column: pl.Series) -> bool:
+    """Whether a column holds times with an offset from UTC or a time zone."""
+    if column.dtype == pl.Datetime:
+        return column.dtype.time_zone is not None
+    sample = column.drop_nulls().first() if column.dtype == pl.String else None
+    return sample is not None and ":" in sample and bool(re.search(ZONE, sample.strip()))
 
 
 def timestamps(records: Records, time: Sequence[str]) -> np.ndarray:
@@ -150,7 +165,7 @@ def from_texts(texts: pl.Series) -> np.ndarray:
         midnight = " 00:00:00" if sample.count(":") > 1 else " 00:00"
         texts = pl.select(pl.when(clocked).then(texts).otherwise(texts + midnight)).to_series()
     zone = ""
-    if clocked.any() and re.search(r"(Z|UTC|GMT|[+-]\d\d:?\d\d)$", sample):
+    if clocked.any() and re.search(ZONE, sample):
         texts, zone = texts.str.replace(r"\s*(Z|UTC|GMT)$", "+00:00"), "%z"
     between = "T" if "T" in sample[:11] else " "
     # Who writes two digits for a year writes them last.

@@ -69,6 +69,10 @@ class Bounds(NamedTuple):
     upper: np.ndarray
 
 
+Said = tuple[list[float], list[float], list[float]]
+"""Lower bounds, upper bounds and margins of a forecast, each (steps,)."""
+
+
 class Step:
     """One step of the horizon: its latest scores and its miss rate.
 
@@ -137,11 +141,10 @@ class Calibration:
         self.steps = tuple(steps)
         self.rate = rate
         self._states = list(states)
-        # What was said at each of the last times, oldest first: lower, upper and margins (steps,), or None.
-        self._outstanding: deque[tuple[np.ndarray, np.ndarray, np.ndarray] | None] = deque(
-            maxlen=max(self.steps)
-        )
-        self._now: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        # What was said at each of the last times, oldest first: lower, upper and margins of each step, or
+        # None. As lists: of an array, to look at one number takes ten times as long.
+        self._outstanding: deque[Said | None] = deque(maxlen=max(self.steps))
+        self._now: Said | None = None
 
     @classmethod
     def fit(
@@ -232,6 +235,17 @@ class Calibration:
             found[name] = cls(level, everyone.steps, rate, states(lists, level, everyone.steps, recent, rate))
         return found
 
+    def rested(self) -> Calibration:
+        """A copy that has learnt the same, with no forecast outstanding: to begin with at another time.
+
+        Example:
+            >>> calibration = Calibration.fit(np.zeros((9, 1)), np.zeros((9, 1)), np.ones((9, 1)), level=0.9)
+            >>> _ = calibration.issue([5.0], [5.0])
+            >>> calibration.rested().update(99.0)  # nothing was said of it
+        """
+        kept = json.loads(self.to_json())
+        return Calibration.from_json(json.dumps({**kept, "outstanding": [], "now": None}))
+
     @property
     def margins(self) -> np.ndarray:
         """(steps,) by how much bounds go outward now, in the target's unit."""
@@ -271,7 +285,7 @@ class Calibration:
         if lower.shape != (len(self.steps),):
             raise ValueError(f"lower has shape {lower.shape}, expected ({len(self.steps)} steps,).")
         margins = limited(self.margins, lower, upper)
-        self._now = lower, upper, margins
+        self._now = lower.tolist(), upper.tolist(), margins.tolist()
         return widened(lower, upper, margins)
 
     def update(self, truth: float) -> None:
@@ -283,16 +297,22 @@ class Calibration:
         Raises:
             ValueError: `truth` is no number, or infinite.
         """
-        truth = np.asarray(truth, np.float64)
-        if truth.ndim or np.isinf(truth):
-            raise ValueError(f"truth is {truth.tolist()}, expected one finite number, or NaN.")
+        given = np.asarray(truth, np.float64)
+        if given.ndim or np.isinf(given):
+            raise ValueError(f"truth is {given.tolist()}, expected one finite number, or NaN.")
+        truth = float(given)
         self._outstanding.append(self._now)
         self._now = None
+        if math.isnan(truth):
+            return
+        said = list(self._outstanding)
         for column, (ahead, state) in enumerate(zip(self.steps, self._states, strict=True)):
-            said = self._outstanding[-ahead] if ahead <= len(self._outstanding) else None
-            if said is not None:
-                lower, upper, margins = said
-                state.observe(float(scores(lower[column], upper[column], truth)), float(margins[column]))
+            if ahead > len(said):
+                break
+            if (before := said[-ahead]) is not None:
+                lower, upper, margins = before
+                below, above = lower[column] - truth, truth - upper[column]
+                state.observe(below if below > above else above, margins[column])
 
     def run(
         self, lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, at: np.ndarray | None = None
@@ -342,7 +362,7 @@ class Calibration:
             margins[:, column] = one_by_one(
                 state, ahead, times, score[:, column], -(upper[:, column] - lower[:, column]) / 2
             )
-        said = list(zip(lower.copy(), upper.copy(), margins.copy(), strict=True))
+        said = list(zip(lower.tolist(), upper.tolist(), margins.tolist(), strict=True))
         if said:
             self._now = said[-1]
             made = dict(zip(times, said, strict=True))
@@ -520,18 +540,18 @@ def checked(
     return ahead
 
 
-def written(said: tuple[np.ndarray, np.ndarray, np.ndarray] | None) -> list | None:
+def written(said: Said | None) -> list | None:
     """Outstanding lower bounds, upper bounds and margins as JSON has them, null for NaN."""
     if said is None:
         return None
-    return [[None if math.isnan(value) else value for value in part.tolist()] for part in said]
+    return [[None if math.isnan(value) else value for value in part] for part in said]
 
 
-def read(said: list | None, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def read(said: list | None, steps: int) -> Said | None:
     """What `written` wrote."""
     if said is None:
         return None
-    lower, upper, margins = (np.array([math.nan if v is None else v for v in part], float) for part in said)
+    lower, upper, margins = ([math.nan if v is None else float(v) for v in part] for part in said)
     if {len(lower), len(upper), len(margins)} != {steps}:
         raise ValueError(f"an outstanding forecast has not {steps} steps")
     return lower, upper, margins

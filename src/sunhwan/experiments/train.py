@@ -106,7 +106,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         inputs, targets = self.part.gather(self.order[number])
-        return inputs, targets.reshape(-1, 1)
+        return inputs, targets.reshape(len(targets), -1)
 
 
 class Ticker(keras.callbacks.Callback):

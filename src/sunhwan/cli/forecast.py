@@ -1,0 +1,145 @@
+"""`sunhwan forecast`: a file of readings to a forecaster, its errors and whether the network is worth it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from sunhwan.cli import need_backend
+from sunhwan.cli.study import names, text
+from sunhwan.errors import SunhwanError
+
+
+def shares(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """`60/20/20` or, with a test file, `75/25`, as numbers."""
+    if value is None:
+        return None
+    try:
+        parts = tuple(float(part) for part in value.split("/"))
+    except ValueError:
+        parts = ()
+    if len(parts) not in (2, 3) or not all(0 < part < float("inf") for part in parts):
+        raise click.BadParameter(
+            f"{value!r} was given; expected three shares such as 60/20/20, or with --test two such as 80/20"
+        )
+    return parts
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sunhwan forecast station.csv --target "T (degC)" --horizon 24h
+  sunhwan forecast stations.csv --time time_hour --target temp --series origin
+  sunhwan forecast beijing.csv --time year,month,day,hour --target TEMP,DEWP --split 50/25/25
+  sunhwan forecast load.parquet --target load --known holiday,price --horizon 48h --json"""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--target", callback=names, required=True, help="The column to forecast, or several.")
+@click.option("--time", callback=names, help="The column, or columns, of the time.  [default: by its name]")
+@click.option("--series", callback=text, help="The column that tells several series apart.")
+@click.option("--horizon", callback=text, help="How far ahead: rows, or a duration such as 24h.")
+@click.option("--lookback", callback=text, help="How far back a forecast reads: rows, or a duration.")
+@click.option("--known", callback=names, help="Columns known in advance, such as holidays or a plan.")
+@click.option("--features", callback=names, help="The columns to forecast from.  [default: all that serve]")
+@click.option("--split", callback=shares, help="Shares by time.  [default: 60/20/20, with --test 80/20]")
+@click.option("--test", type=click.Path(path_type=Path), help="A file to test on, in place of a share.")
+@click.option("--seeds", type=click.IntRange(1, 20), default=2, show_default=True, help="Networks averaged.")
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.8,
+    show_default=True,
+    help="The share of values that intervals are to hold.",
+)
+@click.option(
+    "--model",
+    type=click.Choice(["gru", "lstm", "simple_rnn"]),
+    default="gru",
+    show_default=True,
+    help="The recurrent layers.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="At most.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The run's directory.  [default: runs/forecast-TIME]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+def command(
+    file: Path,
+    target: list[str],
+    time: list[str],
+    series: str | None,
+    horizon: str | None,
+    lookback: str | None,
+    known: list[str],
+    features: list[str],
+    split: tuple[float, ...] | None,
+    test: Path | None,
+    seeds: int,
+    level: float,
+    model: str,
+    epochs: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Forecast a column of FILE (CSV or Parquet), and say whether a network is worth it.
+
+    A recurrent network corrects a straight line (ridge); validation decides how much of it is used, and the
+    test part is looked at once, at the end. What is not said is drawn from the data: a day ahead of rows
+    within a day, from two days; all columns that can serve.
+    """
+    from sunhwan.data.paths import Wanted
+    from sunhwan.tasks import folder, forecast
+    from sunhwan.tasks.forecaster import Options
+    from sunhwan.tasks.network import Settings
+
+    if test and split and len(split) == 3:
+        raise SunhwanError("--test names the test part, so --split has two shares, such as 80/20")
+    if not test and split and len(split) == 2:
+        raise SunhwanError("--split has two shares and there is no --test; give three, such as 60/20/20")
+    need_backend()
+    run = folder.fresh("forecast", out)
+    source = forecast.Source(file, tuple(time), series)
+    readings, source = source.read()
+    later = replace(source, path=test).read()[0] if test else None
+    wanted = Wanted(
+        tuple(target),
+        horizon,
+        lookback,
+        tuple(known),
+        tuple(features),
+        split or ((80, 20) if test else (60, 20, 20)),
+    )
+    options = Options(Settings(cell=model, epochs=epochs), seeds, level)
+
+    from rich.console import Console
+
+    from sunhwan.cli.progress import Bars, forecast_scores
+
+    asked = {
+        key: value
+        for key, value in click.get_current_context().params.items()
+        if key not in ("out", "as_json")
+    }
+    asked = {key: str(value) if isinstance(value, Path) else value for key, value in asked.items()}
+    data = {each.name: each.fingerprint for each in (readings, later) if each is not None}
+    with Bars() as bars:
+        result = forecast.learn(readings, wanted, options, bars, later)
+    known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked, data)
+    metrics = forecast.keep(result, known_of, run, source)
+    click.echo(metrics["verdict"])
+    for note in result.notes:
+        click.echo(f"  {note}")
+    Console(width=200).print(forecast_scores(metrics))
+    for one in metrics["targets"]:
+        interval = one["interval"]
+        click.echo(
+            f"{interval['level']:.0%} intervals of {one['target']} held {interval['coverage']:.1%} of the "
+            f"test part, {interval['mean_width']:.3g} wide on average"
+        )
+    click.echo(f"everything is in {run}; `sunhwan predict {run} {file}` says what comes next")
+    if as_json:
+        click.echo(json.dumps(metrics, ensure_ascii=False, allow_nan=False))

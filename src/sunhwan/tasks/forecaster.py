@@ -1,0 +1,341 @@
+"""What forecasts: a mixture of a network, its straight line and the other baselines, with honest intervals.
+
+    training rows --> straight line --> networks that correct it --.
+         |                                                         |
+         '----------> boosting, last value, a season ago ----------+--> weights by validation --> quantiles
+                                                                                                       |
+                                                            validation errors, series by series --> margins
+
+`fit` makes a `Forecast` of two parts of a table; `Forecast.quantiles` applies it to any rows that were laid
+out by its plan; `as_kept` and `from_kept` take it to and from plain JSON and arrays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sunhwan.data.paths import Learnt, Paths, Plan
+from sunhwan.errors import SunhwanError
+from sunhwan.evaluation import mixture
+from sunhwan.evaluation import path_baselines as baselines
+from sunhwan.evaluation.intervals import RECENT, Bounds, Calibration
+from sunhwan.evaluation.trees import Trees
+from sunhwan.tasks import network
+from sunhwan.tasks.network import Network, Settings
+
+NETWORK = "network"
+
+WORTH = {"gradient_boosting": 0.02, "same_time_yesterday": 0.01, "last_value": 0.01, NETWORK: 0.005}
+"""By how much of the validation error a member must lower the mixture's: each makes a forecast slower, and
+what gains less gains it by chance."""
+
+RELATIVE_UNLESS = 0.01
+"""Windows are read relative to their last row unless absolute ones lower the validation loss by so much."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a forecaster is trained.
+
+    Attributes:
+        settings: of the networks.
+        seeds: networks that are averaged.
+        level: the share of truths that intervals are to hold.
+        relative: whether windows are read relative to their last row; None lets validation decide.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    seeds: int = 2
+    level: float = 0.8
+    relative: bool | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A trained forecaster.
+
+    Attributes:
+        plan: how rows become windows.
+        line: the straight line.
+        networks: that correct it, all with the same weight.
+        trees: boosted trees, where the mixture uses them.
+        weights: of the mixture, by member; `network` stands for the mean of the networks.
+        spread: by member but the network, (outputs, 2): where the lower and the upper quantile of its errors
+            lie, scaled.
+        level: the share of truths that intervals are to hold.
+        calibrations: one for each series and target, by name; and, under `""`, one for series that training
+            never saw.
+    """
+
+    plan: Plan
+    line: baselines.Linear
+    networks: tuple[Network, ...]
+    trees: Trees | None
+    weights: Mapping[str, float]
+    spread: Mapping[str, np.ndarray]
+    level: float
+    calibrations: Mapping[str, tuple[Calibration, ...]]
+
+    def members(self, paths: Paths) -> dict[str, np.ndarray]:
+        """What each member that the mixture uses says: (windows, steps, targets, 3) scaled."""
+        known: dict[str, Callable[[], np.ndarray]] = {
+            "ridge": lambda: self.line.predict(paths),
+            "last_value": lambda: baselines.last_value(paths),
+            "same_time_yesterday": lambda: baselines.seasonal(paths),
+            "gradient_boosting": lambda: self.trees.predict(paths),
+        }
+        said = {name: banded(known[name](), self.spread[name]) for name in known if self.weights.get(name)}
+        if self.weights.get(NETWORK):
+            said[NETWORK] = averaged(self.networks, paths, self.line)
+        return said
+
+    def quantiles(self, paths: Paths) -> np.ndarray:
+        """(windows, steps, targets, 3) in the targets' units, float64: median, lower, upper, uncalibrated."""
+        said = self.members(paths)
+        mixed = sum(np.float32(self.weights[name]) * values for name, values in said.items())
+        scale = self.plan.target_scale
+        return mixed.astype(np.float64) * scale.std[:, None] + scale.mean[:, None]
+
+    def calibration(self, series: str) -> tuple[Calibration, ...]:
+        """A fresh copy of a series' calibrations, one a target; of one never seen, what all series gave."""
+        return tuple(one.rested() for one in self.calibrations.get(series, self.calibrations[""]))
+
+    def run(self, paths: Paths) -> tuple[np.ndarray, dict[str, tuple[Calibration, ...]]]:
+        """Forecasts of windows in time order, each interval calibrated by what had come true before it.
+
+        Returns:
+            (windows, steps, targets, 3) in the targets' units: median, lower, upper; and the calibrations of
+            each series as they are at the last window.
+        """
+        said = self.quantiles(paths)
+        truth = self.plan.physical(paths.truths())
+        series, ended = paths.rows.series[paths.last], {}
+        for code in np.unique(series):
+            mine = np.flatnonzero(series == code)
+            name = paths.rows.series_names[code]
+            states = ended[name] = self.calibration(name)
+            for target, state in enumerate(states):
+                one = said[mine, :, target]
+                bounds = state.run(one[..., 1], one[..., 2], truth[mine, :, target], paths.last[mine])
+                said[mine, :, target] = within(one[..., 0], bounds)
+        return said, ended
+
+    def updated(self, ended: Mapping[str, tuple[Calibration, ...]]) -> Forecast:
+        """The same forecaster, its intervals kept up to date by what `run` returned."""
+        rested = {name: tuple(one.rested() for one in states) for name, states in ended.items()}
+        if "" in rested and len(self.calibrations) > 1:
+            del rested[""]
+        return replace(self, calibrations={**self.calibrations, **rested})
+
+    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """For JSON, and the arrays."""
+        model = {
+            "plan": self.plan.as_dict(),
+            "line": {"timesteps": self.line.timesteps, "penalty": self.line.penalty},
+            "networks": [one.as_dict() for one in self.networks],
+            "weights": dict(self.weights),
+            "level": self.level,
+            "calibrations": {
+                name: [json.loads(one.to_json()) for one in states]
+                for name, states in self.calibrations.items()
+            },
+        }
+        arrays = {f"line:{key}": getattr(self.line, key) for key in ("weights", "ahead", "bias")}
+        arrays |= {f"spread:{name}": values for name, values in self.spread.items()}
+        for i, one in enumerate(self.networks):
+            arrays |= {f"network{i}:{name}": array for name, array in one.weights.items()}
+        if self.trees:
+            arrays |= {f"trees:{name}": array for name, array in self.trees.arrays().items()}
+        return model, arrays
+
+    @classmethod
+    def from_kept(cls, model: dict, arrays: Mapping[str, np.ndarray]) -> Forecast:
+        """What `as_kept` gave.
+
+        Raises:
+            SunhwanError: something is missing or of another shape.
+        """
+
+        def under(prefix: str) -> dict[str, np.ndarray]:
+            start = f"{prefix}:"
+            return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
+
+        plan = Plan.from_dict(model.get("plan", {}))
+        try:
+            line = baselines.Linear(**under("line"), **model["line"])
+            networks = [
+                Network.from_kept(one, under(f"network{i}"), plan) for i, one in enumerate(model["networks"])
+            ]
+            trees = Trees.from_arrays(plan, under("trees")) if under("trees") else None
+            calibrations = {
+                name: tuple(Calibration.from_json(json.dumps(one)) for one in states)
+                for name, states in model["calibrations"].items()
+            }
+            forecast = cls(
+                plan,
+                line,
+                tuple(networks),
+                trees,
+                {name: float(share) for name, share in model["weights"].items()},
+                under("spread"),
+                float(model["level"]),
+                calibrations,
+            )
+            forecast.calibrations[""], [forecast.spread[name] for name in forecast.weights if name != NETWORK]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SunhwanError(
+                f"the kept model cannot be read ({type(error).__name__}: {error}); make the run anew"
+            ) from None
+        return forecast
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` gives beside the forecaster.
+
+    Attributes:
+        forecast: for use.
+        baselines: what each baseline says of any windows, scaled: by name, a function of `Paths`.
+        validation: each member's mean absolute error on validation, scaled.
+        trained: the networks' settings, history and validation loss.
+        notes: what was chosen, and why.
+    """
+
+    forecast: Forecast
+    baselines: Mapping[str, Callable[[Paths], np.ndarray]]
+    validation: Mapping[str, float]
+    trained: tuple[network.Trained, ...]
+    notes: tuple[str, ...]
+
+
+def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
+    """A forecaster from the training and validation parts of a table.
+
+    Raises:
+        SunhwanError: there are too few windows.
+    """
+    plan, train, val = learnt.plan, learnt.paths("train"), learnt.paths("val")
+    watcher.begin("straight line", 1, 1)
+    line = baselines.fit_linear(train, val)
+    watcher.begin("gradient boosting", 1, 1)
+    boosted = baselines.boosting(train, val)
+    said = {
+        "last_value": baselines.last_value,
+        "same_time_yesterday": baselines.seasonal,
+        "ridge": line.predict,
+        "gradient_boosting": boosted.predict,
+    }
+    if not plan.season:
+        del said["same_time_yesterday"]
+
+    seen = train.thinned(10_000)
+    offsets = np.concatenate(
+        [np.zeros((plan.outputs, 1)), quantiles_of(seen.truths() - line.predict(seen), options.level)], axis=1
+    )
+    trained = networks(train, val, line, offsets, options, watcher)
+    chosen = tuple(one.network for one in trained if one.settings == trained[-1].settings)
+
+    held = baselines.judged(val)
+    truth = held.truths()
+    forecasts = {name: function(held) for name, function in said.items()}
+    middle = averaged(chosen, held, line)[..., 0]
+    errors = {name: mae(forecast, truth) for name, forecast in {**forecasts, NETWORK: middle}.items()}
+    weights = mixture.weights({**forecasts, NETWORK: middle}, truth, WORTH)
+    spread = {
+        name: quantiles_of(truth - forecasts[name], options.level) for name in weights if name != NETWORK
+    }
+    forecast = Forecast(
+        plan,
+        line,
+        chosen if weights.get(NETWORK) else (),
+        Trees.of(boosted) if weights.get("gradient_boosting") else None,
+        weights,
+        spread,
+        options.level,
+        {},
+    )
+    forecast = replace(forecast, calibrations=calibrated(forecast, held))
+    notes = (mixed(weights), *([reading(trained)] if weights.get(NETWORK) else []))
+    return Fitted(forecast, said, errors, trained, notes)
+
+
+def networks(train, val, line, offsets, options: Options, watcher) -> tuple[network.Trained, ...]:
+    """The networks of all seeds; of both ways to read windows, those after the first seed by the better."""
+
+    def one(relative: bool, seed: int) -> network.Trained:
+        settings = replace(options.settings, relative=relative)
+        return network.train(train, val, line, offsets, options.level, settings, seed, watcher)
+
+    if options.relative is not None:
+        return tuple(one(options.relative, seed) for seed in range(options.seeds))
+    absolute, relative = one(False, 0), one(True, 0)
+    if absolute.loss < (1 - RELATIVE_UNLESS) * relative.loss:
+        absolute, relative = relative, absolute
+    rest = [one(relative.settings.relative, seed) for seed in range(1, options.seeds)]
+    return (absolute, relative, *rest)
+
+
+def averaged(networks: tuple[Network, ...], paths: Paths, line: baselines.Linear) -> np.ndarray:
+    """(windows, steps, targets, 3) the mean of what networks say, scaled."""
+    return sum(one.predict(paths, line) for one in networks) / np.float32(len(networks))
+
+
+def calibrated(forecast: Forecast, val: Paths) -> dict[str, tuple[Calibration, ...]]:
+    """Margins from validation, for each series and target; under `""` those of all series together."""
+    said, truth = forecast.quantiles(val), forecast.plan.physical(val.truths())
+    names = val.rows.series_names
+    series = np.array(names, object)[val.rows.series[val.last]]
+    found: dict[str, list[Calibration]] = {name: [] for name in dict.fromkeys(["", *series])}
+    evenly = np.linspace(0, len(val) - 1, min(len(val), RECENT)).astype(int)
+    for target in range(len(forecast.plan.targets)):
+        lower, upper, true = said[:, :, target, 1], said[:, :, target, 2], truth[:, :, target]
+        own = Calibration.fit_series(lower, upper, true, list(series), level=forecast.level)
+        pool = Calibration.fit(lower[evenly], upper[evenly], true[evenly], level=forecast.level)
+        for name in found:
+            found[name].append(own.get(name, pool))
+    return {name: tuple(states) for name, states in found.items()}
+
+
+def banded(said: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """A point forecast (windows, steps, targets) with the quantiles of its errors (outputs, 2) around it."""
+    band = spread.reshape(*said.shape[1:], 2).astype(np.float32)
+    return np.stack([said, said + band[..., 0], said + band[..., 1]], axis=-1)
+
+
+def within(median: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """(..., 3): a median and bounds, the median moved inside where it lies beyond one."""
+    return np.stack([np.clip(median, bounds.lower, bounds.upper), *bounds], axis=-1)
+
+
+def quantiles_of(errors: np.ndarray, level: float) -> np.ndarray:
+    """(outputs, 2): the lower and upper quantile of errors (windows, steps, targets) at each step."""
+    flat = errors.reshape(len(errors), -1)
+    known = ~np.isnan(flat).all(axis=0)
+    found = np.zeros((flat.shape[1], 2))
+    found[known] = np.nanquantile(flat[:, known], [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    return found
+
+
+def mae(forecast: np.ndarray, truth: np.ndarray) -> float:
+    """The mean absolute error where truth was observed."""
+    return float(np.nanmean(np.abs(forecast - truth), dtype=np.float64))
+
+
+def mixed(weights: Mapping[str, float]) -> str:
+    """What the mixture is made of, in a sentence."""
+    shares = sorted(weights.items(), key=lambda item: -item[1])
+    named = {NETWORK: "the network (with its straight line)"}
+    if len(shares) == 1:
+        return f"validation chose {named.get(shares[0][0], shares[0][0].replace('_', ' '))} alone"
+    listed = ", ".join(f"{share:.0%} {named.get(name, name.replace('_', ' '))}" for name, share in shares)
+    return f"validation mixed {listed}"
+
+
+def reading(trained: tuple[network.Trained, ...]) -> str:
+    """How the networks read windows, in a sentence."""
+    how = "relative to their last row" if trained[-1].settings.relative else "as they are"
+    return f"the networks read windows {how}"

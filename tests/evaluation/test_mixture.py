@@ -1,0 +1,33 @@
+"""Weights that validation chooses."""
+
+import numpy as np
+import pytest
+
+from sunhwan.evaluation import mixture
+
+TRUTH = np.random.default_rng(0).normal(size=(200, 4, 1))
+NOISE = np.random.default_rng(1).normal(size=(3, 200, 4, 1))
+
+
+def test_the_best_alone_where_others_add_nothing():
+    assert mixture.weights({"good": TRUTH + 0.1 * NOISE[0], "bad": TRUTH + 5}, TRUTH) == {"good": 1.0}
+
+
+def test_errors_that_cancel_are_averaged():
+    found = mixture.weights({"a": TRUTH + NOISE[0], "b": TRUTH + NOISE[1]}, TRUTH)
+    assert sum(found.values()) == pytest.approx(1) and min(found.values()) > 0.3
+
+
+def test_what_gains_too_little_is_left_out():
+    forecasts = {"a": TRUTH + NOISE[0], "b": TRUTH + NOISE[0] + 0.4 * NOISE[1]}
+    better = {"a": forecasts["a"], "b": TRUTH + 0.98 * NOISE[0] - 0.05 * NOISE[1]}
+    assert "b" in mixture.weights(better, TRUTH)
+    assert mixture.weights(better, TRUTH, {"b": 0.5}) == {"a": 1.0}
+
+
+def test_what_was_not_observed_counts_for_nothing():
+    truth = TRUTH.copy()
+    truth[100:] = np.nan
+    wrong = TRUTH + NOISE[0]
+    wrong[100:] = 1e9
+    assert mixture.weights({"a": wrong, "b": TRUTH + 30}, truth) == {"a": 1.0}
