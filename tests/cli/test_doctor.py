@@ -1,5 +1,8 @@
 """`sunhwan doctor`."""
 
+import os
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -7,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sunhwan.cli import doctor
+from sunhwan.recurrence.ops import library
 
 PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
@@ -18,6 +22,7 @@ def test_all_that_is_installed_is_named_with_its_version(sunhwan, tmp_path):
         assert any(line.split() == [name, version(name)] for line in ended.out.splitlines())
     assert "Keras backend: jax" in ended.out
     assert "cores" in ended.out
+    assert f"kernels: {library.isa()}, threads: {library.num_threads()}, {library.path()}\n" in ended.out
     assert f"cache: {tmp_path / 'cache'}" in ended.out
     assert ended.out.endswith("all that is needed is here\n")
 
@@ -51,6 +56,40 @@ def test_a_backend_that_cannot_serve_is_a_trouble(backend, said, sunhwan, monkey
     ended = sunhwan("doctor")
     assert ended.status == 1
     assert f"trouble: KERAS_BACKEND is '{backend}'" in ended.out and said in ended.out
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SUNHWAN_LIBRARY", "/nowhere.so"), ("SUNHWAN_ISA", "avx3"), ("SUNHWAN_NUM_THREADS", "many")],
+)
+def test_kernels_that_cannot_run_are_a_trouble(variable, value):
+    command = [sys.executable, "-c", "from sunhwan.cli import main; main()", "doctor"]
+    environment = os.environ | {"KERAS_BACKEND": "jax", variable: value}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 1
+    (trouble,) = [line for line in ended.stdout.splitlines() if line.startswith("trouble: ")]
+    assert trouble.startswith("trouble: the kernels cannot run, so nothing is accelerated: ")
+    assert variable in trouble and value in trouble
+    assert "all that is needed is here" not in ended.stdout
+
+
+def test_handlers_that_jax_does_not_take_are_a_trouble(sunhwan, monkeypatch):
+    from sunhwan.recurrence.ops import xla
+
+    monkeypatch.setattr(xla, "refusal", lambda: "it is too old")
+    ended = sunhwan("doctor")
+    assert ended.status == 1
+    assert "trouble: the kernels cannot run on JAX, so nothing is accelerated: it is too old\n" in ended.out
+
+
+def test_a_module_may_come_with_a_package_of_another_name(monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "torch" else object())
+    monkeypatch.setattr(doctor, "packages_distributions", lambda: {"tensorflow": ["tensorflow-cpu"]})
+    monkeypatch.setattr(doctor, "version", lambda name: "2.21.0")
+    monkeypatch.setattr(doctor, "installed", lambda name: None)
+    assert doctor.provided("tensorflow") == "2.21.0 (tensorflow-cpu)"
+    assert doctor.provided("built by hand") == "installed"
+    assert doctor.provided("torch") is None
 
 
 def test_a_cache_that_cannot_be_written_is_a_trouble(sunhwan, tmp_path, monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 
 import click
 
@@ -43,7 +44,7 @@ def command() -> None:
     for name in REQUIRED:
         click.echo(f"  {name:<13} {installed(name) or 'MISSING: pip install ' + name}")
     for name, purpose in OPTIONAL.items():
-        click.echo(f"  {name:<13} {installed(name) or f'not installed (only for {purpose})'}")
+        click.echo(f"  {name:<13} {provided(name) or f'not installed (only for {purpose})'}")
     if missing:
         # Nothing more can be asked: what follows imports them.
         click.echo(f"missing: {', '.join(missing)}")
@@ -51,9 +52,14 @@ def command() -> None:
 
     from sunhwan.data import download
     from sunhwan.experiments.provenance import processor
+    from sunhwan.recurrence.ops import library
 
     click.echo(f"{platform.platform()}, {processor()}, {os.cpu_count()} cores")
     troubles = []
+    if why := library.problem():
+        troubles.append(f"the kernels cannot run, so nothing is accelerated: {why}")
+    else:
+        click.echo(f"kernels: {library.isa()}, threads: {library.num_threads()}, {library.path()}")
     try:
         need_backend()
     except SunhwanError as error:
@@ -65,7 +71,11 @@ def command() -> None:
         if keras.backend.backend() == "jax":
             import jax
 
+            from sunhwan.recurrence.ops import xla
+
             click.echo(f"devices: {', '.join(str(device) for device in jax.devices())}")
+            if not library.problem() and (why := xla.refusal()):
+                troubles.append(f"the kernels cannot run on JAX, so nothing is accelerated: {why}")
     cache = download.cache_folder()
     click.echo(f"cache: {cache}")
     if not writable(cache):
@@ -75,6 +85,14 @@ def command() -> None:
     if troubles:
         sys.exit(1)
     click.echo("all that is needed is here")
+
+
+def provided(module: str) -> str | None:
+    """The installed version of a module, with its package where that has another name (tensorflow-cpu)."""
+    if installed(module) or find_spec(module) is None:
+        return installed(module)
+    package = next(iter(packages_distributions().get(module, ())), None)
+    return f"{version(package)} ({package})" if package else "installed"
 
 
 def installed(name: str) -> str | None:
