@@ -134,5 +134,11 @@ def test_rich_shows_a_table():
         console.print(explanation)
         return console.file.getvalue()
 
+    long = Row("sequential_12/bidirectional/backward_lstm", "LSTM(256)", "Keras", "it is so " * 9)
+    text = printed(Explanation((long,)))
+    assert "…" not in text
+    cells = [line.split("│")[1:-1] for line in text.splitlines() if line.startswith("│")]
+    names, kinds, *_ = ("".join(part.strip() for part in column) for column in zip(*cells, strict=True))
+    assert (names, kinds) == (long.layer, long.kind)
     assert "│ <c>   │ GRU(12) │ Keras │ it is [so] & so │\n" in printed(Explanation((FUSED, KERAS)))
     assert printed(Explanation(())) == "There is no recurrent layer.\n"

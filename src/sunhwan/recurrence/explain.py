@@ -67,10 +67,11 @@ class Explanation:
     def __rich__(self) -> Table | str:
         if not self.rows:
             return str(self)
-        from rich.table import Table
+        from rich.table import Column, Table
         from rich.text import Text
 
-        table = Table(*self.columns)
+        # Where there is no room for a name it goes on in the next line: its end says which layer it is.
+        table = Table(*(Column(name, overflow="fold") for name in self.columns))
         for row in self.rows:
             table.add_row(*map(Text, astuple(row)[: len(self.columns)]))
         return table

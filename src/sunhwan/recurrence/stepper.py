@@ -194,8 +194,12 @@ class Stepper:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
                 fingerprint = str(saved["model"])
                 state = [saved[f"arr_{index}"] for index in range(len(saved.files) - 1)]
-        except (ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-            raise SunhwanError(f"{str(path)!r} holds no state that a Stepper saved ({error}).") from None
+        except (ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
+            # NumPy's own words would advise to allow pickle, which runs whatever code a file holds.
+            raise SunhwanError(
+                f"{str(path)!r} holds no state that a Stepper saved, or not all of it; "
+                "name a file that Stepper.save has written."
+            ) from None
         if fingerprint != self._fingerprint:
             raise SunhwanError(
                 f"{str(path)!r} holds the state of another model, or of this one with other options or "

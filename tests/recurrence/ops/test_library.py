@@ -91,7 +91,8 @@ def test_a_library_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("SUNHWAN_LIBRARY", str(tmp_path / "libsunhwan.so"))
     monkeypatch.setattr(library, "load", load_anew)
     said = (
-        f"The native library {tmp_path / 'libsunhwan.so'} is not there; install sunhwan again: pip install ."
+        f"The native library {tmp_path / 'libsunhwan.so'}, which SUNHWAN_LIBRARY names, is not there; "
+        "unset SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so."
     )
     with pytest.raises(SunhwanError) as raised:
         library.load()
@@ -104,13 +105,21 @@ def test_what_is_no_library_of_ours(monkeypatch, tmp_path, what):
     path = tmp_path / "libsunhwan.so"
     path.write_text("no library") if what == "text" else path.symlink_to(_ctypes.__file__)
     monkeypatch.setenv("SUNHWAN_LIBRARY", str(path))
-    with pytest.raises(SunhwanError, match=f"^The native library {re.escape(str(path))} cannot be loaded: "):
+    said = f"^The native library {re.escape(str(path))}, which SUNHWAN_LIBRARY names, cannot be loaded "
+    with pytest.raises(SunhwanError, match=said):
+        load_anew()
+
+
+def test_a_library_of_ones_own_installation_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("SUNHWAN_LIBRARY", "")
+    monkeypatch.setattr(library, "path", lambda: tmp_path / "libsunhwan.so")
+    with pytest.raises(SunhwanError, match=r"is not there; install sunhwan again: pip install \.$"):
         load_anew()
 
 
 def test_a_library_that_lacks_a_function(monkeypatch):
     monkeypatch.setitem(library._SIGNATURES, "sunhwan_later", (None, []))
-    with pytest.raises(SunhwanError, match=r"cannot be loaded: .*sunhwan_later"):
+    with pytest.raises(SunhwanError, match=r"cannot be loaded \(.*sunhwan_later.*\); install"):
         load_anew()
 
 
@@ -132,6 +141,19 @@ def test_variables_choose_instruction_set_and_threads():
     assert said.stdout == "portable 3\n", said.stderr
 
 
+def test_empty_variables_are_as_none():
+    code = "print(library.path(), library.isa(), library.num_threads(), library.problem())"
+    names = ("SUNHWAN_LIBRARY", "SUNHWAN_ISA", "SUNHWAN_NUM_THREADS")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    command = [sys.executable, "-c", f"from sunhwan.recurrence.ops import library\n{code}"]
+    said = [
+        subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+        for environment in (clean, clean | dict.fromkeys(names, ""))
+    ]
+    assert said[0] == said[1]
+    assert said[0].endswith(" None\n")
+
+
 @pytest.mark.parametrize(
     "variable, value, expected",
     [
@@ -143,7 +165,6 @@ def test_variables_choose_instruction_set_and_threads():
         ("SUNHWAN_ISA", "\u00e9" * 400, r'the instruction set is "\u00e9+.?\.'),  # cut within a letter
         ("SUNHWAN_NUM_THREADS", "0", r"SUNHWAN_NUM_THREADS is '0', expected a number from 1 to 1024\."),
         ("SUNHWAN_NUM_THREADS", "two", r"SUNHWAN_NUM_THREADS is 'two', expected a number from 1 to 1024\."),
-        ("SUNHWAN_NUM_THREADS", "", r"SUNHWAN_NUM_THREADS is '', expected a number from 1 to 1024\."),
     ],
 )
 def test_unknown_values_of_variables(variable, value, expected):

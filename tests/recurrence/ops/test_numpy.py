@@ -199,6 +199,9 @@ def test_what_the_public_function_cannot_take():
     weights = [np.zeros((2, 9), np.float32), np.zeros((3, 9), np.float32)]
     with pytest.raises(TypeError, match="inputs is of type list, expected an array of NumPy"):
         recurrence("gru", [[[0.0, 0.0]]], weights)
+    for some in ([None] * 3, [weights[0], None]):
+        with pytest.raises(TypeError, match="kernel is None, expected an array; of the weights only the"):
+            recurrence("gru", np.zeros((1, 1, 2), np.float32), some)
     with pytest.raises(ValueError, match="weights holds 1 arrays, expected 2, or 3 with a bias"):
         recurrence("gru", np.zeros((1, 1, 2), np.float32), weights[:1])
 

@@ -86,3 +86,5 @@ def test_an_unknown_name_is_said_in_one_sentence(role):
     assert str(raised.value) == f"{role} is 'swish', expected one of {', '.join(ACTIVATIONS)}, None."
     with pytest.raises(ValueError, match="cell is 'rnn', expected one of simple_rnn, gru, lstm"):
         Options("rnn")
+    with pytest.raises(ValueError, match=r"cell is \['lstm'\], expected one of simple_rnn, gru, lstm"):
+        Options(["lstm"])

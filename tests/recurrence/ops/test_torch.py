@@ -382,6 +382,7 @@ def test_gradients_of_dropout_masks_are_refused(name):
         (lambda tensor: tensor.long(), "has dtype torch.int64, expected torch.float32, or"),
         (lambda tensor: tensor.to(torch.complex64), "has dtype torch.complex64, expected"),
         (lambda tensor: tensor.to("meta"), "is on device meta, expected cpu"),
+        (lambda tensor: tensor.to_sparse(), "has the layout torch.sparse_coo, expected torch.strided; call"),
         (lambda tensor: tensor.numpy(), "is of type ndarray, expected a torch.Tensor"),
     ],
 )

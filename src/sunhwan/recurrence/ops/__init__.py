@@ -45,7 +45,7 @@ def recurrence(
 
     Raises:
         ValueError: a name is unknown or a shape does not fit.
-        TypeError: `inputs` is no array that an adapter takes.
+        TypeError: `inputs` is no array that an adapter takes, or a weight other than the bias is None.
         sunhwan.SunhwanError: the native library cannot be used.
 
     Example:
@@ -59,6 +59,9 @@ def recurrence(
     """
     if len(weights) not in (2, 3):
         raise ValueError(f"weights holds {len(weights)} arrays, expected 2, or 3 with a bias.")
+    for name, array in zip(("kernel", "recurrent_kernel"), weights, strict=False):
+        if array is None:
+            raise TypeError(f"{name} is None, expected an array; of the weights only the bias may be None.")
     options = Options(
         cell, activation, recurrent_activation, reset_after, go_backwards, return_sequences,
         zero_output_for_mask, zero_before_data,

@@ -1,6 +1,7 @@
 """The native library: found, checked and declared. What its functions mean is in native/include/sunhwan.h.
 
 `SUNHWAN_LIBRARY=/path/to/libsunhwan.so` has another build of it loaded than the one that was installed.
+SUNHWAN_ISA and SUNHWAN_NUM_THREADS are the library's own. An empty value counts as none.
 
     python -c "from sunhwan.recurrence.ops import library; print(library.path(), library.isa())"
 """
@@ -96,23 +97,28 @@ def load() -> ctypes.CDLL:
         SunhwanError: it is not there, of another version, or an environment variable asks it for what it has
             not got.
     """
-    where = path()
+    where, named, remedy = path(), "", "install sunhwan again: pip install ."
+    if os.environ.get("SUNHWAN_LIBRARY"):
+        named = ", which SUNHWAN_LIBRARY names,"
+        remedy = "unset SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so."
     if not where.exists():
-        raise SunhwanError(f"The native library {where} is not there; install sunhwan again: pip install .")
+        raise SunhwanError(f"The native library {where}{named} is not there; {remedy}")
     try:
         library = ctypes.CDLL(str(where))
         version = library.sunhwan_abi_version()
         functions = {name: getattr(library, name) for name in _SIGNATURES} if version == ABI_VERSION else {}
     except (OSError, AttributeError) as error:
-        raise SunhwanError(f"The native library {where} cannot be loaded: {error}") from error
+        raise SunhwanError(
+            f"The native library {where}{named} cannot be loaded ({error}); {remedy}"
+        ) from error
     if version != ABI_VERSION:
         raise SunhwanError(
-            f"The native library {where} has ABI version {version}, but this sunhwan has {ABI_VERSION}; "
-            "install sunhwan again: pip install ."
+            f"The native library {where}{named} has ABI version {version}, but this sunhwan has "
+            f"{ABI_VERSION}; {remedy}"
         )
     for name, function in functions.items():
         function.restype, function.argtypes = _SIGNATURES[name]
-    if (threads := os.environ.get("SUNHWAN_NUM_THREADS")) is not None and not (
+    if (threads := os.environ.get("SUNHWAN_NUM_THREADS")) and not (
         threads.isascii() and threads.isdigit() and 1 <= int(threads) <= 1024
     ):
         raise SunhwanError(f"SUNHWAN_NUM_THREADS is {threads!r}, expected a number from 1 to 1024.")

@@ -59,7 +59,7 @@ class Options:
     zero_before_data: bool = False
 
     def __post_init__(self):
-        if self.cell not in CELLS:
+        if self.cell not in tuple(CELLS):  # which, unlike a dict, takes what has no hash
             raise ValueError(f"cell is {self.cell!r}, expected one of {', '.join(CELLS)}.")
         for role in ("activation", "recurrent_activation"):
             if getattr(self, role) is None:  # as in Keras, where None stands for no activation

@@ -67,7 +67,7 @@ def recurrence(
         (states, batch, units) after the last step. Computed in float32 and returned in the dtype of `inputs`.
 
     Raises:
-        TypeError: something is no tensor, not on the CPU, or of another dtype.
+        TypeError: something is no tensor, not on the CPU, sparse, or of another dtype.
         ValueError: a shape does not fit, or a dropout mask wants a gradient.
     """
     given = (
@@ -214,6 +214,10 @@ def _checked(name, tensor):
         raise TypeError(f"{name} is a {type(tensor).__name__}, which has no memory for a kernel to read.")
     if tensor.device.type != "cpu":
         raise TypeError(f"{name} is on device {tensor.device}, expected cpu, where the fused kernels run.")
+    if tensor.layout != torch.strided:
+        raise TypeError(
+            f"{name} has the layout {tensor.layout}, expected torch.strided; call its to_dense() first."
+        )
     if name == "mask":
         return tensor.bool()
     if tensor.dtype not in DTYPES:
