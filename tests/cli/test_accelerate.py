@@ -1,6 +1,7 @@
 """`sunhwan accelerate`: a script is run as `python` runs it, and an account is given at the end."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -40,11 +41,11 @@ def as_before(monkeypatch):
 def accelerated(tmp_path):
     """Runs the command in a process of its own: its status, its output and its errors."""
 
-    def run(*arguments, **environment):
+    def run(*arguments, cwd=tmp_path, **environment):
         command = [sys.executable, "-c", "from sunhwan.cli import main; main()", "accelerate", *arguments]
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "jax"}
         ended = subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | quiet | environment
+            command, capture_output=True, text=True, cwd=cwd, env=os.environ | quiet | environment
         )
         return ended.returncode, ended.stdout, ended.stderr
 
@@ -60,6 +61,29 @@ def test_a_script_finds_what_python_gives_it(sunhwan, tmp_path):
     assert ended.status == 0
     assert ended.out == (f"{[str(path), 'a', '--explain', '-m', '--help']} __main__ {folder} True\nNone\n")
     assert ended.err == "sunhwan: no recurrent layer of Keras ran\n"
+
+
+@pytest.mark.parametrize("name", ["script.py", "./script.py", "../of script/script.py"])
+def test_a_script_has_the_names_that_python_gives_it(name, accelerated, tmp_path):
+    names = ["__file__", "__name__", "__package__", "__spec__", "__cached__", "__doc__"]
+    folder = tmp_path / "of script"
+    folder.mkdir()
+    (folder / "script.py").write_text(
+        f"'Its text.'\nimport sys\nprint(sys.argv, sys.path[0], {', '.join(names)}, type(__loader__))\n"
+        "print(open(__file__).readline(), __import__('os').listdir())\n1 / 0"
+    )
+    by_python = subprocess.run([sys.executable, name], capture_output=True, text=True, cwd=folder)
+    status, out, err = accelerated(name, cwd=folder)
+    assert (status, out) == (by_python.returncode, by_python.stdout)
+    assert err == by_python.stderr + "sunhwan: no recurrent layer of Keras ran\n"
+
+
+def test_a_folder_or_an_archive_with_a_program_runs(accelerated, tmp_path):
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "__main__.py").write_text("print(__name__)")
+    shutil.make_archive(str(tmp_path / "program"), "zip", tmp_path / "program")
+    for name in ("program", "program.zip"):
+        assert accelerated(name)[:2] == (0, "__main__\n")
 
 
 def test_a_module_finds_what_python_gives_it(sunhwan, tmp_path):
@@ -153,6 +177,59 @@ def test_a_model_runs_fused_and_one_line_says_so(accelerated, tmp_path):
     status, out, err = accelerated("script.py")
     assert (status, out) == (0, "fitted\n")
     assert err == "sunhwan: 1 of 2 recurrent layers ran fused; --explain says why not all\n"
+
+
+WORKERS = """
+import multiprocessing, os, sys
+
+def work(seed):
+    import keras
+    import numpy as np
+    keras.layers.GRU(3, name="worker")(np.ones((1, 2, 3), "float32"))
+    return seed
+
+if __name__ == "__main__":
+    {first}
+    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+        print(pool.map(work, range(2), chunksize=2))
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_processes_of_multiprocessing_are_accelerated_and_counted(method, accelerated, tmp_path):
+    (tmp_path / "script.py").write_text(WORKERS.format(first="pass"))
+    status, out, err = accelerated("--explain", "script.py", method)
+    assert (status, out) == (0, "[0, 1]\n"), err
+    assert err == (
+        "sunhwan: 2 of 2 recurrent layers ran fused, in 1 process\n"
+        "layer   kind    path\nworker  GRU(3)  fused\n"
+    )
+
+
+def test_layers_here_and_in_other_processes_are_counted_together(accelerated, tmp_path):
+    (tmp_path / "script.py").write_text(WORKERS.format(first="work(0)"))
+    status, _, err = accelerated("script.py", "spawn")
+    assert (status, err) == (0, "sunhwan: 3 of 3 recurrent layers ran fused, in 2 processes\n")
+
+
+def test_a_process_that_the_script_forks_by_itself_gives_no_account_of_its_own(accelerated, tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import os, sys\nchild = os.fork()\n"
+        "if child == 0:\n    print('child', flush=True)\n    sys.exit('of the child')\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    status, out, err = accelerated("script.py")
+    assert (status, out) == (0, "child\n1\n")
+    assert err == "of the child\nsunhwan: no recurrent layer of Keras ran\n"
+
+
+def test_where_the_kernels_cannot_run_the_last_line_says_why(accelerated, tmp_path):
+    (tmp_path / "script.py").write_text(MODEL)
+    status, out, err = accelerated("script.py", SUNHWAN_ISA="avx3")
+    assert (status, out) == (0, "fitted\n")
+    assert err.splitlines()[-1].startswith(
+        'sunhwan: 0 ran fused: the instruction set is "avx3" (SUNHWAN_ISA)'
+    )
 
 
 def test_layers_of_one_name_are_counted_apart_and_fused_is_what_never_was_otherwise(accelerated, tmp_path):

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import runpy
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from tempfile import mkdtemp
+from types import ModuleType
+from zipfile import is_zipfile
 
 import click
 
 from sunhwan.errors import SunhwanError
-from sunhwan.recurrence.accelerate import accelerated
-from sunhwan.recurrence.explain import KERAS, Explanation, Row, recorded
+from sunhwan.recurrence.accelerate import accelerate, accelerated
+from sunhwan.recurrence.explain import KERAS, Explanation, Row, read, record_to, recorded
 
 
 @click.command(
@@ -37,7 +44,7 @@ def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]
     """Run SCRIPT with ARGS as `python` does, on fused kernels; the script itself needs no change.
 
     What follows SCRIPT is the script's own. The exit status is that of the script. At the end, one line on
-    stderr says how many recurrent layers ran fused.
+    stderr says how many recurrent layers ran fused, those in processes that multiprocessing began among them.
     """
     if not module and not Path(script).exists():
         raise SunhwanError(f"there is no script {script!r}; give the path of a Python file")
@@ -45,10 +52,72 @@ def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]
     # module, the folder where we are.
     sys.path[0] = os.getcwd() if module else str(Path(script).resolve().parent)
     sys.argv = [script, *arguments]
-    with accelerated(), recorded() as ran:
-        status = ended(partial(run_module if module else runpy.run_path, script, run_name="__main__"))
-        account(ran, explain)
+    folder, mine = Path(mkdtemp(prefix="sunhwan-")), os.getpid()
+    others = folder / "ran"
+    try:
+        with accelerated(), recorded(others) as ran, multiprocessing_too(others):
+            status = ended(partial(run_module if module else run_script, script, run_name="__main__"))
+            if os.getpid() == mine:  # and not a process that the script forked, and that ended like it
+                account(ran, read(others), explain)
+    finally:
+        if os.getpid() == mine:
+            shutil.rmtree(folder, ignore_errors=True)
     sys.exit(status)
+
+
+@contextmanager
+def multiprocessing_too(others: Path) -> Iterator[None]:
+    """Accelerates processes that multiprocessing spawns, which begin anew; forked ones are already.
+
+    What is sent ahead to such a process, and read there first, gets one more entry, which does its work by
+    being read.
+    """
+    from multiprocessing import spawn
+
+    stock = spawn.get_preparation_data
+
+    def with_acceleration(name):
+        return stock(name) | {"sunhwan": _Accelerates(others)}
+
+    spawn.get_preparation_data = with_acceleration
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = stock
+
+
+class _Accelerates:
+    def __init__(self, others: Path):
+        self.others = others
+
+    def __reduce__(self):
+        return _accelerate_here, (self.others,)
+
+
+def _accelerate_here(others):
+    accelerate()
+    record_to(others)
+
+
+def run_script(path: str, run_name: str) -> None:
+    """Runs a file of Python's source as `python` does; anything else that `python` takes, by `runpy`.
+
+    `runpy` does not do for scripts: since 3.9 `__file__` is absolute, while `sys.argv[0]` is as it was given.
+    """
+    where = os.path.join(os.getcwd(), path)
+    if not os.path.isfile(where) or where.endswith(".pyc") or is_zipfile(where):
+        runpy.run_path(path, run_name=run_name)
+        return
+    module = ModuleType(run_name)
+    module.__dict__.update(
+        __file__=where, __cached__=None, __builtins__=builtins, __loader__=SourceFileLoader(run_name, where)
+    )
+    before = sys.modules[run_name]
+    sys.modules[run_name] = module
+    try:
+        exec(compile(Path(where).read_bytes(), where, "exec"), module.__dict__)
+    finally:
+        sys.modules[run_name] = before
 
 
 class NoModule(SunhwanError):
@@ -93,16 +162,29 @@ def ended(run: Callable) -> int | str | None:
     return 0
 
 
-def account(ran: list[list[Row]], explain: bool) -> None:
-    """Says on stderr how many layers ran fused, of rows for each; in a table if that is wanted."""
+def account(ran: list[list[Row]], others: dict[int, list[list[Row]]], explain: bool) -> None:
+    """Says on stderr how many layers ran fused, of rows for each; in a table if that is wanted.
+
+    Args:
+        others: likewise of other processes, by process.
+    """
     sys.stdout.flush()
+    # What many processes have in common needs no more than one row.
+    rows = [*chain.from_iterable(ran), *dict.fromkeys(chain.from_iterable(chain(*others.values())))]
+    processes = len(others) + bool(ran)
+    ran = [*ran, *chain.from_iterable(others.values())]
     fused = sum(all(row.path != KERAS for row in rows) for rows in ran)
-    if not ran:
+    seam = sys.modules.get("sunhwan.recurrence.seam")  # there where Keras is
+    if seam and not ran and (why := seam.refusal()):
+        text = f"0 ran fused: {why}"
+    elif not ran:
         text = "no recurrent layer of Keras ran"
     else:
         text = f"{fused} of {len(ran)} recurrent layers ran fused"
+        if others:
+            text += f", in {processes} process{'es' if processes > 1 else ''}"
         if fused < len(ran) and not explain:
             text += "; --explain says why not all"
     click.echo(f"sunhwan: {text}", err=True)
     if explain and ran:
-        click.echo(str(Explanation(tuple(chain.from_iterable(ran)))), err=True)
+        click.echo(str(Explanation(tuple(rows))), err=True)

@@ -7,10 +7,14 @@ which path was taken, not which one could be.
 from __future__ import annotations
 
 import html
+import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -156,12 +160,22 @@ def record(layer: Any, reason: str | None) -> None:
 
 
 @contextmanager
-def recorded() -> Iterator[list[list[Row]]]:
-    """Collects, for each layer, a row for each path that is taken anew, whatever becomes of the models."""
+def recorded(elsewhere: Path | None = None) -> Iterator[list[list[Row]]]:
+    """Collects, for each layer, a row for each path that is taken anew, whatever becomes of the models.
+
+    Args:
+        elsewhere: a file for what runs in processes that this one forks; `read` reads it. Those that begin
+            anew add to it once they have called `record_to`.
+    """
     ran: list[list[Row]] = []
     of_layer: WeakKeyDictionary[Any, list[Row]] = WeakKeyDictionary()
+    here, write = os.getpid(), elsewhere and _writer(elsewhere)
 
     def listen(layer, row):
+        if os.getpid() != here:
+            if write:
+                write(layer, row)
+            return
         if layer not in of_layer:
             of_layer[layer] = []
             ran.append(of_layer[layer])
@@ -172,6 +186,42 @@ def recorded() -> Iterator[list[list[Row]]]:
         yield ran
     finally:
         _listening.remove(listen)
+
+
+def record_to(path: Path) -> None:
+    """Has this process add to a file what `recorded` would collect, to its end."""
+    _listening.append(_writer(path))
+
+
+def _writer(path):
+    numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+    counter = count()
+
+    def write(layer, row):
+        if layer not in numbers:
+            numbers[layer] = next(counter)
+        # At once, since a pool ends its processes by a signal; and in one piece, since several write.
+        line = json.dumps([os.getpid(), numbers[layer], *astuple(row)]) + "\n"
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+
+    return write
+
+
+def read(path: Path) -> dict[int, list[list[Row]]]:
+    """What other processes have recorded in a file: by process, for each layer its rows."""
+    layers: dict[tuple[int, int], list[Row]] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            process, number, *row = json.loads(line)
+            layers.setdefault((process, number), []).append(Row(*row))
+    ran: dict[int, list[list[Row]]] = {}
+    for (process, _), rows in layers.items():
+        ran.setdefault(process, []).append(rows)
+    return ran
 
 
 _taken: WeakKeyDictionary[Any, dict[str | None, None]] = WeakKeyDictionary()
