@@ -185,6 +185,17 @@ def test_one_line_says_that_nothing_is_fused(environment, said):
     assert err == f"sunhwan fuses nothing: {said}\n"
 
 
+def test_a_warning_says_that_of_keras_2_nothing_is_fused(monkeypatch):
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    with pytest.warns(UserWarning, match=r"TF_USE_LEGACY_KERAS is '1', .*; unset it, or") as warned:
+        sunhwan.accelerate()
+    sunhwan.restore()
+    assert warned[0].filename == __file__
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
+    with sunhwan.accelerated():
+        pass
+
+
 def test_one_line_says_so_on_a_gpu(monkeypatch, caplog):
     monkeypatch.setitem(seam.DEVICES, "jax", lambda tensor=None: "gpu")
     seam.say_once.cache_clear()

@@ -90,6 +90,12 @@ def test_what_is_no_model_is_refused():
         sunhwan.explain([])
 
 
+def test_a_model_of_keras_2_is_refused_with_what_to_do():
+    model = type("LSTM", (), {"__module__": "tf_keras.src.layers.rnn.lstm"})
+    with pytest.raises(TypeError, match=r"received a Own of Keras 2 \(tf_keras\), .* TF_USE_LEGACY_KERAS"):
+        sunhwan.explain(type("Own", (model,), {})())
+
+
 def test_rows_are_recorded_as_they_come_and_outlive_their_models():
     with sunhwan.accelerated(), explain.recorded() as ran:
         keras.layers.GRU(2, name="gone")(np.ones((1, 4, 2), "float32"))

@@ -6,7 +6,9 @@ Nothing here imports Keras before the program does: which backend it gets is the
 from __future__ import annotations
 
 import functools
+import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.machinery import ModuleSpec
@@ -28,7 +30,8 @@ def accelerate() -> None:
 
     It neither chooses a backend nor imports Keras. Where Keras is not imported yet, the switch waits for
     that, so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the backend that
-    the program then has, one line on stderr says so.
+    the program then has, one line on stderr says so. Where TF_USE_LEGACY_KERAS makes `tensorflow.keras`
+    Keras 2 (tf_keras), of which nothing is fused, a warning does.
 
     Call it, and `restore`, while no model is running. What is compiled stays compiled, for when the other
     path is taken again: on JAX everything, your own `jax.jit` functions included; on TensorFlow what `fit`,
@@ -56,6 +59,12 @@ def accelerate() -> None:
     refuse_another_keras()
     if _on:
         return
+    if os.environ.get("TF_USE_LEGACY_KERAS") in ("1", "true", "True"):  # as TensorFlow reads it
+        warnings.warn(
+            f"TF_USE_LEGACY_KERAS is {os.environ['TF_USE_LEGACY_KERAS']!r}, so that tensorflow.keras is "
+            "Keras 2 (tf_keras), of which sunhwan fuses nothing; unset it, or build models with `import keras`.",
+            stacklevel=2,
+        )
     _on = True
     if "keras" in sys.modules:
         _switch_on()

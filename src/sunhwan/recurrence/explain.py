@@ -116,7 +116,15 @@ def explain(model: Any) -> Explanation:
 
     accelerate.refuse_another_keras()
     if not isinstance(model, keras.Layer):
-        raise TypeError(f"explain takes a Keras model or layer, received a {type(model).__name__}.")
+        legacy = any(cls.__module__.partition(".")[0] == "tf_keras" for cls in type(model).__mro__)
+        of_keras_2 = (
+            " of Keras 2 (tf_keras), of which nothing is fused; unset TF_USE_LEGACY_KERAS, or build it with "
+            "`import keras`"
+        )
+        raise TypeError(
+            f"explain takes a Keras model or layer, received a {type(model).__name__}"
+            f"{of_keras_2 if legacy else ''}."
+        )
     rows = []
     for layer in _recurrent_layers(model):
         if not accelerate.is_on():
