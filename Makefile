@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help demo test lint bench clean
 
 help:
-	@echo "make demo    install, then forecast tomorrow's temperature with seven networks beside baselines (5 minutes)"
+	@echo "make demo    install, then forecast tomorrow's temperature with seven networks beside baselines (about three minutes)"
 	@echo "make test    install, then run the tests; what needs real files is skipped without SUNHWAN_TEST_DATA"
 	@echo "make lint    check style and formatting"
 	@echo "make bench   time gathering windows and reading a large CSV"

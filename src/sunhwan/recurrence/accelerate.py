@@ -39,6 +39,11 @@ def accelerate() -> None:
     What `torch.compile` made, and all programs on a JAX without `make_user_context(..).set_global`, are made
     anew.
 
+    A process that the program forks is accelerated as it is. One that begins anew (multiprocessing's spawn
+    and forkserver) runs the line again where that is at the top of the script; below
+    `if __name__ == "__main__":` it does not, and takes Keras's path. `sunhwan accelerate script.py` sees to
+    both.
+
     `model.export` takes Keras's own path. Before any other conversion of a model on TensorFlow
     (TFLiteConverter, convert_variables_to_constants_v2, tf2onnx) call `restore`: a fused layer is a call into
     this process, which no converter takes along. `torch.compile` breaks its graph at a fused layer, so that
@@ -62,7 +67,8 @@ def accelerate() -> None:
     if os.environ.get("TF_USE_LEGACY_KERAS") in ("1", "true", "True"):  # as TensorFlow reads it
         warnings.warn(
             f"TF_USE_LEGACY_KERAS is {os.environ['TF_USE_LEGACY_KERAS']!r}, so that tensorflow.keras is "
-            "Keras 2 (tf_keras), of which sunhwan fuses nothing; unset it, or build models with `import keras`.",
+            "Keras 2 (tf_keras), of which sunhwan fuses nothing; unset it, or build models with "
+            "`import keras`.",
             stacklevel=2,
         )
     _on = True
