@@ -582,6 +582,30 @@ def test_a_step_asks_keras_nothing_and_the_library_once_for_each_recurrent_layer
     assert_close(got, expected)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        [],
+        [layers.Reshape((2, 2)), layers.Flatten()],
+        [layers.Dense(2)],
+        [layers.Dropout(0.5), layers.ReLU()],
+        [layers.Activation("softmax")],
+        [layers.LayerNormalization()],
+        [layers.BatchNormalization(), layers.Flatten()],
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_output_is_the_callers_own_and_no_head_changes_the_state(head, batch):
+    stepper, x = Stepper(sequential(layers.GRU(4), *head)), drawn(batch, 3)
+    headless = Stepper(sequential(layers.GRU(4)))  # with the same weights
+    for time in range(3):
+        state = headless.step(x[:, time])
+        output = stepper.step(x[:, time])
+        np.testing.assert_array_equal(stepper.state[0][0], state)
+        output[...] = np.nan
+        np.testing.assert_array_equal(stepper.state[0][0], state)
+
+
 def test_failure_of_the_library_is_an_error(monkeypatch):
     stepper, x = Stepper(sequential(layers.GRU(4))), drawn(2, 1)
     stepper.step(x)

@@ -93,6 +93,7 @@ class Stepper:
         # What comes after the last recurrent layer is needed once, however many timesteps there are.
         last = functions.index(self._recurrent[-1]) + 1
         self._body, self._head = functions[:last], functions[last:]
+        self._shows_state = self._shares_state()
         self._shape = tuple(model.inputs[0].shape[2:])
         self._dtype = np.dtype(np.float32 if self._tokens is None else np.intp)
         self.reset()
@@ -223,10 +224,22 @@ class Stepper:
         for function in self._body:
             x = function(x)
         if output:
-            x = x.copy()  # it is the state itself
+            if self._shows_state:
+                x = x.copy()
             for function in self._head:
                 x = function(x)
             return x
+
+    def _shares_state(self):
+        """Whether what the head puts out lies in the memory of its input, which is the state itself.
+
+        None of its functions changes its input, but reshaping ones return another view of it.
+        """
+        h = output = np.zeros((1, self._recurrent[-1]._units), np.float32)
+        with np.errstate(all="ignore"):
+            for function in self._head:
+                output = function(output)
+        return np.may_share_memory(h, output)
 
     def _begin(self, batch):
         self._batch = batch
