@@ -31,6 +31,7 @@ from sunhwan.evaluation.path_baselines import judged
 from sunhwan.evaluation.significance import Improvement, improvement
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecaster
+from sunhwan.tasks.clock import samples
 from sunhwan.tasks.forecaster import Fitted, Forecast, Options
 from sunhwan.tasks.network import Trained, described
 from sunhwan.units import shown, unit_of
@@ -49,11 +50,13 @@ class Source:
         path: the file.
         time: the columns that hold the time; by default the one with a customary name.
         series: the column that tells several series apart.
+        times: a few times as the file writes them; see `clock.samples`.
     """
 
     path: Path
     time: tuple[str, ...] = ()
     series: str | None = None
+    times: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def read(self, needed: Sequence[str] = ()) -> tuple[Table, Source]:
         """The table; and this source with the time's columns named, where they were found by their names.
@@ -71,7 +74,9 @@ class Source:
         ]
         if lacking:
             raise SunhwanError(f"{found.name} lacks {listed(lacking)}; it has {listed(columns)}")
-        named = replace(self, time=self.time or tuple(customary(found)))
+        time = self.time or tuple(customary(found))
+        some = found.take(np.unique(np.linspace(0, len(found.frame) - 1, 5_000).astype(np.int64)))
+        named = replace(self, time=time, times=samples(some, time))
         return table.assemble(found, time=named.time, series=self.series), named
 
 
@@ -323,7 +328,11 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
     metrics = {"run": str(folder), **result.metrics}
     found = result.judged
     model, arrays = result.fitted.forecast.updated(found.ended).as_kept()
-    model["source"] = {"time": list(source.time), "series": source.series}
+    model["source"] = {
+        "time": list(source.time),
+        "series": source.series,
+        "times": {name: list(texts) for name, texts in source.times.items()},
+    }
     predictions = {
         "origin": found.test.rows.time[found.test.last].astype("datetime64[s]"),
         "series": found.test.rows.series[found.test.last],
@@ -358,18 +367,16 @@ def history(trained: Sequence[Trained]) -> str:
     return text.getvalue()
 
 
-def load(folder: Path) -> tuple[Forecast, dict]:
-    """The forecaster that a run holds, and how its file was read.
+def load(folder: Path) -> tuple[Forecast, Source]:
+    """The forecaster that a run holds, and how its file was read (where it lies is not kept).
 
     Raises:
         SunhwanError: it is no run of a forecast, or a file is missing or altered.
     """
     model, arrays = folders.read(folder, "forecast")
     source = model.get("source", {})
-    return Forecast.from_kept(model, arrays), {
-        "time": tuple(source.get("time", ())),
-        "series": source.get("series"),
-    }
+    time, series, times = tuple(source.get("time", ())), source.get("series"), source.get("times", {})
+    return Forecast.from_kept(model, arrays), Source(Path(), time, series, times)
 
 
 def coming(forecast: Forecast, paths_: Paths, said: np.ndarray) -> dict[str, np.ndarray]:

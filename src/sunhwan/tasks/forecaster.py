@@ -25,9 +25,8 @@ from sunhwan.evaluation import path_baselines as baselines
 from sunhwan.evaluation.intervals import RECENT, Bounds, Calibration
 from sunhwan.evaluation.trees import Trees
 from sunhwan.tasks import network
-from sunhwan.tasks.network import Network, Settings
-
-NETWORK = "network"
+from sunhwan.tasks.network import NETWORK, Network, Settings
+from sunhwan.tasks.single import Single
 
 WORTH = {"gradient_boosting": 0.02, "same_time_yesterday": 0.01, "last_value": 0.01, NETWORK: 0.005}
 """By how much of the validation error a member must lower the mixture's: each makes a forecast slower, and
@@ -80,38 +79,53 @@ class Forecast:
     level: float
     calibrations: Mapping[str, tuple[Calibration, ...]]
 
-    def members(self, paths: Paths) -> dict[str, np.ndarray]:
-        """What each member that the mixture uses says: (windows, steps, targets, 3) scaled."""
+    def members(self, paths: Paths, single: Single | None = None) -> dict[str, np.ndarray]:
+        """What each member that the mixture uses says, scaled: (windows, steps, targets), of the network
+        (windows, steps, targets, 3); with `single`, window by window."""
         known: dict[str, Callable[[], np.ndarray]] = {
-            "ridge": lambda: self.line.predict(paths),
             "last_value": lambda: baselines.last_value(paths),
             "same_time_yesterday": lambda: baselines.seasonal(paths),
             "gradient_boosting": lambda: self.trees.predict(paths),
         }
-        said = {name: banded(known[name](), self.spread[name]) for name in known if self.weights.get(name)}
-        if self.weights.get(NETWORK):
+        said = {name: known[name]() for name in known if name in self.weights}
+        if single is not None:
+            return {**said, **single.of(paths)}
+        if "ridge" in self.weights:
+            said["ridge"] = self.line.predict(paths)
+        if NETWORK in self.weights:
             said[NETWORK] = averaged(self.networks, paths, self.line)
         return said
 
-    def quantiles(self, paths: Paths) -> np.ndarray:
+    def mixed(self, said: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What `members` said, mixed: (windows, steps, targets, 3) in the targets' units, float64."""
+        scale, total = self.plan.target_scale, np.float32(0)
+        for name, share in self.weights.items():
+            one = said[name] if name == NETWORK else banded(said[name], self.spread[name])
+            total = total + np.float32(share) * one
+        return total.astype(np.float64) * scale.std[:, None] + scale.mean[:, None]
+
+    def quantiles(self, paths: Paths, single: Single | None = None) -> np.ndarray:
         """(windows, steps, targets, 3) in the targets' units, float64: median, lower, upper, uncalibrated."""
-        said = self.members(paths)
-        mixed = sum(np.float32(self.weights[name]) * values for name, values in said.items())
-        scale = self.plan.target_scale
-        return mixed.astype(np.float64) * scale.std[:, None] + scale.mean[:, None]
+        return self.mixed(self.members(paths, single))
 
     def calibration(self, series: str) -> tuple[Calibration, ...]:
         """A fresh copy of a series' calibrations, one a target; of one never seen, what all series gave."""
         return tuple(one.rested() for one in self.calibrations.get(series, self.calibrations[""]))
 
-    def run(self, paths: Paths) -> tuple[np.ndarray, dict[str, tuple[Calibration, ...]]]:
+    def run(
+        self, paths: Paths, single: Single | None = None
+    ) -> tuple[np.ndarray, dict[str, tuple[Calibration, ...]]]:
         """Forecasts of windows in time order, each interval calibrated by what had come true before it.
+
+        Args:
+            paths: the windows.
+            single: to compute them one by one, as a stream does, and with the same bits.
 
         Returns:
             (windows, steps, targets, 3) in the targets' units: median, lower, upper; and the calibrations of
             each series as they are at the last window.
         """
-        said = self.quantiles(paths)
+        said = self.quantiles(paths, single)
         truth = self.plan.physical(paths.truths())
         series, ended = paths.rows.series[paths.last], {}
         for code in np.unique(series):

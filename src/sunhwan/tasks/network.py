@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from sunhwan.experiments.train import Watcher
 
+NETWORK = "network"
+"""What a mixture calls the mean of its networks."""
+
 CELLS = ("gru", "lstm", "simple_rnn")
 
 BATCH = 128
@@ -96,7 +99,7 @@ class Network:
     weights: Mapping[str, np.ndarray]
 
     @cached_property
-    def _layers(self) -> list[list[np.ndarray]]:
+    def layers(self) -> list[list[np.ndarray]]:
         count = sum(name.endswith("_recurrent_kernel") for name in self.weights)
         parts = ("kernel", "recurrent_kernel", "bias")
         return [[self.weights[f"recurrent_{i}_{part}"] for part in parts] for i in range(count)]
@@ -114,8 +117,8 @@ class Network:
         """
         last = window[:, -1]
         x = window - last[:, None] * self.relative_features if self.relative else window
-        for i, weights in enumerate(self._layers):
-            whole = i < len(self._layers) - 1
+        for i, weights in enumerate(self.layers):
+            whole = i < len(self.layers) - 1
             x = forward(Options(self.cell, return_sequences=whole), x, *weights, save=False).output
         read = np.concatenate([x, last, line, ahead.reshape(len(ahead), -1)], axis=1)
         hidden = np.maximum(read @ self.weights["dense_kernel"] + self.weights["dense_bias"], 0)

@@ -5,7 +5,7 @@ new file --table.load--> Table --paths.lay, by the run's plan--> origins --Forec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,13 @@ from sunhwan.data.timestamps import duration, human
 from sunhwan.data.windows import rows_in, seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import RECENT
-from sunhwan.tasks.forecast import Source, coming, load
+from sunhwan.evaluation.path_baselines import MOST_NUMBERS
+from sunhwan.tasks.forecast import coming, load
 from sunhwan.tasks.forecaster import Forecast
+from sunhwan.tasks.single import Single
+
+MOST_ORIGINS = 40_000
+"""Past origins of a series from which intervals learn, where only its last row is forecast."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ def predict(run: Path, file: Path, every: str | None = None) -> Prediction:
     Raises:
         SunhwanError: the run or the file cannot be used, or no window of the file is whole.
     """
-    forecast, how = load(run)
-    readings, _ = Source(file, how["time"], how["series"]).read(forecast.plan.recipe.columns)
+    forecast, source = load(run)
+    readings, _ = replace(source, path=file).read(forecast.plan.recipe.columns)
     return ahead(forecast, readings, every)
 
 
@@ -57,8 +62,8 @@ def ahead(forecast: Forecast, readings: Table, every: str | None = None) -> Pred
     origins = observed(rows)
     notes = [*rows.notes, *strangers(forecast, rows, origins)]
     if every is None:
-        # Intervals learn from what came true shortly before; more of the past does not matter to them.
-        recent = RECENT + forecast.plan.steps
+        # Intervals learn from what came true before; of a very long past the latest is enough.
+        recent = max(min(MOST_NUMBERS // forecast.plan.outputs, MOST_ORIGINS), RECENT + forecast.plan.steps)
         series = rows.series[origins.last]
         counts = np.bincount(series, minlength=len(rows.series_names))
         from_end = np.repeat(np.cumsum(counts), counts) - np.arange(len(series))
@@ -72,7 +77,7 @@ def ahead(forecast: Forecast, readings: Table, every: str | None = None) -> Pred
         chosen = np.flatnonzero(place % apart == 0)
         if not len(chosen):
             raise SunhwanError(f"no forecast can be made every {every}; give a shorter --every")
-    said, _ = forecast.run(origins)
+    said, _ = forecast.run(origins, Single(forecast))
     return Prediction(coming(forecast, origins.take(chosen), said[chosen]), tuple(notes))
 
 
