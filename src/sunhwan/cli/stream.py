@@ -14,12 +14,14 @@ from sunhwan.errors import SunhwanError
 @click.command(
     epilog="""\b
 Examples:
+  sunhwan stream RUN < readings.jsonl
   tail -f readings.jsonl | sunhwan stream RUN
   echo '{"Date Time": "2024-06-09 11:40:00", "T (degC)": 21.5}' | sunhwan stream RUN
 
-A line is one reading, with the columns of the file that the run was trained on (and, of columns known in
-advance, "ahead": {"holiday": [the values of the steps to come]}). Each is answered by one line: a forecast,
-what is still waited for, or an error."""
+\b
+A line is one reading, with the columns of the file that the run was trained on (and,
+of columns known in advance, "ahead": {"holiday": [values of the steps to come]}).
+Each is answered by one line: a forecast, what is still waited for, or an error."""
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
