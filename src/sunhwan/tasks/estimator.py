@@ -1,0 +1,344 @@
+"""`sunhwan.Forecaster`: the task from Python, by scikit-learn's conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sunhwan.data import paths, table
+from sunhwan.data.paths import Wanted
+from sunhwan.data.records import Records, listed, read
+from sunhwan.data.table import Table
+from sunhwan.data.timestamps import customary
+from sunhwan.errors import SunhwanError
+from sunhwan.evaluation.path_baselines import judged
+from sunhwan.tasks import folder as folders
+from sunhwan.tasks import forecast as task
+from sunhwan.tasks import forecaster
+from sunhwan.tasks.clock import samples
+from sunhwan.tasks.forecaster import Options
+from sunhwan.tasks.network import Settings
+from sunhwan.tasks.predict import ahead
+from sunhwan.tasks.single import Single
+
+
+class Forecaster(BaseEstimator):
+    """Forecasts columns of a frame of readings, as `sunhwan forecast` does of a file.
+
+    A frame (pandas or polars) or the path of a CSV or Parquet file has a column of times, or several, and a
+    row for each time (and series). The order of rows is that of time.
+
+    Args:
+        target: the column to forecast, or several.
+        time: the column, or columns, of the time; by default the one with a customary name, and of a pandas
+            frame the index where it holds times.
+        series: the column that tells several series apart.
+        horizon, lookback: rows, or durations such as "24h"; by default drawn from the data.
+        known: columns known in advance.
+        features: the columns to forecast from; by default all that can serve.
+        validation: the share of rows, the latest, that chooses epochs, weights and intervals.
+        seeds: networks that are averaged.
+        level: the share of values that intervals are to hold.
+        model: "gru", "lstm" or "simple_rnn".
+        units, layers, dropout, recurrent_dropout, epochs: of the networks.
+
+    Attributes:
+        forecast_: what was trained.
+        notes_: what was met and done on the way, in sentences.
+
+    Example:
+        >>> import numpy as np, polars as pl
+        >>> hours = np.arange(600)
+        >>> start = np.datetime64("2024-01-01", "ms")
+        >>> wave = 10 + 5 * np.sin(hours / 4) + np.random.default_rng(0).normal(size=600) / 10
+        >>> frame = pl.DataFrame({"time": start + hours * np.timedelta64(3_600_000, "ms"), "T": wave})
+        >>> model = Forecaster("T", horizon=3, lookback=24, epochs=1, seeds=1, units=8).fit(frame[:500])
+        >>> coming = model.predict(frame[:560])
+        >>> coming.columns, coming["time"][0]
+        (['made_at', 'time', 'step', 'T'], datetime.datetime(2024, 1, 24, 8, 0))
+        >>> bool(np.abs(coming["T"].to_numpy() - wave[560:563]).max() < 1)
+        True
+    """
+
+    def __init__(
+        self,
+        target: str | Sequence[str] = (),
+        *,
+        time: str | Sequence[str] = (),
+        series: str | None = None,
+        horizon: int | str | None = None,
+        lookback: int | str | None = None,
+        known: Sequence[str] = (),
+        features: Sequence[str] = (),
+        validation: float = 0.2,
+        seeds: int = 2,
+        level: float = 0.8,
+        model: str = "gru",
+        units: int = 32,
+        layers: int = 1,
+        dropout: float = 0.1,
+        recurrent_dropout: float = 0.0,
+        epochs: int = 20,
+    ):
+        self.target = target
+        self.time = time
+        self.series = series
+        self.horizon = horizon
+        self.lookback = lookback
+        self.known = known
+        self.features = features
+        self.validation = validation
+        self.seeds = seeds
+        self.level = level
+        self.model = model
+        self.units = units
+        self.layers = layers
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.epochs = epochs
+
+    def fit(self, X: Any, y: object = None, watcher: object = None) -> Forecaster:
+        """Learn from a frame or a file; `y` is not used.
+
+        Raises:
+            SunhwanError: the readings cannot be learnt from; see `sunhwan.data.paths.learn`.
+        """
+        from sunhwan.experiments.train import Nobody
+
+        share = self.validation
+        if not 0 < share < 1:
+            raise SunhwanError(f"validation is {share!r}, expected a share above 0 and below 1")
+        wanted = Wanted(
+            named(self.target),
+            self.horizon,
+            self.lookback,
+            named(self.known),
+            named(self.features),
+            (100 * (1 - share), 100 * share),
+        )
+        settings = Settings(
+            cell=self.model,
+            units=self.units,
+            layers=self.layers,
+            dropout=self.dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            epochs=self.epochs,
+        )
+        records = self._records(X)
+        time = named(self.time) or tuple(customary(records))
+        learnt = paths.learn(table.assemble(records, time=time, series=self.series), wanted)
+        task.check_enough(learnt)
+        fitted = forecaster.fit(learnt, Options(settings, self.seeds, self.level), watcher or Nobody())
+        some = records.take(np.unique(np.linspace(0, len(records.frame) - 1, 5_000).astype(np.int64)))
+        self.source_ = task.Source(Path(), time, self.series, samples(some, time))
+        self.forecast_ = fitted.forecast
+        self.notes_ = (*learnt.notes, *fitted.notes)
+        self._remember(records)
+        return self
+
+    def predict(self, X: Any = None, every: int | str | None = None) -> Any:
+        """What comes after the last row of each series, or after every so many rows.
+
+        Args:
+            X: readings, at least as many as a forecast reads; None for those that were fitted and updated.
+            every: rows or a duration, such as 1 or "24h".
+
+        Returns:
+            A frame of X's kind (of polars without X): `series` where there are several, `made_at`, `time`,
+            `step` (from 1), and the median of each target in its unit.
+        """
+        return self._predict(X, every, bounds=False)
+
+    def predict_interval(self, X: Any = None, every: int | str | None = None) -> Any:
+        """`predict` with a lower and an upper bound for each target."""
+        return self._predict(X, every, bounds=True)
+
+    def score(self, X: Any, y: object = None) -> float:
+        """1 - (mean absolute error) / (that of the last value), over all windows of X.
+
+        1 is perfect, and what is below 0 is worse than "as it is now".
+        """
+        check_is_fitted(self, "forecast_")
+        rows = paths.lay(self._table(self._records(X)), self.forecast_.plan)
+        every = rows.paths()
+        if not len(every):
+            raise SunhwanError("X holds no whole window and path to score; give more rows")
+        every = judged(every)
+        truth = every.truths()
+        said = self.forecast_.quantiles(every)[..., 0]
+        ours = np.nanmean(np.abs(said - self.forecast_.plan.physical(truth)), axis=(0, 1))
+        last = np.nanmean(np.abs(every.current[:, None] - truth), axis=(0, 1))
+        return float(1 - np.mean(ours / self.forecast_.plan.target_scale.std) / np.mean(last))
+
+    def update(self, X: Any) -> Forecaster:
+        """New rows: they extend the history, and intervals learn from what came true; the network stays.
+
+        Raises:
+            SunhwanError: the rows do not come after those that are known.
+        """
+        check_is_fitted(self, "forecast_")
+        records = self._records(X)
+        lacking = [name for name in self.history_.columns if name not in records.frame.columns]
+        if lacking:
+            raise SunhwanError(f"the new rows lack {listed(lacking)}")
+        new = as_text(records.frame).select(self.history_.columns)
+        both = replace(records, frame=pl.concat([self.history_, new]), lines=None)
+        rows = paths.lay(self._table(both), self.forecast_.plan)
+        origins = rows.origins()
+        series = np.array(rows.series_names, object)[rows.series[origins.last]]
+        after = [self.latest_.get(name) for name in series]
+        fresh = np.array(
+            [
+                before is None or rows.time[row] > before
+                for row, before in zip(origins.last, after, strict=True)
+            ],
+            bool,
+        )
+        # Forecasts made before the new rows came true within them.
+        reach = np.zeros(len(fresh), bool)
+        for row in np.flatnonzero(fresh):
+            reach[max(row - self.forecast_.plan.steps, 0) : row + 1] = True
+        chosen = origins.take(np.flatnonzero(reach))
+        if len(chosen):
+            _, ended = self.forecast_.run(chosen, Single(self.forecast_))
+            self.forecast_ = self.forecast_.updated(ended)
+        self._remember(both)
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write a run directory, which `sunhwan predict`, `sunhwan stream` and `load` read."""
+        check_is_fitted(self, "forecast_")
+        folder = folders.fresh("forecast", Path(folder))
+        model, arrays = self.forecast_.as_kept()
+        source = self.source_
+        model["source"] = {
+            "time": list(source.time),
+            "series": source.series,
+            "times": {name: list(texts) for name, texts in source.times.items()},
+        }
+        parameters = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in self.get_params().items()
+        }
+        known = folders.record("forecast", [], parameters, {})
+        folders.write(
+            folder,
+            {**known, "notes": list(self.notes_)},
+            model,
+            arrays,
+            history_csv=self.history_.write_csv(),
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Forecaster:
+        """The forecaster that a run directory holds, of `save` or of `sunhwan forecast`."""
+        folder = Path(folder)
+        forecast, source = task.load(folder)
+        plan = forecast.plan
+        found = cls(
+            list(plan.targets),
+            time=list(source.time),
+            series=source.series,
+            horizon=plan.steps,
+            lookback=plan.grid.lookback,
+            known=list(plan.known),
+            level=forecast.level,
+        )
+        found.source_, found.forecast_, found.notes_ = source, forecast, ()
+        found.history_, found.latest_ = pl.DataFrame(), {}
+        kept = folder / "history.csv"
+        if kept.is_file() and set(source.time) <= set(pl.read_csv(kept, n_rows=0).columns):
+            found._remember(read(kept))
+        return found
+
+    def _records(self, X: Any) -> Records:
+        if isinstance(X, str | Path):
+            return read(Path(X))
+        if isinstance(X, Records):
+            return X
+        frame = X if isinstance(X, pl.DataFrame) else from_pandas(X, named(self.time))
+        if not len(frame):
+            raise SunhwanError("X has no rows; rows of readings were expected")
+        return Records(frame, "the frame", "")
+
+    def _table(self, records: Records) -> Table:
+        columns, needed = records.frame.columns, (*self.source_.time, *self.forecast_.plan.recipe.columns)
+        lacking = [name for name in needed if name not in columns]
+        if lacking:
+            raise SunhwanError(f"{records.name} lacks {listed(lacking)}; it has {listed(columns)}")
+        return table.assemble(records, time=self.source_.time, series=self.source_.series)
+
+    def _predict(self, X: Any, every: int | str | None, bounds: bool) -> Any:
+        check_is_fitted(self, "forecast_")
+        if X is None and not len(self.history_):
+            raise SunhwanError("the run keeps no readings; give the latest ones as X")
+        records = Records(self.history_, "the history", "") if X is None else self._records(X)
+        found = ahead(self.forecast_, self._table(records), None if every is None else str(every))
+        for note in found.notes:
+            if "never saw" in note or "have no whole window" in note:
+                import warnings
+
+                warnings.warn(note, stacklevel=3)
+        columns = {name: column for name, column in found.columns.items() if bounds or not name.endswith("%")}
+        if X is None or isinstance(X, pl.DataFrame | str | Path):
+            return pl.DataFrame(columns)
+        return type(X)(columns)
+
+    def _remember(self, records: Records) -> None:
+        """Keep the latest rows of each series: what a forecast reads, and what fills its gaps."""
+        plan = self.forecast_.plan
+        frame = as_text(records.frame)
+        needed = 2 * (max(plan.grid.span + 1, plan.season) + plan.recipe.fill + plan.steps)
+        keys = [self.source_.series] if self.source_.series else []
+        columns = [*self.source_.time, *keys, *plan.recipe.columns]
+        frame = frame.select(list(dict.fromkeys(columns)))
+        self.history_ = frame.group_by(keys, maintain_order=True).tail(needed) if keys else frame.tail(needed)
+        laid = self._table(Records(self.history_, "the history", ""))
+        names = np.array(laid.series_names, object)[laid.series]
+        self.latest_ = dict(zip(names, laid.time, strict=True))
+
+
+def named(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several, as a tuple."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame whose times are text, so that rows of a file and of a frame can be joined."""
+    return frame.with_columns(
+        pl.col(name).dt.strftime("%Y-%m-%d %H:%M:%S")
+        for name, kind in frame.schema.items()
+        if kind in (pl.Datetime, pl.Date)
+    ).cast(pl.String)
+
+
+def from_pandas(X: Any, time: tuple[str, ...]) -> pl.DataFrame:
+    """A pandas frame's columns as a polars frame, with its index where that holds times."""
+    if not hasattr(X, "columns") or not hasattr(X, "index"):
+        raise SunhwanError(
+            f"X is a {type(X).__name__}; expected a pandas or polars frame, or the path of a CSV or Parquet "
+            "file"
+        )
+    if X.index.dtype.kind == "M" or X.index.name in time:
+        X = X.reset_index(names=X.index.name or "time")
+    columns = {}
+    for name in X.columns:
+        column = X[name]
+        if getattr(column.dtype, "tz", None) is not None:
+            column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+        if column.dtype.kind == "M":
+            columns[str(name)] = column.to_numpy().astype("datetime64[ms]")
+        elif column.dtype.kind in "fiub":
+            columns[str(name)] = column.to_numpy()
+        else:
+            columns[str(name)] = pl.Series(
+                [None if value is None or value != value else str(value) for value in column], dtype=pl.String
+            )
+    return pl.DataFrame(columns)

@@ -1,0 +1,136 @@
+"""`sunhwan.Forecaster`, as people use it who know scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import TimeSeriesSplit, cross_val_score
+
+import sunhwan
+from sunhwan.errors import SunhwanError
+from sunhwan.tasks.predict import predict
+
+SMALL = {"horizon": 3, "lookback": "24h", "epochs": 1, "seeds": 1, "units": 8}
+
+
+def readings(rows=600, places=1):
+    frames = []
+    for place in range(places):
+        random = np.random.default_rng(place)
+        hours = np.arange(rows)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "time": np.datetime64("2024-01-01", "ms") + hours * np.timedelta64(3_600_000, "ms"),
+                    "place": f"s{place}",
+                    "T": 10 * place + 5 * np.sin(hours / 4) + random.normal(size=rows) / 5,
+                    "p": random.normal(size=rows),
+                }
+            )
+        )
+    frame = pl.concat(frames)
+    return frame if places > 1 else frame.drop("place")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return sunhwan.Forecaster("T", **SMALL).fit(readings()[:500])
+
+
+def test_parameters_are_those_of_scikit_learn(fitted):
+    other = clone(fitted)
+    assert other.get_params() == fitted.get_params() and not hasattr(other, "forecast_")
+    assert other.set_params(seeds=3).seeds == 3
+    with pytest.raises(ValueError, match="Invalid parameter"):
+        other.set_params(neurons=3)
+
+
+def test_it_can_be_cross_validated():
+    scores = cross_val_score(
+        sunhwan.Forecaster("T", **SMALL),
+        readings(),
+        cv=TimeSeriesSplit(2, test_size=100),
+        error_score="raise",
+    )
+    assert len(scores) == 2 and (scores > 0.3).all()
+
+
+def test_frames_come_back_in_their_kind(fitted):
+    frame = readings()
+    ours = fitted.predict(frame)
+    assert isinstance(ours, pl.DataFrame) and ours["T"].is_between(-7, 7).all()
+    columns = {name: frame[name].to_numpy() for name in frame.columns}
+    theirs = fitted.predict(pd.DataFrame(columns))
+    assert isinstance(theirs, pd.DataFrame)
+    np.testing.assert_array_equal(theirs["T"], ours["T"])
+    indexed = fitted.predict(pd.DataFrame(columns).set_index("time"))
+    np.testing.assert_array_equal(indexed["T"], ours["T"])
+    zoned = pd.DataFrame(columns)
+    zoned["time"] = zoned["time"].dt.tz_localize("UTC").dt.tz_convert("Asia/Seoul")
+    np.testing.assert_array_equal(fitted.predict(zoned)["T"], ours["T"])
+
+
+def test_intervals_stand_around_the_median(fitted):
+    found = fitted.predict_interval(readings(), every=1)
+    assert (found["T lower 80%"] <= found["T"]).all() and (found["T"] <= found["T upper 80%"]).all()
+    assert found["step"].unique().sort().to_list() == [1, 2, 3]
+
+
+def test_what_is_saved_is_loaded_and_is_a_run(fitted, tmp_path):
+    fitted.save(tmp_path / "run")
+    again = sunhwan.Forecaster.load(tmp_path / "run")
+    frame = readings()
+    assert again.predict_interval(frame).equals(fitted.predict_interval(frame))
+    assert again.predict_interval().equals(fitted.predict_interval())
+    frame.write_csv(tmp_path / "new.csv", datetime_format="%Y-%m-%d %H:%M:%S")
+    by_command = predict(tmp_path / "run", tmp_path / "new.csv").columns["T"]
+    np.testing.assert_array_equal(by_command, fitted.predict(frame)["T"])
+    with pytest.raises(SunhwanError, match="exists already"):
+        fitted.save(tmp_path / "run")
+
+
+@pytest.mark.parametrize("places", [1, 2])
+def test_new_rows_extend_the_history_and_the_intervals(places):
+    frame = readings(700, places)
+    hours = pl.col("time").rank("dense").cast(pl.Int64) - 1
+    model = sunhwan.Forecaster("T", series="place" if places > 1 else None, **SMALL).fit(
+        frame.filter(hours < 500)
+    )
+    network = [array.copy() for array in model.forecast_.as_kept()[1].values()]
+    before = model.predict()
+    assert set(before["made_at"].dt.strftime("%j %H")) == {"021 19"}
+    wild = frame.with_columns(pl.when(hours >= 500).then(pl.col("T") * 4).otherwise(pl.col("T")).alias("T"))
+    name = "s0" if places > 1 else ""
+    margins = model.forecast_.calibration(name)[0].margins
+    for start in range(500, 700, 50):
+        model.update(wild.filter(hours.is_between(start, start + 49)))
+    assert (model.forecast_.calibration(name)[0].margins > margins).all()
+    assert set(model.predict()["made_at"].dt.strftime("%j %H")) == {"030 03"}
+    for old, new in zip(network, model.forecast_.as_kept()[1].values(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(SunhwanError, match="rising timestamps"):
+        model.update(wild.filter(hours == 600))
+
+
+def test_it_is_better_than_the_last_value(fitted):
+    assert 0.3 < fitted.score(readings()[500:]) < 1
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        (np.zeros((3, 3)), "X is a ndarray; expected a pandas or polars frame"),
+        (readings()[:0], "X has no rows"),
+        (readings().drop("p"), "lacks 'p'"),
+        (readings()[:5], "reads 24 rows"),
+    ],
+)
+def test_what_is_no_frame_of_readings_is_refused(fitted, X, said):
+    with pytest.raises(SunhwanError, match=said):
+        fitted.predict(X)
+
+
+def test_a_target_must_be_named():
+    with pytest.raises(SunhwanError, match="no target is named"):
+        sunhwan.Forecaster().fit(readings())
