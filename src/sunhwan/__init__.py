@@ -21,8 +21,8 @@ _HOMES = {
 }
 """Where what is public comes from, once it is asked for."""
 
-# Without Stepper, which imports Keras: `from sunhwan import *` would choose the program's backend. And without
-# Forecaster, which is slow to import.
+# Without Stepper, which imports Keras: `from sunhwan import *` would choose the program's backend. And
+# without Forecaster, which is slow to import.
 __all__ = [
     "SunhwanError",
     "__version__",
