@@ -663,6 +663,26 @@ def _conversion_deviation():
         assert any("PyFunc" in kind for kind in operations())
 
 
+def _dropout_deviation():
+    if BACKEND != "torch":
+        pytest.skip("of PyTorch")
+    inputs, _ = series(batch=4)
+    layer = keras.layers.GRU(5, return_sequences=True)
+    stock = layer(inputs).detach()
+    with sunhwan.accelerated():
+        fused = layer(inputs).detach()
+        assert paths(layer) == ["fused"]
+
+    def kept(sequences, seed):
+        keras.utils.set_random_seed(3)
+        return keras.layers.Dropout(0.5, seed=seed)(sequences, training=True) != 0
+
+    assert kept(stock, 1).equal(kept(fused, 1))
+    assert not kept(stock, None).equal(kept(fused, None))
+    by_time = fused.transpose(0, 1).contiguous().transpose(0, 1)
+    assert kept(stock, None).equal(kept(by_time, None))
+
+
 def _fullgraph_deviation():
     if BACKEND != "torch":
         pytest.skip("of PyTorch")
@@ -685,6 +705,7 @@ DEVIATES = {
     "unroll": _unroll_deviation,
     "jit_compile": _jit_compile_deviation,
     "conversion": _conversion_deviation,
+    "Dropout": _dropout_deviation,
     "fullgraph": _fullgraph_deviation,
 }
 

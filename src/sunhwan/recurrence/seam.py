@@ -46,6 +46,8 @@ DEVIATIONS = {
     "jit_compile": "On TensorFlow, models with a fused layer are not compiled by XLA, even if asked to.",
     "conversion": "On TensorFlow, a concrete function has a call into this process in it, which no converter "
     "takes along: restore() before TFLiteConverter, convert_variables_to_constants_v2 or tf2onnx.",
+    "Dropout": "On PyTorch, a Dropout layer without a seed draws other masks of the same chance for fused "
+    "sequences: PyTorch draws in the order of memory, in which Keras's lie timestep by timestep.",
     "fullgraph": "On PyTorch, torch.compile breaks its graph at a fused layer, so fullgraph=True fails.",
 }
 """Where a fused layer does not do what Keras does, by the name of the test of it. All else is a fault."""
