@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -345,6 +346,20 @@ def test_compiled_code_calls_the_kernels(backend):
             assert torch.equal(here, there)
     with torch.no_grad():
         assert torch.equal(compiled(*tensors.values()), step(*tensors.values()))
+
+
+def test_dynamo_does_not_trace_the_backward_pass_of_a_compiled_step():
+    torch._dynamo.reset()
+    tensors = tensors_of(EVERYTHING)
+
+    def step():
+        loss_of(EVERYTHING, tensors).backward()
+
+    with warnings.catch_warnings(record=True) as warned, native_calls() as calls:
+        warnings.simplefilter("always")
+        torch.compile(step, backend="eager")()
+    assert [call.split()[0].strip(",") for call in calls] == ["forward", "backward"]
+    assert not [warning for warning in warned if "Dynamo" in str(warning.message)]
 
 
 # What is refused

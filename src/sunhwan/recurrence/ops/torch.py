@@ -109,6 +109,7 @@ class _Recurrence(Function):
             ctx.mark_non_differentiable(saved)
 
     @staticmethod
+    @torch.compiler.disable  # called from a compiled training step, Dynamo would trace it too
     def backward(ctx, d_output, d_states, _):
         wanted = ctx.needs_input_grad[3:8]
         # Grad mode is on where the gradient may itself be differentiated, or transformed by torch.func.
@@ -168,6 +169,7 @@ class _Gradients(Function):
         ctx.save_for_backward(*tensors)
 
     @staticmethod
+    @torch.compiler.disable
     def backward(ctx, *gradients):
         if ctx.composed is None:
             raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
