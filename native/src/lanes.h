@@ -23,6 +23,7 @@ struct AcrossUnits {
   // The largest register blocks, of a product and of a weight gradient: M rows, N blocks.
   static constexpr int M = ROWS, N = VECTORS, WIDEST = 8;
   static constexpr int GRADIENT_M = GRADIENT_ROWS, GRADIENT_N = GRADIENT_VECTORS;
+  static constexpr int GRADIENT_SUM = 0;  // a chunk's rows and steps are few enough to be summed in one go
 
   // Few rows need more vectors, or each sum waits for its last addition.
   static constexpr int widest_panel(int rows) {
@@ -103,6 +104,9 @@ struct AcrossRows {
   static constexpr int WIDTH = 1;
   static constexpr int M = VECTORS, N = ROWS, WIDEST = N;
   static constexpr int GRADIENT_M = 4, GRADIENT_N = LANES == 16 ? 4 : 3;
+  // Of few units, each lane's sum is taken up after so many vectors of a chunk's 64 and more: with all of them in one go,
+  // one in 500 gradients of one unit was further off than four times NumPy's own error.
+  static constexpr int GRADIENT_SUM = 16;
 
   static constexpr int widest_panel(int) { return N; }
   static int blocks_of(long columns) { return (int)columns; }

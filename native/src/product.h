@@ -120,14 +120,33 @@ template <class Lanes, int M, int N>
 void gradient_product(const GradientArguments &p) {
   Vec sum[M][N];
   times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA { times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { sum[m][n] = Vec{}; }); });
-  for (int step = 0; step < p.steps; step++) {
-    const float *a = p.a + step * p.a_step, *b = p.b + step * p.b_step;
-    for (const float *a_end = a + p.rows[step] * LANES; a < a_end; a += LANES, b += LANES)
-      Lanes::template multiply_transposed<M, N>(a, b, p.block, sum);
+  auto add_steps = [&](int step, int end) SUNHWAN_INLINE_LAMBDA {
+    for (; step < end; step++) {
+      const float *a = p.a + step * p.a_step, *b = p.b + step * p.b_step;
+      for (const float *a_end = a + p.rows[step] * LANES; a < a_end; a += LANES, b += LANES)
+        Lanes::template multiply_transposed<M, N>(a, b, p.block, sum);
+    }
+  };
+  // A full block has no registers to spare, and more units than make it a matter of the last digits.
+  if constexpr (Lanes::GRADIENT_SUM == 0 || M == Lanes::GRADIENT_M) {
+    add_steps(0, p.steps);
+    times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
+      times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { Lanes::add_to(p.c + m * p.c_row + n * Lanes::WIDTH, sum[m][n]); });
+    });
+  } else {
+    Vec before[M * N] = {};
+    const int most = p.rows[0] < Lanes::GRADIENT_SUM ? Lanes::GRADIENT_SUM / p.rows[0] : 1;
+    for (int step = 0; step < p.steps; step += most) {
+      add_steps(step, step + most < p.steps ? step + most : p.steps);
+      times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
+        times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { before[m * N + n] += sum[m][n], sum[m][n] = Vec{}; });
+      });
+      asm volatile("" : : "r"(before) : "memory");  // they stay in memory: the sums need the registers
+    }
+    times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
+      times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { Lanes::add_to(p.c + m * p.c_row + n * Lanes::WIDTH, before[m * N + n]); });
+    });
   }
-  times<M>([&](auto m) SUNHWAN_INLINE_LAMBDA {
-    times<N>([&](auto n) SUNHWAN_INLINE_LAMBDA { Lanes::add_to(p.c + m * p.c_row + n * Lanes::WIDTH, sum[m][n]); });
-  });
 }
 
 // How many blocks the next panel has, of those that are left: no panel of one beside a wide one.

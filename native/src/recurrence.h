@@ -427,7 +427,8 @@ struct BackwardTile : TileWork<Cell, Lanes> {
         int r = 0;
         for (; r + 4 <= chunk_rows[step]; r += 4)
           for (int j = 0; j < 4; j++) sum[j] += load(d + (r + j) * LANES);
-        for (; r < chunk_rows[step]; r++) sum[0] += load(d + r * LANES);
+        for (int j = 0; j < 3; j++)  // what is left of them too, whose one sum would be long
+          if (r + j < chunk_rows[step]) sum[j] += load(d + (r + j) * LANES);
       }
       Lanes::add_to(total, (sum[0] + sum[1]) + (sum[2] + sum[3]));
     }

@@ -121,6 +121,21 @@ def test_long_wide_and_many(isa, cell, reset_after, sizes):
     configuration.check(**results(configuration))
 
 
+# Random cases of one unit that were too far off with AVX-512 while a lane's sum was of a whole chunk.
+SUMS_OF_ONE_UNIT = [
+    Configuration(Options("lstm", "linear", return_sequences=True), 41, 17, 3, 1, gain=0.3, seed=1308426088),
+    Configuration(Options("lstm", "linear"), 47, 20, 5, 1, gain=0.3, seed=1105236014),
+    Configuration(Options("gru", "linear", return_sequences=True), 47, 17, 4, 1, gain=0.3, seed=1290290741),
+    Configuration(Options("simple_rnn", "linear"), 51, 19, 1, 1, gain=0.3, seed=1072675178),
+    Configuration(Options("simple_rnn", return_sequences=True), 48, 21, 1, 1, gain=2.0, seed=1197304001),
+]
+
+
+@pytest.mark.parametrize("configuration", SUMS_OF_ONE_UNIT)
+def test_gradients_of_one_unit_are_summed_finely(isa, configuration):
+    configuration.check(**results(configuration))
+
+
 SENTINEL = np.float32(-12345.678)
 
 LARGE = (
