@@ -173,6 +173,7 @@ def test_a_calendar_wheel_must_have_turned_in_training():
         ({}, {"targets": ("no",)}, "there is no column 'no'"),
         ({"T": np.ones(300)}, {}, "has the one value 1 in all training rows"),
         ({"T": np.full(300, np.nan)}, {}, "has no value in the 180 training rows"),
+        ({"T": np.arange(300) * 1e40}, {}, "numbers as large as 1.79e\\+42; expected none above 1e\\+30"),
         ({}, {"horizon": "90s"}, "expected a whole number of rows"),
         ({}, {"horizon": 70}, "needs 74"),
         ({"T": ["a", "b"] * 150}, {}, "holds text"),
@@ -181,6 +182,13 @@ def test_a_calendar_wheel_must_have_turned_in_training():
 def test_what_cannot_be_forecast_is_refused(columns, how, said):
     with pytest.raises(SunhwanError, match=said):
         paths.learn(hourly(**columns), wanted(**how))
+
+
+def test_times_that_have_not_come_yet_are_said():
+    readings = hourly()
+    later = replace(readings, time=readings.time + np.timedelta64(36525, "D"))
+    assert any("rows lie in the future" in note for note in paths.learn(later, wanted()).notes)
+    assert not any("future" in note for note in paths.learn(readings, wanted()).notes)
 
 
 def test_columns_of_the_clock_are_left_out_unless_asked_for():

@@ -22,7 +22,7 @@ from sunhwan.data.recipe import Recipe, ingredients
 from sunhwan.data.records import listed
 from sunhwan.data.scale import Scale
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import PARTS, duration
+from sunhwan.data.timestamps import PARTS, duration, human
 from sunhwan.data.windows import Grid, rows_in, rows_within, seconds_of
 from sunhwan.errors import SunhwanError
 
@@ -30,6 +30,10 @@ DAY = 86400
 
 MOST_TIMESTEPS = 128
 """A window has no more timesteps: of more rows every n-th is read, counted back from the last."""
+
+
+LARGEST = 1e30
+"""Targets beyond this would overflow where they are squared in single precision."""
 
 
 @dataclass(frozen=True)
@@ -382,7 +386,9 @@ def learn(readings: Table, wanted: Wanted) -> Learnt:
     recipe = Recipe(made, scale, limit, interval)
     plan = Plan(wanted.targets, wanted.known, recipe, grid, season_of(interval))
     rows = lay(readings, plan)
-    learnt = Learnt(plan, rows, part, (*readings.notes, *chosen.notes, described(plan)))
+    learnt = Learnt(
+        plan, rows, part, (*readings.notes, *chosen.notes, *ahead_of_now(readings), described(plan))
+    )
     for name in split.PARTS[: int(part.max()) + 1]:
         if len(learnt.paths(name)) == 0:
             raise SunhwanError(no_window(name, learnt, interval))
@@ -408,6 +414,17 @@ def lay(readings: Table, plan: Plan) -> Rows:
     )
 
 
+def ahead_of_now(readings: Table) -> list[str]:
+    """What is to be said of times that have not come yet, by more than a day."""
+    late = readings.time > np.datetime64("now", "s") + np.timedelta64(DAY, "s")
+    if not late.any():
+        return []
+    return [
+        f"{int(late.sum()):,} rows lie in the future, the last at {human(readings.time.max())}; if that is "
+        "not meant, look at how the time is read (--time)"
+    ]
+
+
 def parts(series: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """(rows,) the part of each row; of two shares there is no test part, since it is a file of its own."""
     if len(shares) == 2 and min(shares) > 0 and max(shares) <= 100 and sum(shares) <= 100:
@@ -428,6 +445,11 @@ def check_target(readings: Table, name: str, training: np.ndarray) -> None:
     if known.min() == known.max():
         raise SunhwanError(
             f"the target {name!r} has the one value {known[0]:g} in all training rows; expected it to vary"
+        )
+    if np.abs(known).max() > LARGEST:
+        raise SunhwanError(
+            f"the target {name!r} holds numbers as large as {np.abs(known).max():g}; expected none above "
+            f"{LARGEST:g}: give it in another unit, or its logarithm"
         )
 
 
