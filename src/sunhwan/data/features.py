@@ -74,9 +74,7 @@ class Features:
         return replace(self, notes=(*self.notes, *sentences))
 
 
-def choose(
-    readings: Table, wanted: Sequence[str], targets: Sequence[str], training: np.ndarray
-) -> Features:
+def choose(readings: Table, wanted: Sequence[str], targets: Sequence[str], training: np.ndarray) -> Features:
     """The features that a table offers: those wanted, or all that can serve.
 
     Args:
