@@ -18,11 +18,12 @@ from sunhwan.errors import SunhwanError
 
 COMMANDS = {
     "forecast": "Forecast a column of your file, by a network if it is worth it.",
+    "classify": "Tell labelled texts apart, by a network if it is worth it.",
     "predict": "Say what comes after new rows, by a run.",
     "stream": "Answer each reading on stdin by a forecast, by a run.",
     "study": "List, show and run studies: models and baselines on real data.",
     "runs": "List the runs under a folder.",
-    "data": "List the datasets and fetch them into the cache.",
+    "data": "List the datasets, fetch them, and export texts as CSV.",
     "summary": "Print the layers of a study's model.",
     "accelerate": "Run a Python script with recurrent layers accelerated.",
     "bench": "Measure what acceleration gains on this machine.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from sunhwan.errors import SunhwanError
@@ -15,9 +17,11 @@ DATASETS = {
 }
 
 
-@click.group(epilog="\b\nExamples:\n  sunhwan data list\n  sunhwan data fetch imdb")
+@click.group(
+    epilog="\b\nExamples:\n  sunhwan data list\n  sunhwan data fetch imdb\n  sunhwan data export imdb reviews"
+)
 def command() -> None:
-    """List the datasets and fetch them into the cache."""
+    """List the datasets, fetch them into the cache, and export texts as CSV."""
 
 
 @command.command("list")
@@ -46,3 +50,39 @@ def fetch(name: str) -> None:
         click.echo(f"{name}: nothing to download; {DATASETS[name]}")
         return
     click.echo(download.fetch(*sources[name]))
+
+
+@command.command(
+    "export",
+    epilog="""\b
+Example:
+  sunhwan data export imdb reviews --data aclImdb_v1.tar.gz
+  sunhwan classify reviews/train.csv --test reviews/test.csv""",
+)
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The archive you already have.  [default: the cache]"
+)
+def export(name: str, folder: Path, data: Path | None) -> None:
+    """Write a dataset of texts into FOLDER as CSV: a file for each part, with columns text and label."""
+    import polars as pl
+
+    from sunhwan.data import imdb
+    from sunhwan.files import atomic
+
+    if name != "imdb":
+        raise SunhwanError(f"{name!r} cannot be exported; there is imdb, whose texts come as an archive")
+    reviews = imdb.load(data)
+    frame = pl.DataFrame(
+        {
+            "text": reviews.texts,
+            "label": [reviews.classes[label] for label in reviews.labels],
+            "part": reviews.part,
+        }
+    )
+    for part in imdb.PARTS:
+        rows = frame.filter(pl.col("part") == part).drop("part")
+        with atomic(folder / f"{part}.csv") as temporary:
+            rows.write_csv(temporary)
+        click.echo(f"{len(rows):,} texts in {folder / f'{part}.csv'}")

@@ -1,0 +1,431 @@
+"""What tells texts apart: recurrent networks and linear models over n-grams, weighed by validation.
+
+    texts --> words --+--> networks -----------------.
+                      |                              +--> weighed sum of logits --> softmax --> probabilities
+                      '--> n-grams --> NB-SVM, TF-IDF'
+
+`fit` trains each member on the training texts, lets validation choose epochs, penalties and weights, and then
+trains them once more on both parts. The weights do the work of a temperature, too: they are those at which
+the probabilities of validation texts are most likely. `TextClassifier` needs no framework to predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp, softmax
+
+from sunhwan.data.segments import UNKNOWN, Words, segment
+from sunhwan.data.tokens import Ragged
+from sunhwan.errors import SunhwanError
+from sunhwan.evaluation import ngrams as baselines
+from sunhwan.evaluation.ngrams import Linear, Ngrams
+from sunhwan.tasks import text_network
+from sunhwan.tasks.text_network import Settings, TextNetwork
+
+RECURRENT, NB_SVM, TFIDF = "recurrent", "nb_svm", "tfidf"
+
+LINEAR = {NB_SVM: baselines.nb_svm, TFIDF: baselines.tfidf_logistic}
+"""How each linear member is fitted; what is not NB-SVM's counts how often an n-gram occurs."""
+
+WORTH = {TFIDF: 0.01, RECURRENT: 0.005, NB_SVM: 0.005}
+"""By how much of the validation loss a member must lower it: each makes a prediction slower, and what gains
+less gains it by chance. In the order in which they are tried without."""
+
+NOTHING = 1e-3
+"""A validation loss that is not worth a member, in nats, where there is hardly any left."""
+
+HEAVIEST = 10.0
+"""No member weighs more: validation without a mistake would ask for more and more confidence."""
+
+PREDICTED_AT_ONCE = 2_000
+"""Texts that are held in memory as words and n-grams at once."""
+
+MOST_EXPLAINED = 300
+"""Different words of a text that `explain` tries; of a longer one it takes those that come first."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a classifier is trained.
+
+    Attributes:
+        settings: of the networks.
+        seeds: networks that are averaged.
+        order: n-grams have at most so many words.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    seeds: int = 2
+    order: int = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Trained models over the same words.
+
+    Attributes:
+        words: that they know.
+        ngrams: that the linear ones count.
+        linear: by name.
+        networks: whose logits are averaged, or none.
+    """
+
+    words: Words
+    ngrams: Ngrams
+    linear: Mapping[str, Linear]
+    networks: tuple[TextNetwork, ...]
+
+    def logits(self, ids: Ragged) -> dict[str, np.ndarray]:
+        """(texts, classes) of each member.
+
+        Args:
+            ids: from `words.ids`.
+        """
+        said = {}
+        if self.networks:
+            said[RECURRENT] = np.mean([network.logits(ids) for network in self.networks], axis=0)
+        for name, model in self.linear.items():
+            said[name] = model.logits(self.ngrams.counts(ids, binary=model.idf is None))
+        return said
+
+    def only(self, names: Sequence[str]) -> Members:
+        """Those of these names."""
+        return replace(
+            self,
+            linear={name: model for name, model in self.linear.items() if name in names},
+            networks=self.networks if RECURRENT in names else (),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TextClassifier:
+    """A trained classifier; loads no Keras and no framework.
+
+    Attributes:
+        classes: their names, in the order of all arrays.
+        members: what it is made of.
+        weights: by member, what its logits are multiplied by before they are added up.
+    """
+
+    classes: tuple[str, ...]
+    members: Members
+    weights: Mapping[str, float]
+
+    def predict_proba(self, texts: Sequence[str | None] | pl.Series) -> np.ndarray:
+        """(texts, classes) float64, each row of which adds up to one; memory does not grow with the texts.
+
+        A text without a word that training knew gets what the members say of nothing, about the classes'
+        shares.
+        """
+        return softmax(self.logits(texts), axis=1)
+
+    def predict(self, texts: Sequence[str | None] | pl.Series) -> list[str]:
+        """The likeliest class of each text."""
+        return [self.classes[k] for k in self.logits(texts).argmax(axis=1)]
+
+    def logits(self, texts: Sequence[str | None] | pl.Series) -> np.ndarray:
+        """(texts, classes) float64, whose softmax is `predict_proba`."""
+        found = [self.combined(self.members.logits(ids)) for ids in self._read(texts)]
+        return np.concatenate(found) if found else np.empty((0, len(self.classes)))
+
+    def combined(self, logits: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Members' logits (texts, classes) as those of the whole."""
+        return sum(weight * np.asarray(logits[name], np.float64) for name, weight in self.weights.items())
+
+    def _read(self, texts: Sequence[str | None] | pl.Series) -> Iterator[Ragged]:
+        if isinstance(texts, str):
+            raise SunhwanError("got a single text; expected a list of texts: put it in brackets")
+        for start in range(0, len(texts), PREDICTED_AT_ONCE):
+            yield self.members.words.ids(segment(texts[start : start + PREDICTED_AT_ONCE]))
+
+    def explain(self, text: str, top: int = 10) -> list[tuple[str, float]]:
+        """The words that moved a prediction: how much the likeliest class's log-odds fall without each.
+
+        All of a word's places are hidden at once, and the whole classifier is asked again; so pairs of words
+        and order count. A negative figure is of a word that spoke against the class.
+
+        Args:
+            text: one text.
+            top: how many words, those that moved most first.
+
+        Returns:
+            Words as `segments.segment` gives them, and their figures in nats.
+        """
+        tokens = segment([text])
+        ids = self.members.words.ids(tokens).ids
+        words = tokens[0].to_list()
+        # The first place of each word that is known, in order: dictionaries keep it.
+        first = dict(zip(words[::-1], range(len(words) - 1, -1, -1), strict=True))
+        tried = sorted(place for place in first.values() if ids[place] != UNKNOWN)[:MOST_EXPLAINED]
+        whole = self.combined(self.members.logits(Ragged(ids, np.array([0, len(ids)]))))
+        said = int(whole.argmax())
+        effects = []
+        for place in tried:
+            without = np.where(ids == ids[place], np.int32(UNKNOWN), ids)
+            effects.append(self.combined(self.members.logits(Ragged(without, np.array([0, len(ids)])))))
+        if not effects:
+            return []
+        moved = odds(whole, said)[0] - odds(np.concatenate(effects), said)
+        order = np.argsort(-np.abs(moved), kind="stable")[:top]
+        return [(words[tried[i]], float(moved[i])) for i in order]
+
+    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """JSON and arrays that `from_kept` takes."""
+        members = self.members
+        model = {
+            "classes": list(self.classes),
+            "weights": {name: float(weight) for name, weight in self.weights.items()},
+            "words": list(members.words.words),
+            "networks": [network.as_dict() for network in members.networks],
+            "linear": {name: {"strength": one.strength} for name, one in members.linear.items()},
+        }
+        arrays = {}
+        if members.linear:
+            arrays |= {"pairs": members.ngrams.pairs, "triples": members.ngrams.triples}
+        for name, one in members.linear.items():
+            arrays |= {f"{name}_weights": one.weights, f"{name}_bias": one.bias}
+            if one.idf is not None:
+                arrays[f"{name}_idf"] = one.idf
+        for number, network in enumerate(members.networks):
+            arrays |= {f"network_{number}_{name}": array for name, array in network.weights.items()}
+        return model, arrays
+
+    @classmethod
+    def from_kept(cls, model: Mapping, arrays: Mapping[str, np.ndarray]) -> TextClassifier:
+        """What `as_kept` gave.
+
+        Raises:
+            SunhwanError: something is missing, or of another shape.
+        """
+        try:
+            classes, words = tuple(model["classes"]), Words(tuple(model["words"]))
+            none = np.empty(0, np.int64)
+            ngrams = Ngrams(len(words.words), arrays.get("pairs", none), arrays.get("triples", none))
+            linear = {
+                name: Linear(
+                    arrays[f"{name}_weights"],
+                    arrays[f"{name}_bias"],
+                    arrays.get(f"{name}_idf"),
+                    float(kept["strength"]),
+                )
+                for name, kept in model["linear"].items()
+            }
+            columns = 1 if len(classes) == 2 else len(classes)
+            for name, one in linear.items():
+                if one.weights.shape != (ngrams.features, columns) or one.bias.shape != (columns,):
+                    raise ValueError(f"weights of {name} have shape {one.weights.shape}")
+            networks = []
+            for number, kept in enumerate(model["networks"]):
+                start = f"network_{number}_"
+                mine = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
+                networks.append(TextNetwork.from_kept(kept, mine))
+                if mine["dense_bias"].shape != (columns,):
+                    raise ValueError(f"network {number} has {mine['dense_bias'].shape} columns")
+            weights = {name: float(weight) for name, weight in model["weights"].items()}
+            there = {*linear, *([RECURRENT] if networks else [])}
+            if not weights or set(weights) != there:
+                raise ValueError(f"weights of {sorted(weights)} for {sorted(there)}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SunhwanError(
+                f"the kept classifier cannot be read ({type(error).__name__}: {error}); make the run anew"
+            ) from None
+        return cls(classes, Members(words, ngrams, linear, tuple(networks)), weights)
+
+
+def odds(logits: np.ndarray, k: int) -> np.ndarray:
+    """(texts,) the log-odds of class k by logits (texts, classes).
+
+    Example:
+        >>> odds(np.array([[0.0, 1.5]]), 1).tolist()
+        [1.5]
+    """
+    return logits[:, k] - logsumexp(np.delete(logits, k, axis=1), axis=1)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gave.
+
+    Attributes:
+        classifier: what predicts, with no more members than it uses.
+        members: all of them, trained on training and validation texts: the baselines, too.
+        temperatures: by member, from validation.
+        majority: (classes,) shares of the training and validation texts.
+        validation: by member and for `model`, loss and accuracy on the validation texts, before the members
+            were trained once more on them.
+        history: a row for each network and epoch.
+        notes: what was met and done, in sentences.
+    """
+
+    classifier: TextClassifier
+    members: Members
+    temperatures: Mapping[str, float]
+    majority: np.ndarray
+    validation: Mapping[str, Mapping[str, float]]
+    history: tuple[dict, ...]
+    notes: tuple[str, ...]
+
+
+def fit(
+    texts: pl.Series, labels: np.ndarray, classes: Sequence[str], held: np.ndarray, options: Options, watcher
+) -> Fitted:
+    """Train a classifier.
+
+    Args:
+        texts: n strings.
+        labels: (n,) integers, an index into `classes`.
+        classes: two or more; every one is among the texts that are held and those that are not.
+        held: (n,) bool, which texts are validation.
+        options: of training.
+        watcher: told how it goes.
+
+    Raises:
+        SunhwanError: the training texts hold no word that occurs often enough.
+    """
+    from sunhwan.evaluation.metrics import fit_temperature, negative_log_likelihood
+
+    count = len(classes)
+    tokens = segment(texts)
+    watcher.begin("baselines", 1, 1)
+    words = known_words(tokens.filter(~held))
+    ids, held_ids = words.ids(tokens.filter(~held)), words.ids(tokens.filter(held))
+    truth = labels[held]
+    ngrams = Ngrams.fit(ids, len(words.words), least_texts(len(ids)), options.order)
+    linear = {}
+    for name, fitter in LINEAR.items():
+        binary = name == NB_SVM
+        counts, held_counts = (ngrams.counts(some, binary=binary) for some in (ids, held_ids))
+        linear[name] = baselines.chosen(fitter, counts, labels[~held], held_counts, truth, count)
+    trained = [
+        text_network.train(
+            ids,
+            labels[~held],
+            count,
+            options.settings,
+            seed,
+            watcher,
+            (held_ids, truth),
+            f"network {seed + 1}",
+        )
+        for seed in range(options.seeds)
+    ]
+    said = Members(words, ngrams, linear, tuple(one.network for one in trained)).logits(held_ids)
+    weights = mixture(said, truth)
+    temperatures = {name: fit_temperature(logits, truth).value for name, logits in said.items()}
+    judged = {name: logits / temperatures[name] for name, logits in said.items()}
+    judged["model"] = sum(weight * said[name] for name, weight in weights.items())
+    validation = {
+        name: {
+            "loss": negative_log_likelihood(logits, truth),
+            "accuracy": float((logits.argmax(axis=1) == truth).mean()),
+        }
+        for name, logits in judged.items()
+    }
+    # Once more on all texts: a quarter more of them is worth more than what validation could still tell.
+    watcher.begin("baselines on all texts", 1, 1)
+    words = known_words(tokens)
+    ids = words.ids(tokens)
+    ngrams = Ngrams.fit(ids, len(words.words), least_texts(len(ids)), options.order)
+    linear = {
+        name: LINEAR[name](ngrams.counts(ids, binary=name == NB_SVM), labels, count, one.strength)
+        for name, one in linear.items()
+    }
+    networks = tuple(
+        text_network.train(
+            ids,
+            labels,
+            count,
+            replace(options.settings, epochs=one.epochs),
+            seed,
+            watcher,
+            name=f"network {seed + 1} on all texts",
+        ).network
+        for seed, one in enumerate(trained)
+    )
+    members = Members(words, ngrams, linear, networks)
+    lengths = ids.lengths
+    notes = [
+        f"{len(words.words):,} words, {len(ngrams.pairs):,} pairs and {len(ngrams.triples):,} triples of "
+        f"words occur in {least_texts(len(ids))} texts or more"
+    ]
+    cut = float((lengths > networks[0].length).mean())
+    if cut > 0:
+        notes.append(
+            f"of the {cut:.1%} of texts with more than {networks[0].length} words the network reads the "
+            "beginning and the end; n-grams are counted in all of them"
+        )
+    return Fitted(
+        TextClassifier(tuple(classes), members.only(list(weights)), weights),
+        members,
+        temperatures,
+        np.bincount(labels, minlength=count) / len(labels),
+        validation,
+        tuple({"network": seed, **row} for seed, one in enumerate(trained) for row in one.history),
+        tuple(notes),
+    )
+
+
+def known_words(tokens: pl.Series) -> Words:
+    """The words of training texts that occur often enough."""
+    words = Words.fit(tokens, least_texts(len(tokens)))
+    if not words.words:
+        raise SunhwanError(
+            f"the {len(tokens):,} training texts hold no word often enough to count; expected texts of words"
+        )
+    return words
+
+
+def least_texts(count: int) -> int:
+    """Words of a single text teach nothing, unless there are very few texts."""
+    return 2 if count >= 1_000 else 1
+
+
+def mixture(logits: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
+    """The weights of members, by the likelihood of validation texts; a member that is not worth it has none.
+
+    A pull towards equal weights counts as much as one text would, so that a few texts do not settle it.
+
+    Args:
+        logits: (texts, classes) of each member.
+        truth: (texts,) integers.
+
+    Example: the second member knows nothing, the first is far too sure of itself.
+        >>> truth = np.array([0, 0, 0, 1] * 50)
+        >>> sure = np.array([[9.0, 0.0]] * 200)
+        >>> weights = mixture({"nb_svm": sure, "recurrent": np.zeros((200, 2))}, truth)
+        >>> {name: round(weight, 2) for name, weight in weights.items()}
+        {'nb_svm': 0.12}
+    """
+
+    def fitted(names: list[str]) -> tuple[np.ndarray, float]:
+        stacked = np.stack([np.asarray(logits[name], np.float64) for name in names])
+        stacked -= logsumexp(stacked, axis=2, keepdims=True)
+        rows = np.arange(len(truth))
+
+        def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+            log_p = log_softmax(np.tensordot(weights, stacked, axes=1), axis=1)
+            towards = np.exp(log_p)
+            towards[rows, truth] -= 1
+            pull = weights - 1 / len(names)
+            gradient = (stacked * towards).sum(axis=2).mean(axis=1) + 2 * pull / len(truth)
+            return -log_p[rows, truth].mean() + (pull @ pull) / len(truth), gradient
+
+        start = np.full(len(names), 1 / len(names))
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, HEAVIEST)] * len(names))
+        pull = found.x - 1 / len(names)
+        return found.x, found.fun - (pull @ pull) / len(truth)
+
+    names = list(logits)
+    weights, lowest = fitted(names)
+    for name, worth in WORTH.items():
+        if name in names and len(names) > 1:
+            fewer = [other for other in names if other != name]
+            without, loss = fitted(fewer)
+            if loss <= lowest * (1 + worth) + NOTHING:
+                names, weights, lowest = fewer, without, loss
+    return dict(zip(names, map(float, weights), strict=True))

@@ -1,0 +1,421 @@
+"""The network of a text classifier: recurrent layers both ways, and a vote of each word; run by NumPy.
+
+    ids (tokens) --> embedding --> LSTM or GRU, forward and backward --> strongest and mean of tokens --.
+        |                                                                                             v
+        '--> votes of each word for each class ----------------------------------------- sum --> + --> logits
+
+Words are dropped in training, whole embeddings and votes as well, since texts are few and words many. What is
+scored and kept is an average of the weights along the way (Izmailov et al., "Averaging weights leads to wider
+optima", UAI 2018): single steps swing by a point of accuracy and more.
+
+Keras is needed to train. `TextNetwork` is what was trained, as plain arrays; it needs the kernels and NumPy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_softmax
+
+from sunhwan.data.segments import UNKNOWN
+from sunhwan.data.tokens import Ragged
+from sunhwan.errors import SunhwanError
+from sunhwan.evaluation.ngrams import two_columns
+from sunhwan.recurrence.ops.numpy import Options, forward
+
+if TYPE_CHECKING:
+    import keras
+
+CELLS = ("lstm", "gru", "simple_rnn")
+
+PADDING, OTHER, FIRST = 0, 1, 2
+"""The network's ids: nothing, a word that it does not know, and its first word."""
+
+LEAST_STEPS, MOST_STEPS = 40, 1_500
+"""Training steps of an epoch: of few texts it holds several rounds, of many each epoch sees others."""
+
+SNAPSHOT = 32
+"""Training steps between two weights that are averaged; an epoch has one at its end in any case."""
+
+PREDICTION_TOKENS = 100_000
+"""Tokens, padding included, that are run at once."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a network is, and how it is trained.
+
+    Attributes:
+        cell: out of `CELLS`.
+        units: of each direction.
+        embedding: numbers that stand for a word.
+        words: the words that it knows, those of most texts.
+        length: tokens that it reads of a text: a quarter from the beginning, the rest from the end.
+        dropout: of embeddings (whole dimensions), of what the recurrent layers said, and of votes.
+        word_dropout: the share of words that are hidden in training.
+        learning_rate: of Adam.
+        averaging: the weight of the past in the average of weights, at each snapshot.
+        batch: texts of a training step, fewer where texts are few.
+        epochs: at most.
+        patience: epochs without a gain after which training ends.
+    """
+
+    cell: str = "lstm"
+    units: int = 32
+    embedding: int = 64
+    words: int = 20_000
+    length: int = 400
+    dropout: float = 0.5
+    word_dropout: float = 0.2
+    learning_rate: float = 1e-3
+    averaging: float = 0.85
+    batch: int = 64
+    epochs: int = 12
+    patience: int = 2
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise SunhwanError(f"the cell is {self.cell!r}; expected one of {', '.join(CELLS)}")
+
+
+@dataclass(frozen=True, eq=False)
+class TextNetwork:
+    """A trained network as arrays.
+
+    Attributes:
+        cell: of the recurrent layers.
+        length: tokens that it reads of a text.
+        weights: `embedding` (ids, dimensions); `forward_kernel`, `forward_recurrent_kernel`, `forward_bias`
+            and the same of `backward`; `dense_kernel` (4 * units, columns), `dense_bias`; `votes` (ids,
+            columns). There is one column for two classes, else one a class.
+    """
+
+    cell: str
+    length: int
+    weights: Mapping[str, np.ndarray]
+
+    @property
+    def ids(self) -> int:
+        """How many ids there are, `PADDING` and `OTHER` included."""
+        return len(self.weights["embedding"])
+
+    @cached_property
+    def _directions(self) -> list[list[np.ndarray]]:
+        parts = ("kernel", "recurrent_kernel", "bias")
+        return [[self.weights[f"{side}_{part}"] for part in parts] for side in ("forward", "backward")]
+
+    def logits(self, texts: Ragged) -> np.ndarray:
+        """(texts, classes) float32: their softmax are probabilities.
+
+        Args:
+            texts: ids of words, from `segments.Words.ids`.
+        """
+        rows = clipped(texts, self.length, self.ids)
+        lengths = rows.lengths
+        said = np.empty((len(rows), self.weights["dense_kernel"].shape[1]), np.float32)
+        order = np.argsort(lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            # Texts of about one length run together. As many as fit by the longest that may be among them.
+            count = max(1, PREDICTION_TOKENS // int(lengths[order[min(start + 1_000, len(order) - 1)]]))
+            index = order[start : start + min(count, 1_000)]
+            said[index] = self._run(padded(rows, index, int(lengths[index[-1]])))
+            start += len(index)
+        return two_columns(said)
+
+    def _run(self, tokens: np.ndarray) -> np.ndarray:
+        """Tokens (batch, time) to scores (batch, columns)."""
+        mask = tokens != PADDING
+        there = mask[..., None].astype(np.float32)
+        words = self.weights["embedding"][tokens]
+        read = []
+        for backward, weights in enumerate(self._directions):
+            options = Options(
+                self.cell, return_sequences=True, go_backwards=bool(backward), zero_output_for_mask=True
+            )
+            output = forward(options, words, *weights, mask=mask, save=False).output
+            read.append(output[:, ::-1] if backward else output)
+        whole = np.concatenate(read, axis=2)
+        # Outputs lie above -1, so that padding is never the strongest.
+        strongest = (whole * there - (1 - there)).max(axis=1)
+        mean = (whole * there).sum(axis=1) / there.sum(axis=1)
+        pooled = np.concatenate([strongest, mean], axis=1)
+        votes = (self.weights["votes"][tokens] * there).sum(axis=1)
+        return pooled @ self.weights["dense_kernel"] + self.weights["dense_bias"] + votes
+
+    def as_dict(self) -> dict:
+        """For JSON: all but the arrays."""
+        return {"cell": self.cell, "length": self.length}
+
+    @classmethod
+    def from_kept(cls, kept: Mapping, arrays: Mapping[str, np.ndarray]) -> TextNetwork:
+        """What `as_dict` and `weights` gave.
+
+        Raises:
+            SunhwanError: something is missing, or of another shape.
+        """
+        try:
+            if kept["cell"] not in CELLS:
+                raise ValueError(f"cell {kept['cell']!r}")
+            network = cls(
+                kept["cell"],
+                int(kept["length"]),
+                {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()},
+            )
+            network.logits(Ragged(np.zeros(2, np.int32), np.array([0, 2])))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise SunhwanError(
+                f"the kept network cannot be read ({type(error).__name__}: {error}); make the run anew"
+            ) from None
+        return network
+
+
+def clipped(texts: Ragged, length: int, ids: int) -> Ragged:
+    """The network's ids of what it reads of each text: at most `length`, one `OTHER` for a text of no words.
+
+    Args:
+        texts: ids of words, or `UNKNOWN`.
+        length: tokens at most: a quarter from the beginning, the rest from the end.
+        ids: how many ids the network has; words beyond are `OTHER`.
+
+    Example:
+        >>> texts = Ragged(np.array([0, 1, 2, 3, 4, -1], np.int32), np.array([0, 6, 6]))
+        >>> short = clipped(texts, length=4, ids=6)
+        >>> short[0].tolist(), short[1].tolist()
+        ([2, 5, 1, 1], [1])
+    """
+    lengths = texts.lengths
+    place = np.arange(len(texts.ids)) - np.repeat(texts.offsets[:-1], lengths)
+    whole = np.repeat(lengths, lengths)
+    head = length // 4
+    kept = (whole <= length) | (place < head) | (place >= whole - (length - head))
+    new = texts.ids[kept].astype(np.int32) + FIRST
+    new[(new < FIRST) | (new >= ids)] = OTHER
+    empty = np.flatnonzero(lengths == 0)
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(np.maximum(np.minimum(lengths, length), 1), out=offsets[1:])
+    if len(empty):
+        filled = np.ones(offsets[-1], bool)
+        filled[offsets[:-1][empty]] = False
+        out = np.full(offsets[-1], OTHER, np.int32)
+        out[filled] = new
+        new = out
+    return Ragged(new, offsets)
+
+
+def padded(rows: Ragged, index: np.ndarray, width: int) -> np.ndarray:
+    """(len(index), width) int32: some of the rows, with `PADDING` after them."""
+    lengths = rows.lengths[index]
+    columns = np.arange(width)
+    filled = columns < lengths[:, None]
+    out = np.full((len(index), width), PADDING, np.int32)
+    out[filled] = rows.ids[(rows.offsets[index][:, None] + columns)[filled]]
+    return out
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave.
+
+    Attributes:
+        network: of the best epoch, or of the last where there was no validation.
+        epochs: the best epoch, counted from 1.
+        history: a row for each epoch.
+    """
+
+    network: TextNetwork
+    epochs: int
+    history: tuple[dict, ...]
+
+
+def train(
+    texts: Ragged,
+    labels: np.ndarray,
+    classes: int,
+    settings: Settings,
+    seed: int,
+    watcher,
+    held: tuple[Ragged, np.ndarray] | None = None,
+    name: str = "network",
+) -> Trained:
+    """Train one network; validation chooses the epoch, or all of `settings.epochs` are trained.
+
+    Args:
+        texts: ids of words, `settings.words` of which the network learns.
+        labels: (texts,) 0 to classes - 1.
+        classes: how many there are.
+        settings, seed: what network.
+        watcher: told of each batch and epoch.
+        held: texts and labels of validation.
+        name: what the watcher calls it.
+    """
+    import keras
+
+    from sunhwan.experiments.train import Ticker
+    from sunhwan.recurrence.accelerate import accelerated
+
+    keras.utils.set_random_seed(seed)
+    known = int(texts.ids.max(initial=UNKNOWN)) + 1
+    ids = min(known, settings.words) + FIRST
+    length = reach(texts.lengths, settings.length)
+    rows = clipped(texts, length, ids)
+    feed = Feed(rows, labels, settings, seed, widths(length))
+    watcher.begin(name, settings.epochs, len(feed))
+    share = np.maximum(np.bincount(labels, minlength=classes), 1) / len(labels)
+    prior = np.log(share[1:] / share[0]) if classes == 2 else np.log(share)
+    best, average, history, lowest, waited = None, None, [], np.inf, 0
+    with accelerated():
+        model = build(ids, prior.astype(np.float32), settings)
+        loss = (
+            keras.losses.BinaryCrossentropy(from_logits=True)
+            if classes == 2
+            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        model.compile(keras.optimizers.Adam(settings.learning_rate), loss=loss)
+        for epoch in range(settings.epochs):
+            began = time.perf_counter()
+            batches, losses = feed.epoch(epoch), []
+            ticker = Ticker(watcher, epoch + 1)
+            for start in range(0, len(batches), SNAPSHOT):
+                some = batches[start : start + SNAPSHOT]
+                fitted = model.fit(sequence(some), epochs=1, shuffle=False, verbose=0, callbacks=[ticker])
+                losses += [fitted.history["loss"][0]] * len(some)
+                average = averaged(average, taken(model), settings.averaging)
+            network = TextNetwork(settings.cell, length, average)
+            row = {"epoch": epoch + 1, "loss": float(np.mean(losses))}
+            if held is None:
+                row["seconds"] = round(time.perf_counter() - began, 3)
+                history.append(row)
+                watcher.epoch({**row, "val_loss": float("nan")})
+                best = Trained(network, epoch + 1, ())
+                continue
+            said = log_softmax(network.logits(held[0]), axis=1)
+            row["val_loss"] = float(-said[np.arange(len(said)), held[1]].mean())
+            row["val_accuracy"] = float((said.argmax(axis=1) == held[1]).mean())
+            row["seconds"] = round(time.perf_counter() - began, 3)
+            history.append(row)
+            watcher.epoch(row)
+            if row["val_loss"] < lowest:
+                best, lowest, waited = Trained(network, epoch + 1, ()), row["val_loss"], 0
+            else:
+                waited += 1
+                if waited >= settings.patience:
+                    break
+    return replace(best, history=tuple(history))
+
+
+def averaged(
+    before: Mapping[str, np.ndarray] | None, now: Mapping[str, np.ndarray], past: float
+) -> dict[str, np.ndarray]:
+    """The running average of weights; the first are taken as they are."""
+    if before is None:
+        return dict(now)
+    return {name: past * before[name] + np.float32(1 - past) * array for name, array in now.items()}
+
+
+def reach(lengths: np.ndarray, most: int) -> int:
+    """Tokens that a network reads of a text: what holds 98 of 100 whole, rounded up to 8, at most `most`.
+
+    Example:
+        >>> reach(np.array([3, 20, 9]), 400), reach(np.array([3, 2_000]), 400)
+        (24, 400)
+    """
+    wanted = int(np.quantile(np.maximum(lengths, 1), 0.98, method="higher"))
+    return min(-(-wanted // 8) * 8, most)
+
+
+def widths(length: int) -> list[int]:
+    """To which batches are padded: few widths, since each is compiled; texts of one batch are about as long.
+
+    Example:
+        >>> widths(400), widths(8)
+        ([100, 200, 400], [8])
+    """
+    return sorted({length} | {part for part in (length // 4, length // 2) if part >= 16})
+
+
+class Feed:
+    """The batches of each epoch, by seed and epoch: texts of about one length together, words hidden."""
+
+    def __init__(self, rows: Ragged, labels: np.ndarray, settings: Settings, seed: int, to: list[int]):
+        self.rows, self.labels, self.to = rows, labels, to
+        self.hidden, self.seed = settings.word_dropout, seed
+        self.size = max(1, min(settings.batch, len(rows) // 16))
+        self.steps = int(np.clip(len(rows) // self.size, LEAST_STEPS, MOST_STEPS))
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def epoch(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """`len(self)` pairs of tokens (batch, width) and labels (batch, 1)."""
+        from sunhwan.experiments.train import Schedule
+
+        order = Schedule(number + 1, self.size, self.steps, self.seed).order(len(self.rows), number).ravel()
+        random = np.random.default_rng([self.seed, number, 1])
+        lengths, batches = self.rows.lengths, []
+        pool = 32 * self.size
+        for start in range(0, len(order), pool):
+            some = order[start : start + pool]
+            batches += list(some[np.argsort(lengths[some], kind="stable")].reshape(-1, self.size))
+        random.shuffle(batches)
+        made = []
+        for index in batches:
+            width = next(width for width in self.to if width >= lengths[index].max())
+            tokens = padded(self.rows, index, width)
+            tokens[(random.random(tokens.shape) < self.hidden) & (tokens != PADDING)] = OTHER
+            made.append((tokens, self.labels[index][:, None]))
+        return made
+
+
+def sequence(batches: list[tuple[np.ndarray, np.ndarray]]) -> keras.utils.PyDataset:
+    """Batches as Keras takes them."""
+    import keras
+
+    class Given(keras.utils.PyDataset):
+        def __len__(self):
+            return len(batches)
+
+        def __getitem__(self, number):
+            return batches[number]
+
+    return Given()
+
+
+def build(ids: int, prior: np.ndarray, settings: Settings) -> keras.Model:
+    """The network for training: tokens (batch, time) to scores (batch, columns), which begin at the prior."""
+    import keras
+    from keras import layers, ops
+
+    cell = {"gru": layers.GRU, "lstm": layers.LSTM, "simple_rnn": layers.SimpleRNN}[settings.cell]
+    tokens = keras.Input((None,), dtype="int32")
+    embedding = layers.Embedding(ids, settings.embedding, mask_zero=True, name="embedding")
+    words = layers.SpatialDropout1D(settings.dropout)(embedding(tokens))
+    both = layers.Bidirectional(cell(settings.units, return_sequences=True), name="read")
+    read = both(words, mask=embedding.compute_mask(tokens))
+    there = ops.expand_dims(ops.cast(ops.not_equal(tokens, PADDING), "float32"), -1)
+    strongest = ops.max(read * there - (1 - there), axis=1)
+    mean = ops.sum(read * there, axis=1) / ops.sum(there, axis=1)
+    pooled = layers.Dropout(settings.dropout)(layers.Concatenate()([strongest, mean]))
+    columns = len(prior)
+    said = layers.Dense(
+        columns, bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(prior, dtype), name="dense"
+    )(pooled)
+    votes = layers.Embedding(ids, columns, embeddings_initializer="zeros", name="votes")(tokens)
+    counted = ops.sum(layers.Dropout(settings.dropout)(votes) * there, axis=1)
+    return keras.Model(tokens, said + counted)
+
+
+def taken(model: keras.Model) -> dict[str, np.ndarray]:
+    """A Keras model's weights as `TextNetwork` names them."""
+    both, parts = model.get_layer("read"), ("kernel", "recurrent_kernel", "bias")
+    found = {"embedding": model.get_layer("embedding").get_weights()[0]}
+    for side, layer in (("forward", both.forward_layer), ("backward", both.backward_layer)):
+        found |= {f"{side}_{part}": array for part, array in zip(parts, layer.get_weights(), strict=True)}
+    kernel, bias = model.get_layer("dense").get_weights()
+    found |= {"dense_kernel": kernel, "dense_bias": bias, "votes": model.get_layer("votes").get_weights()[0]}
+    return {name: np.array(array, np.float32) for name, array in found.items()}
