@@ -16,13 +16,14 @@ _HOMES = {
     "restore": "sunhwan.recurrence.accelerate",
     "explain": "sunhwan.recurrence.explain",
     "Stepper": "sunhwan.recurrence.stepper",
+    "Classifier": "sunhwan.tasks.text_estimator",
     "Forecaster": "sunhwan.tasks.estimator",
     "release_memory": "sunhwan.recurrence.ops",
 }
 """Where what is public comes from, once it is asked for."""
 
 # Without Stepper, which imports Keras: `from sunhwan import *` would choose the program's backend. And
-# without Forecaster, which is slow to import.
+# without Classifier and Forecaster, which are slow to import.
 __all__ = [
     "SunhwanError",
     "__version__",
