@@ -26,6 +26,7 @@ from sunhwan.evaluation import ngrams as baselines
 from sunhwan.evaluation.ngrams import Linear, Ngrams
 from sunhwan.tasks import text_network
 from sunhwan.tasks.text_network import Settings, TextNetwork
+from sunhwan.tasks.word_vectors import word_vectors
 
 RECURRENT, NB_SVM, TFIDF = "recurrent", "nb_svm", "tfidf"
 
@@ -301,6 +302,7 @@ def fit(
         binary = name == NB_SVM
         counts, held_counts = (ngrams.counts(some, binary=binary) for some in (ids, held_ids))
         linear[name] = baselines.chosen(fitter, counts, labels[~held], held_counts, truth, count)
+    vectors = begun(ids, options.settings)
     trained = [
         text_network.train(
             ids,
@@ -310,6 +312,7 @@ def fit(
             seed,
             watcher,
             (held_ids, truth),
+            vectors,
             f"network {seed + 1}",
         )
         for seed in range(options.seeds)
@@ -335,6 +338,7 @@ def fit(
         name: LINEAR[name](ngrams.counts(ids, binary=name == NB_SVM), labels, count, one.strength)
         for name, one in linear.items()
     }
+    vectors = begun(ids, options.settings)
     networks = tuple(
         text_network.train(
             ids,
@@ -343,6 +347,7 @@ def fit(
             replace(options.settings, epochs=one.epochs),
             seed,
             watcher,
+            vectors=vectors,
             name=f"network {seed + 1} on all texts",
         ).network
         for seed, one in enumerate(trained)
@@ -368,6 +373,11 @@ def fit(
         tuple({"network": seed, **row} for seed, one in enumerate(trained) for row in one.history),
         tuple(notes),
     )
+
+
+def begun(ids: Ragged, settings: Settings) -> np.ndarray:
+    """The vectors with which a network's words begin."""
+    return word_vectors(ids, text_network.known(ids, settings), settings.embedding, settings.vectors)
 
 
 def known_words(tokens: pl.Series) -> Words:

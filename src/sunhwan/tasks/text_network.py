@@ -59,6 +59,7 @@ class Settings:
         dropout: of embeddings (whole dimensions), of what the recurrent layers said, and of votes.
         word_dropout: the share of words that are hidden in training.
         learning_rate: of Adam.
+        vectors: the root mean square of the vectors with which words begin; see `word_vectors`.
         averaging: the weight of the past in the average of weights, at each snapshot.
         batch: texts of a training step, fewer where texts are few.
         epochs: at most.
@@ -73,6 +74,7 @@ class Settings:
     dropout: float = 0.5
     word_dropout: float = 0.2
     learning_rate: float = 1e-3
+    vectors: float = 0.3
     averaging: float = 0.85
     batch: int = 64
     epochs: int = 12
@@ -241,6 +243,7 @@ def train(
     seed: int,
     watcher,
     held: tuple[Ragged, np.ndarray] | None = None,
+    vectors: np.ndarray | None = None,
     name: str = "network",
 ) -> Trained:
     """Train one network; validation chooses the epoch, or all of `settings.epochs` are trained.
@@ -252,6 +255,7 @@ def train(
         settings, seed: what network.
         watcher: told of each batch and epoch.
         held: texts and labels of validation.
+        vectors: (words, `settings.embedding`) with which words begin, or None for random ones.
         name: what the watcher calls it.
     """
     import keras
@@ -260,8 +264,7 @@ def train(
     from sunhwan.recurrence.accelerate import accelerated
 
     keras.utils.set_random_seed(seed)
-    known = int(texts.ids.max(initial=UNKNOWN)) + 1
-    ids = min(known, settings.words) + FIRST
+    ids = known(texts, settings) + FIRST
     length = reach(texts.lengths, settings.length)
     rows = clipped(texts, length, ids)
     feed = Feed(rows, labels, settings, seed, widths(length))
@@ -271,6 +274,11 @@ def train(
     best, average, history, lowest, waited = None, None, [], np.inf, 0
     with accelerated():
         model = build(ids, prior.astype(np.float32), settings)
+        if vectors is not None:
+            embedding = model.get_layer("embedding")
+            begin = np.array(embedding.get_weights()[0])
+            begin[FIRST:] = vectors
+            embedding.set_weights([begin])
         loss = (
             keras.losses.BinaryCrossentropy(from_logits=True)
             if classes == 2
@@ -291,7 +299,6 @@ def train(
             if held is None:
                 row["seconds"] = round(time.perf_counter() - began, 3)
                 history.append(row)
-                watcher.epoch({**row, "val_loss": float("nan")})
                 best = Trained(network, epoch + 1, ())
                 continue
             said = log_softmax(network.logits(held[0]), axis=1)
@@ -307,6 +314,11 @@ def train(
                 if waited >= settings.patience:
                     break
     return replace(best, history=tuple(history))
+
+
+def known(texts: Ragged, settings: Settings) -> int:
+    """How many words a network learns of training texts: those with the lowest ids."""
+    return min(int(texts.ids.max(initial=UNKNOWN)) + 1, settings.words)
 
 
 def averaged(
