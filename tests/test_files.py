@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from sunhwan import files
@@ -118,3 +119,24 @@ def test_writable(tmp_path, monkeypatch):
     # As root one may write everywhere: what the system would say to others is put into its mouth.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert not files.writable(tmp_path / "not" / "there")
+
+
+def test_arrays_come_back_and_objects_are_refused(tmp_path):
+    files.write_arrays(tmp_path / "a.npz", {"x": np.arange(3), "names": np.array(["T", "°C"])})
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as kept:
+        assert sorted(kept.files) == ["names", "x"]
+        assert kept["x"].tolist() == [0, 1, 2] and kept["names"].tolist() == ["T", "°C"]
+    with pytest.raises(ValueError, match="'x' holds objects"):
+        files.write_arrays(tmp_path / "b.npz", {"x": np.array([{}], object)})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("error", [ValueError, Stopped])
+def test_of_a_folder_nothing_is_left_after_an_error(error, tmp_path):
+    with pytest.raises(error), files.whole_folder(tmp_path / "runs" / "one"):
+        (tmp_path / "runs" / "one" / "a.txt").write_text("half")
+        raise error
+    assert not (tmp_path / "runs" / "one").exists()
+    with files.whole_folder(tmp_path / "runs" / "one"):
+        (tmp_path / "runs" / "one" / "a.txt").write_text("whole")
+    assert (tmp_path / "runs" / "one" / "a.txt").read_text() == "whole"

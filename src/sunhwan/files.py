@@ -6,10 +6,16 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sunhwan.errors import SunhwanError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WRITING = ".writing-"
 """How the names of files begin that are not whole yet."""
@@ -55,6 +61,22 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to `path` as a compressed .npz file, whole or not at all.
+
+    Raises:
+        ValueError: an array holds Python objects, which only code could bring back.
+    """
+    import numpy as np
+
+    for name, array in arrays.items():
+        # NumPy's own refusal (allow_pickle=False) came after 2.0, which would keep it as one more array.
+        if np.asarray(array).dtype.hasobject:
+            raise ValueError(f"the array {name!r} holds objects, expected numbers or texts")
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
 def read_json(path: Path) -> dict:
     """The object in the JSON file at `path`.
 
@@ -79,3 +101,35 @@ def writable(folder: Path) -> bool:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def new_run(name: str, out: Path | None, remedy: str = "") -> Path:
+    """Where a new run will go: `out`, or a folder under `runs/` by `name` and time. Nothing is made yet.
+
+    Raises:
+        SunhwanError: something is there already (see `refuse_taken`), or no folder can be made there.
+    """
+    folder = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    refuse_taken(folder, remedy)
+    if not writable(folder):
+        raise SunhwanError(
+            f"no folder can be made at {str(folder)!r}; name one in a folder of yours with --out"
+        )
+    return folder
+
+
+def refuse_taken(folder: Path, remedy: str = "") -> None:
+    """Refuse a folder that holds something; `remedy` is what can be done besides naming another."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SunhwanError(f"{str(folder)!r} exists already; name another directory with --out{remedy}")
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[None]:
+    """Make a folder; where the block ends with an error, nothing is left of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder)
+        raise

@@ -361,7 +361,7 @@ def test_a_run_stopped_between_two_files_goes_on(moment, trained, finished, tmp_
         return atomic(path)
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        for module in (run, train, files):
+        for module in (train, files):
             patch.setattr(module, "atomic", interrupted)
         run.carry_out(declared, out)
     assert read(out / "run.json")["state"] == "running"
@@ -404,7 +404,7 @@ def test_where_a_run_goes(study, tmp_path, monkeypatch):
     assert re.fullmatch(r"runs/small-\d{8}-\d{6}", run.fresh(study(), None).as_posix())
     with pytest.raises(SunhwanError, match="no folder can be made at"):
         run.fresh(study(), tmp_path / "file" / "out")
-    monkeypatch.setattr(run, "writable", lambda folder: False)
+    monkeypatch.setattr(files, "writable", lambda folder: False)
     with pytest.raises(SunhwanError, match="no folder can be made at"):
         run.fresh(study(), tmp_path / "else")
     assert contents(tmp_path) == {"file"}
@@ -431,7 +431,7 @@ def filling(monkeypatch, full):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         return atomic(path)
 
-    for module in (run, train, files):
+    for module in (train, files):
         monkeypatch.setattr(module, "atomic", write)
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from sunhwan.errors import SunhwanError
+from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 
 
 @pytest.fixture
 def run(tmp_path):
-    folder = folders.fresh("forecast", tmp_path / "run")
+    folder = new_run("forecast", tmp_path / "run")
     known = folders.record("forecast", ["sunhwan"], {"horizon": "24h"}, {"a.csv": "00"})
     folders.write(
         folder, known, {"units": 3}, {"w": np.arange(3.0)}, metrics_json={"mae": 1.0}, history_csv="a,b\n"
@@ -110,4 +111,4 @@ def test_nothing_is_left_after_an_error(tmp_path):
 
 def test_a_taken_folder_is_refused(run):
     with pytest.raises(SunhwanError, match="exists already"):
-        folders.fresh("forecast", run)
+        new_run("forecast", run)

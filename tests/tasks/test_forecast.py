@@ -18,6 +18,7 @@ from sunhwan.data.paths import Wanted
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import path_baselines as baselines
 from sunhwan.experiments.train import Nobody
+from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecast, network
 from sunhwan.tasks.forecaster import Options
@@ -70,7 +71,7 @@ def kept(tmp_path_factory):
     readings = read(station(series=3), home, series="place")
     result = forecast.learn(readings, wanted(known=("plan",)), SMALL, Nobody())
     source = forecast.Source(home / "station.csv", ("time",), "place")
-    folder = folders.fresh("forecast", home / "run")
+    folder = new_run("forecast", home / "run")
     metrics = forecast.keep(result, folders.record("forecast", [], {}, {}), folder, source)
     return home, readings, result, metrics
 

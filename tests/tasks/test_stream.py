@@ -16,6 +16,7 @@ from sunhwan.data.paths import Wanted
 from sunhwan.data.records import Records
 from sunhwan.errors import SunhwanError
 from sunhwan.experiments.train import Nobody
+from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecast
 from sunhwan.tasks.clock import Clock
@@ -64,7 +65,7 @@ def run(tmp_path_factory):
     # As if validation had chosen the network, however little it has learnt in one epoch.
     with mock.patch("sunhwan.evaluation.mixture.weights", return_value={"network": 1.0}):
         result = forecast.learn(readings, wanted, options, Nobody())
-    folder = folders.fresh("forecast", home / "run")
+    folder = new_run("forecast", home / "run")
     forecast.keep(result, folders.record("forecast", [], {}, {}), folder, source)
     return folder
 

@@ -60,6 +60,7 @@ def command(
     of each is used, and the test part is looked at once, at the end.
     """
     from sunhwan.data import labelled
+    from sunhwan.files import new_run
     from sunhwan.tasks import classify, folder
     from sunhwan.tasks.text_classifier import Options
     from sunhwan.tasks.text_network import Settings
@@ -69,7 +70,7 @@ def command(
     if not test and split and len(split) == 2:
         raise SunhwanError("--split has two shares and there is no --test; give three, such as 60/20/20")
     need_backend()
-    run = folder.fresh("classify", out)
+    run = new_run("classify", out)
     source = labelled.load(file, text, label)
     later = labelled.load(test, text, label) if test else None
     options = Options(replace(Settings(), cell=model, epochs=epochs), seeds)

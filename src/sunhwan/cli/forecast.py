@@ -92,6 +92,7 @@ def command(
     within a day, from two days; all columns that can serve.
     """
     from sunhwan.data.paths import Wanted
+    from sunhwan.files import new_run
     from sunhwan.tasks import folder, forecast
     from sunhwan.tasks.forecaster import Options
     from sunhwan.tasks.network import Settings
@@ -101,7 +102,7 @@ def command(
     if not test and split and len(split) == 2:
         raise SunhwanError("--split has two shares and there is no --test; give three, such as 60/20/20")
     need_backend()
-    run = folder.fresh("forecast", out)
+    run = new_run("forecast", out)
     source = forecast.Source(file, tuple(time), series)
     readings, source = source.read()
     later = replace(source, path=test).read()[0] if test else None

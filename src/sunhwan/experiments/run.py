@@ -20,10 +20,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +33,16 @@ from sunhwan.experiments import adding, forecasting, texts, verdict
 from sunhwan.experiments.problem import Problem
 from sunhwan.experiments.provenance import machine, now, versions
 from sunhwan.experiments.study import Study, load
-from sunhwan.files import WRITING, atomic, read_json, writable, write_json, write_text
+from sunhwan.files import (
+    WRITING,
+    new_run,
+    read_json,
+    refuse_taken,
+    whole_folder,
+    write_arrays,
+    write_json,
+    write_text,
+)
 from sunhwan.recurrence.accelerate import accelerated
 from sunhwan.recurrence.ops import library
 
@@ -43,6 +50,9 @@ if TYPE_CHECKING:
     from sunhwan.experiments.train import Watcher
 
 PROBLEMS = {"forecast": forecasting.problem, "text": texts.problem, "adding": adding.problem}
+RESUME = ", or go on with it by --resume"
+"""What can be done where a run's folder is taken."""
+
 ARRAY_NAMES = {"forecast": "forecast", "text": "probability", "adding": "forecast"}
 
 
@@ -76,21 +86,7 @@ def fresh(study: Study, out: Path | None) -> Path:
     Raises:
         SunhwanError: something is there already, or no folder can be made there.
     """
-    folder = out or Path("runs") / f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    refuse_taken(folder)
-    if not writable(folder):
-        raise SunhwanError(
-            f"no folder can be made at {str(folder)!r}; name one in a folder of yours with --out"
-        )
-    return folder
-
-
-def refuse_taken(folder: Path) -> None:
-    """Refuse a folder that holds something."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SunhwanError(
-            f"{str(folder)!r} exists already; name another directory with --out, or go on with it by --resume"
-        )
+    return new_run(study.name, out, RESUME)
 
 
 def begun(folder: Path) -> bool:
@@ -148,17 +144,13 @@ def begin(
         "kernels": library.problem() or library.isa(),
         "machine": machine(),
     }
-    refuse_taken(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    refuse_taken(folder, RESUME)
+    with whole_folder(folder):
         write_json(folder / "run.json", record)
         for problem in problems.values():
             keep(folder, problem.files)
         # study.toml last: with it the directory counts as a run that can be resumed.
         write_text(folder / "study.toml", tomli_w.dumps(study.as_dict()))
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
 
 
 def fingerprints(problems: dict[str, Problem]) -> dict[str, str]:
@@ -275,8 +267,7 @@ def keep(folder: Path, contents: dict[str, dict]) -> None:
     """Write JSON objects and dictionaries of arrays under their file names."""
     for name, value in contents.items():
         if name.endswith(".npz"):
-            with atomic(folder / name) as temporary:
-                np.savez_compressed(temporary, **value)
+            write_arrays(folder / name, value)
         else:
             write_json(folder / name, value)
 
@@ -298,8 +289,7 @@ def train_member(
         member.model, member.file, study.kind, problem, study.options(member.model), schedule, folder, watcher
     )
     forecasts = {part: train.forecast(model, getattr(problem, part)) for part in ("val", "test")}
-    with atomic(folder / "fits" / f"{member.file}.npz") as temporary:
-        np.savez_compressed(temporary, **forecasts)
+    write_arrays(folder / "fits" / f"{member.file}.npz", forecasts)
     scores = {part: problem.score(said, part) for part, said in forecasts.items()}
     finite = all(math.isfinite(figure) for score in scores.values() for figure in score.values())
     # The first epoch compiles; it would make short runs look slow.

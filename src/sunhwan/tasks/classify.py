@@ -263,7 +263,7 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
     Args:
         result: from `learn`.
         known: from `folders.record`.
-        folder: from `folders.fresh`.
+        folder: from `files.new_run`.
         columns: `text` and `label`, by which new files are read.
     """
     metrics = {"run": str(folder), **result.metrics}

@@ -19,6 +19,7 @@ from sunhwan.data.table import Table
 from sunhwan.data.timestamps import customary
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.path_baselines import judged
+from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecast as task
 from sunhwan.tasks import forecaster
@@ -215,7 +216,7 @@ class Forecaster(BaseEstimator):
     def save(self, folder: str | Path) -> None:
         """Write a run directory, which `sunhwan predict`, `sunhwan stream` and `load` read."""
         check_is_fitted(self, "forecast_")
-        folder = folders.fresh("forecast", Path(folder))
+        folder = new_run("forecast", Path(folder))
         model, arrays = self.forecast_.as_kept()
         source = self.source_
         model["source"] = {

@@ -14,17 +14,15 @@ of the model's files stand in `run.json`, so that a file that was altered or hal
 from __future__ import annotations
 
 import hashlib
-import shutil
 import zipfile
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from sunhwan.errors import SunhwanError
 from sunhwan.experiments.provenance import machine, now, versions
-from sunhwan.files import atomic, read_json, writable, write_json
+from sunhwan.files import read_json, whole_folder, write_arrays, write_json, write_text
 
 FORMAT = 1
 """Of `model.json` and `model.npz`; raised when an older Sunhwan could not read them."""
@@ -32,22 +30,6 @@ FORMAT = 1
 MODEL = ("model.json", "model.npz")
 
 TASKS = ("forecast", "classify")
-
-
-def fresh(task: str, out: Path | None) -> Path:
-    """Where a new run will go: `out`, or a folder under `runs/` named by task and time. Nothing is made yet.
-
-    Raises:
-        SunhwanError: something is there already, or no folder can be made there.
-    """
-    folder = out or Path("runs") / f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SunhwanError(f"{str(folder)!r} exists already; name another directory with --out")
-    if not writable(folder):
-        raise SunhwanError(
-            f"no folder can be made at {str(folder)!r}; name one in a folder of yours with --out"
-        )
-    return folder
 
 
 def record(task: str, command: list[str], options: Mapping, data: Mapping[str, str]) -> dict:
@@ -75,15 +57,14 @@ def write(folder: Path, known: Mapping, model: Mapping, arrays: Mapping[str, np.
     """Write a whole run; after an error nothing is left of it.
 
     Args:
-        folder: from `fresh`.
+        folder: from `files.new_run`.
         known: from `record`, with what came of it.
         model: `model.json`.
         arrays: `model.npz`.
         files: other files by name with `_` for the dot: dictionaries of arrays for `_npz`, objects for
             `_json`, texts for all else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_folder(folder):
         write_json(folder / "model.json", {"format": FORMAT, "task": known["task"], **model})
         write_arrays(folder / "model.npz", arrays)
         for name, content in files.items():
@@ -93,20 +74,10 @@ def write(folder: Path, known: Mapping, model: Mapping, arrays: Mapping[str, np.
             elif path.suffix == ".json":
                 write_json(path, content)
             else:
-                with atomic(path) as temporary:
-                    temporary.write_text(content, encoding="utf-8")
+                write_text(path, content)
         # run.json last: with it the directory counts as a run.
         checksums = {name: checksum(folder / name) for name in MODEL}
         write_json(folder / "run.json", {**known, "state": "finished", "sha256": checksums})
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Arrays as a compressed .npz, whole or not at all."""
-    with atomic(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
 
 def checksum(path: Path) -> str:

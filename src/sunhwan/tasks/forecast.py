@@ -322,7 +322,7 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
     Args:
         result: from `learn`.
         known: from `folders.record`.
-        folder: from `folders.fresh`.
+        folder: from `files.new_run`.
         source: how the file was read, which `predict` goes by.
     """
     metrics = {"run": str(folder), **result.metrics}

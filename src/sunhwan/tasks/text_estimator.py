@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sunhwan.data.labelled import classes_of, stratified
 from sunhwan.errors import SunhwanError
+from sunhwan.files import new_run
 from sunhwan.tasks import classify, text_classifier
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks.text_classifier import Options
@@ -121,7 +122,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def save(self, folder: str | Path) -> None:
         """Write a run directory, which `load` and `sunhwan.tasks.classify.load` read."""
         check_is_fitted(self, "classifier_")
-        folder = folders.fresh("classify", Path(folder))
+        folder = new_run("classify", Path(folder))
         model, arrays = self.classifier_.as_kept()
         model["estimator"] = {"parameters": self.get_params(), "labels": self.classes_.tolist()}
         known = folders.record("classify", [], self.get_params(), {})
