@@ -18,7 +18,6 @@ The directory is made when the data is prepared, so an error in the data leaves 
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from sunhwan.experiments.provenance import machine, now, versions
 from sunhwan.experiments.study import Study, load
 from sunhwan.files import (
     WRITING,
+    as_csv,
     new_run,
     read_json,
     refuse_taken,
@@ -324,11 +324,7 @@ class HistoryWriter:
 
     def epoch(self, row: dict) -> None:
         self.rows.append(self.mine | row)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[-1]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
+        write_text(self.path, as_csv(self.rows))
         self.watcher.epoch(row)
 
 

@@ -9,11 +9,9 @@ file --labelled.load--> texts, labels --labelled.stratified--> train, val, test
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from scipy.special import softmax
 from sunhwan.data.labelled import Labelled, classes_of, stratified
 from sunhwan.data.segments import segment
 from sunhwan.errors import SunhwanError
+from sunhwan.files import as_csv
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import text_classifier
 from sunhwan.tasks.text_classifier import NB_SVM, RECURRENT, TFIDF, Fitted, Options, TextClassifier
@@ -85,7 +84,7 @@ class Result:
     fitted: Fitted
     judged: Judged
     notes: tuple[str, ...]
-    metrics: dict = field(default_factory=dict)
+    metrics: dict
 
 
 def learn(
@@ -140,9 +139,9 @@ def learn(
         )
     fitted = text_classifier.fit(texts, labels[learning], classes, part[learning] == 1, options, watcher)
     watcher.begin("test part", 1, 1)
-    result = Result(fitted, judge(fitted, test_texts, truth), (*notes, *fitted.notes))
-    metrics = summary(result, time.perf_counter() - began)
-    return Result(fitted, result.judged, result.notes, metrics)
+    found = judge(fitted, test_texts, truth)
+    metrics = summary(fitted, found, time.perf_counter() - began)
+    return Result(fitted, found, (*notes, *fitted.notes), metrics)
 
 
 def numbered(labels: pl.Series, classes: Sequence[str]) -> np.ndarray:
@@ -188,12 +187,12 @@ def judge(fitted: Fitted, texts: pl.Series, truth: np.ndarray) -> Judged:
     )
 
 
-def summary(result: Result, seconds: float) -> dict:
+def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
     """What `--json` prints."""
     from sunhwan.evaluation.metrics import classification, expected_calibration_error
     from sunhwan.evaluation.significance import mcnemar
 
-    found, classes = result.judged, result.fitted.classifier.classes
+    classes = fitted.classifier.classes
     test, whole = {}, {}
     for name in (MODEL, RECURRENT, *BASELINES):
         whole[name] = classification(found.truth, found.probabilities[name].argmax(axis=1), len(classes))
@@ -205,7 +204,7 @@ def summary(result: Result, seconds: float) -> dict:
         }
     ours, rival = whole[MODEL], found.best_baseline
     compared = mcnemar(found.right(MODEL), found.right(rival))
-    weights = dict(result.fitted.classifier.weights)
+    weights = dict(fitted.classifier.weights)
     return {
         "task": "classify",
         "classes": list(classes),
@@ -222,7 +221,7 @@ def summary(result: Result, seconds: float) -> dict:
             for k, name in enumerate(classes)
         ],
         "confusion": ours.confusion.tolist(),
-        "validation": {name: dict(figures) for name, figures in result.fitted.validation.items()},
+        "validation": {name: dict(figures) for name, figures in fitted.validation.items()},
         "weights": weights,
         "best_baseline": rival,
         "mcnemar": asdict(compared),
@@ -275,7 +274,7 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
         {**model, "columns": dict(columns)},
         arrays,
         metrics_json=metrics,
-        history_csv=history(result.fitted.history),
+        history_csv=as_csv(result.fitted.history),
         predictions_npz={
             "truth": found.truth,
             "classes": np.array(result.fitted.classifier.classes),
@@ -286,16 +285,6 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
         },
     )
     return metrics
-
-
-def history(rows: Sequence[Mapping]) -> str:
-    """A row for each network and epoch, as CSV."""
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
 
 
 def load(folder: Path | str) -> TextClassifier:

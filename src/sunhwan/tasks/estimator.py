@@ -12,18 +12,16 @@ import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sunhwan.data import paths, table
+from sunhwan.data import paths
 from sunhwan.data.paths import Wanted
 from sunhwan.data.records import Records, listed, read
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import customary
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.path_baselines import judged
 from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecast as task
 from sunhwan.tasks import forecaster
-from sunhwan.tasks.clock import samples
 from sunhwan.tasks.forecaster import Options
 from sunhwan.tasks.network import Settings
 from sunhwan.tasks.predict import ahead
@@ -133,13 +131,11 @@ class Forecaster(BaseEstimator):
             epochs=self.epochs,
         )
         records = self._records(X)
-        time = named(self.time) or tuple(customary(records))
-        learnt = paths.learn(table.assemble(records, time=time, series=self.series), wanted)
+        source = task.Source(Path(), named(self.time), self.series).found_in(records)
+        learnt = paths.learn(source.table(records), wanted)
         task.check_enough(learnt)
         fitted = forecaster.fit(learnt, Options(settings, self.seeds, self.level), watcher or Nobody())
-        some = records.take(np.unique(np.linspace(0, len(records.frame) - 1, 5_000).astype(np.int64)))
-        self.source_ = task.Source(Path(), time, self.series, samples(some, time))
-        self.forecast_ = fitted.forecast
+        self.source_, self.forecast_ = source, fitted.forecast
         self.notes_ = (*learnt.notes, *fitted.notes)
         self._remember(records)
         return self
@@ -218,12 +214,7 @@ class Forecaster(BaseEstimator):
         check_is_fitted(self, "forecast_")
         folder = new_run("forecast", Path(folder))
         model, arrays = self.forecast_.as_kept()
-        source = self.source_
-        model["source"] = {
-            "time": list(source.time),
-            "series": source.series,
-            "times": {name: list(texts) for name, texts in source.times.items()},
-        }
+        model["source"] = self.source_.as_dict()
         parameters = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in self.get_params().items()
@@ -270,11 +261,7 @@ class Forecaster(BaseEstimator):
         return Records(frame, "the frame", "")
 
     def _table(self, records: Records) -> Table:
-        columns, needed = records.frame.columns, (*self.source_.time, *self.forecast_.plan.recipe.columns)
-        lacking = [name for name in needed if name not in columns]
-        if lacking:
-            raise SunhwanError(f"{records.name} lacks {listed(lacking)}; it has {listed(columns)}")
-        return table.assemble(records, time=self.source_.time, series=self.source_.series)
+        return self.source_.table(records, self.forecast_.plan.recipe.columns)
 
     def _predict(self, X: Any, every: int | str | None, bounds: bool) -> Any:
         check_is_fitted(self, "forecast_")

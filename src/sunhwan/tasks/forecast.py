@@ -9,8 +9,6 @@ file --table.load--> Table --paths.learn--> windows of train, val, test
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +18,7 @@ import numpy as np
 
 from sunhwan.data import paths, records, table
 from sunhwan.data.paths import Learnt, Paths, Plan, Wanted
-from sunhwan.data.records import listed
+from sunhwan.data.records import Records, listed
 from sunhwan.data.table import Table
 from sunhwan.data.timestamps import customary, duration
 from sunhwan.data.windows import seconds_of
@@ -29,11 +27,12 @@ from sunhwan.evaluation.intervals import Calibration
 from sunhwan.evaluation.metrics import errors_of_windows, forecast_errors, interval_scores
 from sunhwan.evaluation.path_baselines import judged
 from sunhwan.evaluation.significance import Improvement, improvement
+from sunhwan.files import as_csv
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecaster
 from sunhwan.tasks.clock import samples
 from sunhwan.tasks.forecaster import Fitted, Forecast, Options
-from sunhwan.tasks.network import Trained, described
+from sunhwan.tasks.network import Trained
 from sunhwan.units import shown, unit_of
 
 MODEL = "model"
@@ -68,16 +67,40 @@ class Source:
             SunhwanError: see `table.load`.
         """
         found = records.read(self.path)
+        named = self.found_in(found)
+        return named.table(found, needed), named
+
+    def table(self, found: Records, needed: Sequence[str] = ()) -> Table:
+        """The table that a file's or a frame's rows hold.
+
+        Raises:
+            SunhwanError: a column that is needed is not there; or see `table.load`.
+        """
         columns = found.frame.columns
         lacking = [
             name for name in (*self.time, *filter(None, [self.series]), *needed) if name not in columns
         ]
         if lacking:
             raise SunhwanError(f"{found.name} lacks {listed(lacking)}; it has {listed(columns)}")
+        return table.assemble(found, time=self.time, series=self.series)
+
+    def found_in(self, found: Records) -> Source:
+        """This source with the time's columns named, and a few of their times, as these rows have them."""
         time = self.time or tuple(customary(found))
+        if not set(time) <= set(found.frame.columns):
+            return replace(self, time=time)
         some = found.take(np.unique(np.linspace(0, len(found.frame) - 1, 5_000).astype(np.int64)))
-        named = replace(self, time=time, times=samples(some, time))
-        return table.assemble(found, time=named.time, series=self.series), named
+        return replace(self, time=time, times=samples(some, time))
+
+    def as_dict(self) -> dict:
+        """For JSON; where the file lies is not kept."""
+        times = {name: list(texts) for name, texts in self.times.items()}
+        return {"time": list(self.time), "series": self.series, "times": times}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping) -> Source:
+        """What `as_dict` gave."""
+        return cls(Path(), tuple(kept.get("time", ())), kept.get("series"), kept.get("times", {}))
 
 
 @dataclass(frozen=True)
@@ -146,7 +169,7 @@ class Result:
     fitted: Fitted
     judged: Judged
     notes: tuple[str, ...]
-    metrics: dict = field(default_factory=dict)
+    metrics: dict
 
 
 def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Table | None = None) -> Result:
@@ -177,9 +200,9 @@ def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Tab
                 f"{learnt.plan.steps:,} steps; give more rows to test on"
             )
     watcher.begin("test part", 1, 1)
-    result = Result(fitted, judge(fitted, learnt, test), (*notes, *fitted.notes))
-    metrics = summary(result, time.perf_counter() - began)
-    return Result(fitted, result.judged, result.notes, metrics)
+    found = judge(fitted, learnt, test)
+    metrics = summary(fitted, found, time.perf_counter() - began)
+    return Result(fitted, found, (*notes, *fitted.notes), metrics)
 
 
 def check_enough(learnt: Learnt) -> None:
@@ -227,9 +250,9 @@ def ridge_intervals(
     return found
 
 
-def summary(result: Result, seconds: float) -> dict:
+def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
     """What `--json` prints: figures of each target, and the verdict; the first target's stand on top."""
-    found, forecast = result.judged, result.fitted.forecast
+    forecast = fitted.forecast
     plan = forecast.plan
     per_target = []
     for i, target in enumerate(plan.targets):
@@ -328,11 +351,7 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
     metrics = {"run": str(folder), **result.metrics}
     found = result.judged
     model, arrays = result.fitted.forecast.updated(found.ended).as_kept()
-    model["source"] = {
-        "time": list(source.time),
-        "series": source.series,
-        "times": {name: list(texts) for name, texts in source.times.items()},
-    }
+    model["source"] = source.as_dict()
     predictions = {
         "origin": found.test.rows.time[found.test.last].astype("datetime64[s]"),
         "series": found.test.rows.series[found.test.last],
@@ -355,16 +374,13 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
 
 def history(trained: Sequence[Trained]) -> str:
     """A row for each network and epoch, as CSV."""
-    text = io.StringIO()
-    writer = None
-    for number, one in enumerate(trained):
-        for row in one.history:
-            row = {"network": number, "relative": one.settings.relative, **row}
-            if writer is None:
-                writer = csv.DictWriter(text, list(row), lineterminator="\n")
-                writer.writeheader()
-            writer.writerow(row)
-    return text.getvalue()
+    return as_csv(
+        [
+            {"network": number, "relative": one.settings.relative, **row}
+            for number, one in enumerate(trained)
+            for row in one.history
+        ]
+    )
 
 
 def load(folder: Path) -> tuple[Forecast, Source]:
@@ -374,9 +390,7 @@ def load(folder: Path) -> tuple[Forecast, Source]:
         SunhwanError: it is no run of a forecast, or a file is missing or altered.
     """
     model, arrays = folders.read(folder, "forecast")
-    source = model.get("source", {})
-    time, series, times = tuple(source.get("time", ())), source.get("series"), source.get("times", {})
-    return Forecast.from_kept(model, arrays), Source(Path(), time, series, times)
+    return Forecast.from_kept(model, arrays), Source.from_dict(model.get("source", {}))
 
 
 def coming(forecast: Forecast, paths_: Paths, said: np.ndarray) -> dict[str, np.ndarray]:
@@ -402,8 +416,3 @@ def coming(forecast: Forecast, paths_: Paths, said: np.ndarray) -> dict[str, np.
         columns[f"{target} lower {percent}%"] = said[:, :, i, 1].ravel()
         columns[f"{target} upper {percent}%"] = said[:, :, i, 2].ravel()
     return columns
-
-
-def settings_of(options: Options) -> dict:
-    """Options for JSON."""
-    return {**described(options.settings), "seeds": options.seeds, "level": options.level}

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -345,8 +345,3 @@ def taken(model: keras.Model, settings: Settings, level: float, plan: Plan) -> N
         kernel, bias = model.get_layer(name).get_weights()
         weights |= {f"{name}_kernel": np.array(kernel), f"{name}_bias": np.array(bias)}
     return Network(settings.cell, settings.relative, level, changing(plan), weights)
-
-
-def described(settings: Settings) -> dict:
-    """The settings for JSON."""
-    return asdict(settings)
