@@ -21,7 +21,7 @@ from sunhwan.experiments.train import Nobody
 from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecast, network
-from sunhwan.tasks.forecaster import Options
+from sunhwan.tasks.forecaster import Forecast, Options
 from sunhwan.tasks.network import Settings
 from sunhwan.tasks.predict import ahead, predict
 
@@ -299,6 +299,20 @@ def test_a_network_that_adds_nothing_is_not_recommended(tmp_path):
 def test_too_few_validation_windows_are_refused(tmp_path):
     with pytest.raises(SunhwanError, match="at least 50 are needed"):
         forecast.learn(read(station(rows=300), tmp_path), wanted(), SMALL, Nobody())
+
+
+def test_a_cell_that_there_is_not_is_refused():
+    with pytest.raises(SunhwanError, match="the cell is 'transformer'; expected one of"):
+        Settings(cell="transformer")
+
+
+@pytest.mark.parametrize("harm", ["plan", "line", "networks", "calibrations"])
+def test_a_kept_model_that_lacks_something_is_refused(kept, harm):
+    _, _, result, _ = kept
+    model, arrays = result.fitted.forecast.as_kept()
+    del model[harm]
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+        Forecast.from_kept(model, arrays)
 
 
 def run_command(*arguments):

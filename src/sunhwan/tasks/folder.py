@@ -13,9 +13,10 @@ of the model's files stand in `run.json`, so that a file that was altered or hal
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,17 @@ def write(folder: Path, known: Mapping, model: Mapping, arrays: Mapping[str, np.
         # run.json last: with it the directory counts as a run.
         checksums = {name: checksum(folder / name) for name in MODEL}
         write_json(folder / "run.json", {**known, "state": "finished", "sha256": checksums})
+
+
+@contextlib.contextmanager
+def kept(what: str) -> Iterator[None]:
+    """Within it, what a kept model lacks, or has in another shape, is a `SunhwanError`."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise SunhwanError(
+            f"the kept {what} cannot be read ({type(error).__name__}: {error}); make the run anew"
+        ) from None
 
 
 def checksum(path: Path) -> str:

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sunhwan.data.paths import Learnt, Paths, Plan
-from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import mixture
 from sunhwan.evaluation import path_baselines as baselines
 from sunhwan.evaluation.intervals import RECENT, Bounds, Calibration
 from sunhwan.evaluation.trees import Trees
+from sunhwan.tasks import folder as folders
 from sunhwan.tasks import network
 from sunhwan.tasks.network import NETWORK, Network, Settings
 from sunhwan.tasks.single import Single
@@ -44,13 +44,11 @@ class Options:
         settings: of the networks.
         seeds: networks that are averaged.
         level: the share of truths that intervals are to hold.
-        relative: whether windows are read relative to their last row; None lets validation decide.
     """
 
     settings: Settings = field(default_factory=Settings)
     seeds: int = 2
     level: float = 0.8
-    relative: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ class Forecast:
             return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
 
         plan = Plan.from_dict(model.get("plan", {}))
-        try:
+        with folders.kept("model"):
             line = baselines.Linear(**under("line"), **model["line"])
             networks = [
                 Network.from_kept(one, under(f"network{i}"), plan) for i, one in enumerate(model["networks"])
@@ -200,10 +198,6 @@ class Forecast:
                 calibrations,
             )
             forecast.calibrations[""], [forecast.spread[name] for name in forecast.weights if name != NETWORK]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SunhwanError(
-                f"the kept model cannot be read ({type(error).__name__}: {error}); make the run anew"
-            ) from None
         return forecast
 
 
@@ -284,8 +278,6 @@ def networks(train, val, line, offsets, options: Options, watcher) -> tuple[netw
         settings = replace(options.settings, relative=relative)
         return network.train(train, val, line, offsets, options.level, settings, seed, watcher)
 
-    if options.relative is not None:
-        return tuple(one(options.relative, seed) for seed in range(options.seeds))
     absolute, relative = one(False, 0), one(True, 0)
     if absolute.loss < (1 - RELATIVE_UNLESS) * relative.loss:
         absolute, relative = relative, absolute

@@ -28,7 +28,9 @@ import numpy as np
 from sunhwan.data.paths import Paths, Plan
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.path_baselines import Linear, batches
+from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.ops.numpy import Options, forward
+from sunhwan.tasks import folder as folders
 
 if TYPE_CHECKING:
     import keras
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
 NETWORK = "network"
 """What a mixture calls the mean of its networks."""
-
-CELLS = ("gru", "lstm", "simple_rnn")
 
 BATCH = 128
 """Windows of a training step."""
@@ -55,7 +55,7 @@ class Settings:
     """What a network is, and how it is trained.
 
     Attributes:
-        cell: out of `CELLS`.
+        cell: out of `cells.CELLS`.
         units: of each recurrent layer; there are `layers` of them.
         relative: whether the window is read relative to its last row, so that levels which training never
             held do not mislead (the idea of reversible instance normalisation, Kim et al., ICLR 2022).
@@ -77,6 +77,22 @@ class Settings:
     learning_rate: float = 1e-3
     epochs: int = 20
     patience: int = 3
+
+    def __post_init__(self) -> None:
+        check_cell(self.cell)
+
+
+def check_cell(cell: str) -> None:
+    """Refuse the name of a cell that there is not."""
+    if cell not in CELLS:
+        raise SunhwanError(f"the cell is {cell!r}; expected one of {', '.join(CELLS)}")
+
+
+def recurrent_layer(cell: str) -> type[keras.layers.RNN]:
+    """Keras's layer of a cell."""
+    from sunhwan.recurrence.seam import LAYERS
+
+    return next(layer for layer, (name, _) in LAYERS.items() if name == cell)
 
 
 @dataclass(frozen=True)
@@ -146,7 +162,7 @@ class Network:
         Raises:
             SunhwanError: something is missing, or of another shape.
         """
-        try:
+        with folders.kept("network"):
             if kept["cell"] not in CELLS:
                 raise ValueError(f"cell {kept['cell']!r}")
             network = cls(
@@ -159,10 +175,6 @@ class Network:
             window, ahead = (plan.grid.timesteps, len(plan.names)), (plan.steps, len(plan.known_features))
             shapes = (window, ahead, (plan.outputs,))
             network(*(np.zeros((1, *shape), np.float32) for shape in shapes))
-        except (KeyError, TypeError, ValueError) as error:
-            raise SunhwanError(
-                f"the kept network cannot be read ({type(error).__name__}: {error}); make the run anew"
-            ) from None
         return network
 
 
@@ -268,7 +280,7 @@ def build(plan: Plan, line: Linear, offsets: np.ndarray, settings: Settings) -> 
     import keras
     from keras import layers
 
-    cell = {"gru": layers.GRU, "lstm": layers.LSTM, "simple_rnn": layers.SimpleRNN}[settings.cell]
+    cell = recurrent_layer(settings.cell)
     timesteps, features = plan.grid.timesteps, len(plan.names)
     window = keras.Input((timesteps, features))
     inputs, ahead = window, None

@@ -24,6 +24,7 @@ from sunhwan.data.tokens import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import ngrams as baselines
 from sunhwan.evaluation.ngrams import Linear, Ngrams
+from sunhwan.tasks import folder as folders
 from sunhwan.tasks import text_network
 from sunhwan.tasks.text_network import Settings, TextNetwork
 from sunhwan.tasks.word_vectors import word_vectors
@@ -203,7 +204,7 @@ class TextClassifier:
         Raises:
             SunhwanError: something is missing, or of another shape.
         """
-        try:
+        with folders.kept("classifier"):
             classes, words = tuple(model["classes"]), Words(tuple(model["words"]))
             none = np.empty(0, np.int64)
             ngrams = Ngrams(len(words.words), arrays.get("pairs", none), arrays.get("triples", none))
@@ -231,10 +232,6 @@ class TextClassifier:
             there = {*linear, *([RECURRENT] if networks else [])}
             if not weights or set(weights) != there:
                 raise ValueError(f"weights of {sorted(weights)} for {sorted(there)}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SunhwanError(
-                f"the kept classifier cannot be read ({type(error).__name__}: {error}); make the run anew"
-            ) from None
         return cls(classes, Members(words, ngrams, linear, tuple(networks)), weights)
 
 

@@ -24,14 +24,14 @@ from scipy.special import log_softmax
 
 from sunhwan.data.segments import UNKNOWN
 from sunhwan.data.tokens import Ragged
-from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.ngrams import two_columns
+from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.ops.numpy import Options, forward
+from sunhwan.tasks import folder as folders
+from sunhwan.tasks.network import check_cell, recurrent_layer
 
 if TYPE_CHECKING:
     import keras
-
-CELLS = ("lstm", "gru", "simple_rnn")
 
 PADDING, OTHER, FIRST = 0, 1, 2
 """The network's ids: nothing, a word that it does not know, and its first word."""
@@ -51,7 +51,7 @@ class Settings:
     """What a network is, and how it is trained.
 
     Attributes:
-        cell: out of `CELLS`.
+        cell: out of `cells.CELLS`.
         units: of each direction.
         embedding: numbers that stand for a word.
         words: the words that it knows, those of most texts.
@@ -81,8 +81,7 @@ class Settings:
     patience: int = 2
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise SunhwanError(f"the cell is {self.cell!r}; expected one of {', '.join(CELLS)}")
+        check_cell(self.cell)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +160,7 @@ class TextNetwork:
         Raises:
             SunhwanError: something is missing, or of another shape.
         """
-        try:
+        with folders.kept("network"):
             if kept["cell"] not in CELLS:
                 raise ValueError(f"cell {kept['cell']!r}")
             network = cls(
@@ -170,10 +169,6 @@ class TextNetwork:
                 {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()},
             )
             network.logits(Ragged(np.zeros(2, np.int32), np.array([0, 2])))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise SunhwanError(
-                f"the kept network cannot be read ({type(error).__name__}: {error}); make the run anew"
-            ) from None
         return network
 
 
@@ -403,7 +398,7 @@ def build(ids: int, prior: np.ndarray, settings: Settings) -> keras.Model:
     import keras
     from keras import layers, ops
 
-    cell = {"gru": layers.GRU, "lstm": layers.LSTM, "simple_rnn": layers.SimpleRNN}[settings.cell]
+    cell = recurrent_layer(settings.cell)
     tokens = keras.Input((None,), dtype="int32")
     embedding = layers.Embedding(ids, settings.embedding, mask_zero=True, name="embedding")
     words = layers.SpatialDropout1D(settings.dropout)(embedding(tokens))
