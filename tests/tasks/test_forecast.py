@@ -279,7 +279,8 @@ def test_prediction_loads_no_framework(kept):
     code = (
         "import sys; from pathlib import Path; from sunhwan.tasks.predict import predict;"
         f"predict(Path({str(home / 'run')!r}), Path({str(home / 'station.csv')!r}));"
-        "assert not {'jax', 'keras', 'tensorflow', 'torch'} & set(sys.modules), 'a framework was loaded'"
+        "loaded = {'jax', 'keras', 'tensorflow', 'torch', 'sklearn'} & set(sys.modules);"
+        "assert not loaded, loaded"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

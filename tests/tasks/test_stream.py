@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.data import table
+from sunhwan.data import paths, table
 from sunhwan.data.paths import Wanted
 from sunhwan.data.records import Records
 from sunhwan.errors import SunhwanError
@@ -23,6 +23,7 @@ from sunhwan.tasks.clock import Clock
 from sunhwan.tasks.forecaster import Options
 from sunhwan.tasks.network import Settings
 from sunhwan.tasks.predict import ahead
+from sunhwan.tasks.single import Single
 from sunhwan.tasks.stream import Kept, Stream, text_of
 
 TARGET = "T (degC)"
@@ -124,6 +125,16 @@ def test_a_stream_says_what_is_said_of_the_file(run, weights):
     assert found.keys() == expected.keys() and len(found) > 900
     for key, said in expected.items():
         np.testing.assert_array_equal(found[key], said)
+
+
+def test_one_window_at_a_time_says_what_a_batch_says(run):
+    _, model = stream_of(run, network=0.75, ridge=0.25)
+    frame = station(300, seed=4)
+    readings = table.assemble(Records(frame, "new.csv", ""), time=["when"], series="place")
+    origins = paths.lay(readings, model.plan).origins()
+    batch, single = model.quantiles(origins), model.quantiles(origins, Single(model))
+    assert len(origins) > 300
+    np.testing.assert_allclose(single, batch, rtol=1e-5, atol=1e-5 * model.plan.target_scale.std.max())
 
 
 def test_what_is_written_is_what_was_said(run):

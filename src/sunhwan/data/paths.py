@@ -346,8 +346,11 @@ class Learnt:
     def paths(self, part: str) -> Paths:
         """The windows of `train`, `val` or `test`, which hold rows of that part alone."""
         code = split.PARTS.index(part)
-        paths = self.rows.paths(self.rows.series.astype(np.int64) * len(split.PARTS) + self.part)
-        return paths.take(np.flatnonzero(self.part[paths.last] == code))
+        return self._every.take(np.flatnonzero(self.part[self._every.last] == code))
+
+    @cached_property
+    def _every(self) -> Paths:
+        return self.rows.paths(self.rows.series.astype(np.int64) * len(split.PARTS) + self.part)
 
 
 def learn(readings: Table, wanted: Wanted) -> Learnt:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from sunhwan.data.series import Series
 from sunhwan.data.windows import Windows
@@ -178,6 +177,9 @@ def boosting(series: Series) -> dict[str, np.ndarray]:
 
     Source: `sklearn.ensemble.HistGradientBoostingRegressor`, after Ke et al., "LightGBM", NeurIPS 2017.
     """
+    # Here, since prediction by a run loads this file, and has no need of scikit-learn.
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     grid = series.grid
     seen = lags(grid.timesteps, grid.step, series.season, grid.horizon)
 

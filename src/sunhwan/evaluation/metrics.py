@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from sunhwan.errors import SunhwanError
 
@@ -284,6 +283,9 @@ def classification(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Cl
         >>> scores.accuracy, round(scores.macro_f1, 3), scores.confusion.tolist()
         (0.75, 0.778, [[1, 1, 0], [0, 1, 0], [0, 0, 1]])
     """
+    # Here, since forecasts are judged and predicted without it, and it takes half a second.
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     truth, predicted = labels("truth", truth, classes), labels("predicted", predicted, classes)
     if truth.shape != predicted.shape:
         raise ValueError(f"predicted has shape {predicted.shape}, expected that of truth, {truth.shape}.")

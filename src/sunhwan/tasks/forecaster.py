@@ -250,7 +250,8 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
     held = baselines.judged(val)
     truth = held.truths()
     forecasts = {name: function(held) for name, function in said.items()}
-    middle = averaged(chosen, held, line)[..., 0]
+    network_said = averaged(chosen, held, line)
+    middle = network_said[..., 0]
     errors = {name: mae(forecast, truth) for name, forecast in {**forecasts, NETWORK: middle}.items()}
     weights = mixture.weights({**forecasts, NETWORK: middle}, truth, WORTH)
     spread = {
@@ -266,7 +267,8 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
         options.level,
         {},
     )
-    forecast = replace(forecast, calibrations=calibrated(forecast, held))
+    mixed_said = forecast.mixed({**forecasts, NETWORK: network_said})
+    forecast = replace(forecast, calibrations=calibrated(forecast, held, mixed_said))
     notes = (mixed(weights), *([reading(trained)] if weights.get(NETWORK) else []))
     return Fitted(forecast, said, errors, trained, notes)
 
@@ -290,9 +292,15 @@ def averaged(networks: tuple[Network, ...], paths: Paths, line: baselines.Linear
     return sum(one.predict(paths, line) for one in networks) / np.float32(len(networks))
 
 
-def calibrated(forecast: Forecast, val: Paths) -> dict[str, tuple[Calibration, ...]]:
-    """Margins from validation, for each series and target; under `""` those of all series together."""
-    said, truth = forecast.quantiles(val), forecast.plan.physical(val.truths())
+def calibrated(forecast: Forecast, val: Paths, said: np.ndarray) -> dict[str, tuple[Calibration, ...]]:
+    """Margins from validation, for each series and target; under `""` those of all series together.
+
+    Args:
+        forecast: without calibrations.
+        val: the windows.
+        said: (windows, steps, targets, 3) what it says of them, in the targets' units.
+    """
+    truth = forecast.plan.physical(val.truths())
     names = val.rows.series_names
     series = np.array(names, object)[val.rows.series[val.last]]
     found: dict[str, list[Calibration]] = {name: [] for name in dict.fromkeys(["", *series])}

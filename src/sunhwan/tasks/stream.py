@@ -88,6 +88,8 @@ class Stream:
         ]
         self.targets = [(i, self.read.index(i)) for i in plan.target_features]
         self.scale = plan.recipe.scale
+        calendar = (item.column for item in plan.recipe.ingredients if item.kind == "calendar")
+        self.wheels = tuple(dict.fromkeys(calendar))
         self.single = Single(forecast)
 
     def line(self, text: str) -> dict:
@@ -228,9 +230,7 @@ class Stream:
     def calendar(self, time: int) -> dict[str, float]:
         """The calendar's features at a time, by name."""
         found = {}
-        for name in dict.fromkeys(
-            item.column for item in self.plan.recipe.ingredients if item.kind == "calendar"
-        ):
+        for name in self.wheels:
             period = features.CALENDAR[name]
             phase = 2 * math.pi * (time % period) / period
             found[f"{name} sine"], found[f"{name} cosine"] = math.sin(phase), math.cos(phase)
