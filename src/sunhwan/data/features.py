@@ -127,6 +127,26 @@ def column_of(readings: Table, name: str) -> np.ndarray | pl.Series:
     return readings.columns[name] if text else readings.column(name)
 
 
+def varying(readings: Table, target: str, training: np.ndarray) -> np.ndarray:
+    """The target's values in the training rows, (known,) float64.
+
+    Raises:
+        SunhwanError: there are none, or they are all the same.
+    """
+    column = readings.column(target)
+    known = column[training & ~np.isnan(column)]
+    if len(known) == 0:
+        raise SunhwanError(
+            f"the target {target!r} has no value in the {int(training.sum()):,} training rows of "
+            f"{readings.name}; expected numbers there"
+        )
+    if known.min() == known.max():
+        raise SunhwanError(
+            f"the target {target!r} has the one value {known[0]:g} in all training rows; expected it to vary"
+        )
+    return known
+
+
 def distinct(column: np.ndarray | pl.Series, training: np.ndarray) -> list:
     """The different values in the training rows; of numbers, no more than two."""
     if isinstance(column, pl.Series):

@@ -437,18 +437,8 @@ def parts(series: np.ndarray, shares: Sequence[float]) -> np.ndarray:
 
 
 def check_target(readings: Table, name: str, training: np.ndarray) -> None:
-    """Refuse a target without values, or with one value alone, in the training rows."""
-    column = readings.column(name)
-    known = column[training & ~np.isnan(column)]
-    if len(known) == 0:
-        raise SunhwanError(
-            f"the target {name!r} has no value in the {int(training.sum()):,} training rows of "
-            f"{readings.name}; expected numbers there"
-        )
-    if known.min() == known.max():
-        raise SunhwanError(
-            f"the target {name!r} has the one value {known[0]:g} in all training rows; expected it to vary"
-        )
+    """Refuse a target that has no values, one alone, or too large ones in the training rows."""
+    known = features.varying(readings, name, training)
     if np.abs(known).max() > LARGEST:
         raise SunhwanError(
             f"the target {name!r} holds numbers as large as {np.abs(known).max():g}; expected none above "

@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from sunhwan.data.tokens import Ragged
+from sunhwan.data.tokens import Ragged, composed
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _RUN = rf"[\p{{Alphabetic}}\p{{Nd}}--[{_UNSPACED}]][\w--[_{_UNSPACED}]]*"
@@ -44,8 +44,7 @@ def segment(texts: Sequence[str | None] | pl.Series) -> pl.Series:
         [["don't", 'panic', '다섯', '명'], ['東', '京', 'タ', 'ワ', 'ー', '2'], ['ดี', 'ม', 'า', 'ก', '❤'], []]
     """
     series = texts if isinstance(texts, pl.Series) else pl.Series("text", list(texts), dtype=pl.String)
-    composed = series.str.normalize("NFC").str.to_lowercase().str.replace_all("’", "'", literal=True)
-    return composed.str.extract_all(TOKEN).fill_null([])
+    return composed(series).str.extract_all(TOKEN).fill_null([])
 
 
 @dataclass(frozen=True)

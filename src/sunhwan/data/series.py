@@ -203,16 +203,7 @@ def season_of(interval: np.timedelta64) -> int:
 def target_column(readings: table.Table, name: str, training: np.ndarray) -> tuple[np.ndarray, float, float]:
     """(rows,) the target in its unit, and its mean and standard deviation in the training rows."""
     target = readings.column(name)
-    known = target[training & ~np.isnan(target)]
-    if len(known) == 0:
-        raise SunhwanError(
-            f"the target {name!r} has no value in the {int(training.sum()):,} training rows of "
-            f"{readings.name}; expected numbers there"
-        )
-    if known.min() == known.max():
-        raise SunhwanError(
-            f"the target {name!r} has the one value {known[0]:g} in all training rows; expected it to vary"
-        )
+    known = features.varying(readings, name, training)
     return target, float(known.mean()), float(known.std())
 
 

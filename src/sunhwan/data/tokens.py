@@ -53,8 +53,7 @@ def tokenise(texts: Sequence[str]) -> pl.Series:
     series = pl.Series("text", list(texts), dtype=pl.String)
     if series.is_empty():
         raise SunhwanError("got no texts; expected at least one")
-    composed = series.str.normalize("NFC").str.to_lowercase().str.replace_all("’", "'", literal=True)
-    tokens = composed.str.extract_all(TOKEN)
+    tokens = composed(series).str.extract_all(TOKEN)
     without = (tokens.list.len().fill_null(0) == 0).arg_true()
     if len(without):
         first = without[0]
@@ -63,6 +62,11 @@ def tokenise(texts: Sequence[str]) -> pl.Series:
             f"{(series[first] or '')[:40]!r}; remove them or give them words"
         )
     return tokens
+
+
+def composed(texts: pl.Series) -> pl.Series:
+    """Texts in Unicode's composed form (NFC), in lower case, with ' for ’."""
+    return texts.str.normalize("NFC").str.to_lowercase().str.replace_all("’", "'", literal=True)
 
 
 @dataclass(frozen=True, eq=False)

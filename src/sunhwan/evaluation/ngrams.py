@@ -224,6 +224,10 @@ def tfidf(counts: scipy.sparse.csr_array, idf: np.ndarray) -> scipy.sparse.csr_a
 def log_count_ratio(counts: scipy.sparse.csr_array, of_class: np.ndarray) -> np.ndarray:
     """(features,) float32: log of a feature's share in a class over that in the rest, each counted once more.
 
+    Args:
+        counts: (texts, features).
+        of_class: (texts,) bool, or 0 and 1.
+
     Source: Wang and Manning, "Baselines and bigrams", ACL 2012.
 
     Example:
@@ -231,6 +235,7 @@ def log_count_ratio(counts: scipy.sparse.csr_array, of_class: np.ndarray) -> np.
         >>> log_count_ratio(counts, np.array([True, True, False])).round(3)
         array([ 0.588, -0.511], dtype=float32)
     """
+    of_class = np.asarray(of_class, bool)
     p, q = (
         np.asarray(counts[np.flatnonzero(side)].sum(axis=0)).ravel() + 1.0 for side in (of_class, ~of_class)
     )

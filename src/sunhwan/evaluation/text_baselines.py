@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from sunhwan.errors import SunhwanError
+from sunhwan.evaluation.ngrams import log_count_ratio
 
 TOKEN = r"(?u)\b\w+(?:'\w+)*\b"
 """Words with their apostrophes, single letters too; scikit-learn's own rule drops "I" and splits "don't"."""
@@ -63,24 +64,6 @@ def nb_svm(texts: dict[str, Sequence[str]], labels: Parts) -> Parts:
     ratio = scipy.sparse.diags_array(log_count_ratio(train, labels["train"]))
     held = {part: vectorizer.transform(texts[part]) @ ratio for part in ("val", "test")}
     return chosen(train @ ratio, held, labels)
-
-
-def log_count_ratio(counts: scipy.sparse.csr_array, labels: np.ndarray) -> np.ndarray:
-    """The logarithm of each word's share of class 1 over its share of class 0, each word counted once more.
-
-    Args:
-        counts: (texts, words).
-        labels: (texts,) 0 or 1.
-
-    Returns:
-        (words,) float32.
-
-    Example:
-        >>> log_count_ratio(scipy.sparse.csr_array([[1, 0], [1, 1], [0, 1]]), np.array([1, 1, 0])).round(3)
-        array([ 0.588, -0.511], dtype=float32)
-    """
-    p, q = (np.asarray(counts[labels == label].sum(axis=0)).ravel() + 1.0 for label in (1, 0))
-    return np.log((p / p.sum()) / (q / q.sum())).astype(np.float32)
 
 
 def counted(vectorizer: CountVectorizer, texts: Sequence[str]) -> scipy.sparse.csr_array:
