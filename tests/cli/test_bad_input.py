@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sunhwan import files
 from sunhwan.experiments import run
 
 WINDOWS = ["--target", "T", "--lookback", "6h", "--horizon", "3h"]
@@ -189,7 +190,7 @@ def test_a_directory_that_exists(refuses, small, station, tmp_path):
 
 def test_a_folder_that_may_not_be_written(refuses, small, station, monkeypatch):
     # As root one may write everywhere: what the system would say to others is put into its mouth.
-    monkeypatch.setattr(run, "writable", lambda folder: False)
+    monkeypatch.setattr(files, "writable", lambda folder: False)
     said = refuses("study", "run", small, "--data", station, "--out", "out")
     assert "no folder can be made at 'out'; name one in a folder of yours with --out" in said
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import click
 
 from sunhwan.cli import need_backend
-from sunhwan.cli.forecast import shares
-from sunhwan.cli.study import text as filled
-from sunhwan.errors import SunhwanError
+from sunhwan.cli.asking import asked, learning, split_of
+from sunhwan.cli.asking import text as filled
 
 
 @click.command(
@@ -26,26 +25,12 @@ Examples:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--text", callback=filled, default="text", show_default=True, help="The column of texts.")
 @click.option("--label", callback=filled, default="label", show_default=True, help="The column of labels.")
-@click.option("--split", callback=shares, help="Shares, shuffled.  [default: 60/20/20, with --test 80/20]")
-@click.option("--test", type=click.Path(path_type=Path), help="A file to test on, in place of a share.")
-@click.option("--seeds", type=click.IntRange(1, 20), default=2, show_default=True, help="Networks averaged.")
-@click.option(
-    "--model",
-    type=click.Choice(["lstm", "gru", "simple_rnn"]),
-    default="lstm",
-    show_default=True,
-    help="The recurrent layers.",
-)
-@click.option("--epochs", type=click.IntRange(1), default=12, show_default=True, help="At most.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The run's directory.  [default: runs/classify-TIME]"
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@learning("classify", "Shares, shuffled.", ("lstm", "gru", "simple_rnn"), epochs=12)
 def command(
     file: Path,
     text: str,
     label: str,
-    split: tuple[float, ...] | None,
+    split: list[float] | None,
     test: Path | None,
     seeds: int,
     model: str,
@@ -65,10 +50,7 @@ def command(
     from sunhwan.tasks.text_classifier import Options
     from sunhwan.tasks.text_network import Settings
 
-    if test and split and len(split) == 3:
-        raise SunhwanError("--test names the test part, so --split has two shares, such as 80/20")
-    if not test and split and len(split) == 2:
-        raise SunhwanError("--split has two shares and there is no --test; give three, such as 60/20/20")
+    shares = split_of(split, test)
     need_backend()
     run = new_run("classify", out)
     source = labelled.load(file, text, label)
@@ -80,15 +62,10 @@ def command(
 
     from sunhwan.cli.progress import Bars
 
-    asked = {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in click.get_current_context().params.items()
-        if key not in ("out", "as_json")
-    }
     data = {each.name: each.fingerprint for each in (source, later) if each is not None}
     with Bars() as bars:
-        result = classify.learn(source, split or ((80, 20) if test else (60, 20, 20)), options, bars, later)
-    known = folder.record("classify", ["sunhwan", *sys.argv[1:]], asked, data)
+        result = classify.learn(source, shares, options, bars, later)
+    known = folder.record("classify", ["sunhwan", *sys.argv[1:]], asked(), data)
     metrics = classify.keep(result, known, run, {"text": text, "label": label})
     click.echo(metrics["verdict"])
     for note in result.notes:

@@ -10,23 +10,7 @@ from pathlib import Path
 import click
 
 from sunhwan.cli import need_backend
-from sunhwan.cli.study import names, text
-from sunhwan.errors import SunhwanError
-
-
-def shares(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    """`60/20/20` or, with a test file, `75/25`, as numbers."""
-    if value is None:
-        return None
-    try:
-        parts = tuple(float(part) for part in value.split("/"))
-    except ValueError:
-        parts = ()
-    if len(parts) not in (2, 3) or not all(0 < part < float("inf") for part in parts):
-        raise click.BadParameter(
-            f"{value!r} was given; expected three shares such as 60/20/20, or with --test two such as 80/20"
-        )
-    return parts
+from sunhwan.cli.asking import asked, learning, names, split_of, text
 
 
 @click.command(
@@ -45,9 +29,6 @@ Examples:
 @click.option("--lookback", callback=text, help="How far back a forecast reads: rows, or a duration.")
 @click.option("--known", callback=names, help="Columns known in advance, such as holidays or a plan.")
 @click.option("--features", callback=names, help="The columns to forecast from.  [default: all that serve]")
-@click.option("--split", callback=shares, help="Shares by time.  [default: 60/20/20, with --test 80/20]")
-@click.option("--test", type=click.Path(path_type=Path), help="A file to test on, in place of a share.")
-@click.option("--seeds", type=click.IntRange(1, 20), default=2, show_default=True, help="Networks averaged.")
 @click.option(
     "--level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -55,18 +36,7 @@ Examples:
     show_default=True,
     help="The share of values that intervals are to hold.",
 )
-@click.option(
-    "--model",
-    type=click.Choice(["gru", "lstm", "simple_rnn"]),
-    default="gru",
-    show_default=True,
-    help="The recurrent layers.",
-)
-@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="At most.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The run's directory.  [default: runs/forecast-TIME]"
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@learning("forecast", "Shares by time.", ("gru", "lstm", "simple_rnn"), epochs=20)
 def command(
     file: Path,
     target: list[str],
@@ -76,7 +46,7 @@ def command(
     lookback: str | None,
     known: list[str],
     features: list[str],
-    split: tuple[float, ...] | None,
+    split: list[float] | None,
     test: Path | None,
     seeds: int,
     level: float,
@@ -97,10 +67,7 @@ def command(
     from sunhwan.tasks.forecaster import Options
     from sunhwan.tasks.network import Settings
 
-    if test and split and len(split) == 3:
-        raise SunhwanError("--test names the test part, so --split has two shares, such as 80/20")
-    if not test and split and len(split) == 2:
-        raise SunhwanError("--split has two shares and there is no --test; give three, such as 60/20/20")
+    shares = split_of(split, test)
     need_backend()
     run = new_run("forecast", out)
     source = forecast.Source(file, tuple(time), series)
@@ -112,7 +79,7 @@ def command(
         lookback,
         tuple(known),
         tuple(features),
-        split or ((80, 20) if test else (60, 20, 20)),
+        shares,
     )
     options = Options(Settings(cell=model, epochs=epochs), seeds, level)
 
@@ -120,16 +87,10 @@ def command(
 
     from sunhwan.cli.progress import Bars, forecast_scores
 
-    asked = {
-        key: value
-        for key, value in click.get_current_context().params.items()
-        if key not in ("out", "as_json")
-    }
-    asked = {key: str(value) if isinstance(value, Path) else value for key, value in asked.items()}
     data = {each.name: each.fingerprint for each in (readings, later) if each is not None}
     with Bars() as bars:
         result = forecast.learn(readings, wanted, options, bars, later)
-    known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked, data)
+    known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked(), data)
     metrics = forecast.keep(result, known_of, run, source)
     click.echo(metrics["verdict"])
     for note in result.notes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sunhwan.cli.study import text
+from sunhwan.cli.asking import text
 from sunhwan.errors import SunhwanError
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import sys
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import click
 
 from sunhwan.cli import need_backend
+from sunhwan.cli.asking import names, shares, text
 from sunhwan.errors import SunhwanError
 
 
@@ -49,36 +49,6 @@ def show(name: str) -> None:
     click.echo(tomli_w.dumps(load(name).as_dict()), nl=False)
 
 
-def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
-    """A comma-separated option as a list."""
-    if value is None:
-        return []
-    parts = [part.strip() for part in value.split(",")]
-    if not all(parts) or len(set(parts)) < len(parts):
-        raise click.BadParameter(f"{value!r} was given; expected names with commas between them, each once")
-    return parts
-
-
-def shares(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
-    """`60/20/20` as three numbers."""
-    if value is None:
-        return None
-    try:
-        parts = [float(part) for part in value.split("/")]
-    except ValueError:
-        parts = []
-    if len(parts) != 3 or not all(0 < part < math.inf for part in parts):
-        raise click.BadParameter(f"{value!r} was given; expected three shares such as 60/20/20")
-    return parts
-
-
-def text(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """An option that is not empty if it is given."""
-    if value is not None and not value.strip():
-        raise click.BadParameter("an empty text was given; expected a value, or leave the option out")
-    return value
-
-
 READING = (
     click.option(
         "--data", type=click.Path(path_type=Path), help="A file you already have.  [default: the study's]"
@@ -98,7 +68,9 @@ READING = (
         help="Rows, or a duration such as 24h, counted from the last observed row.",
     ),
     click.option(
-        "--split", callback=shares, help="Shares of train, validation and test by time, such as 60/20/20."
+        "--split",
+        callback=shares((3,), "three shares such as 60/20/20"),
+        help="Shares of train, validation and test by time, such as 60/20/20.",
     ),
 )
 """The options that say how a study's data is read and prepared."""
