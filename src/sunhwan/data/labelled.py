@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sunhwan.data.records import first_line, layout, listed
+from sunhwan.data.records import fields, listed, parquet
 from sunhwan.errors import SunhwanError
 
 MOST_CLASSES = 500
@@ -94,13 +93,7 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
 def parse(raw: bytes, name: str) -> pl.DataFrame:
     """The columns of a file's bytes, told by what they are, not by their name's ending."""
     if raw[:4] == b"PAR1":
-        try:
-            return pl.read_parquet(io.BytesIO(raw))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise SunhwanError(
-                f"{name} begins like a Parquet file but cannot be read as one ({first_line(error)}); "
-                "it may be truncated: fetch or write it again"
-            ) from None
+        return parquet(raw, name)
     content = utf8(raw, name)
     if not content.strip():
         raise SunhwanError(f"{name} is empty; expected {EXPECTED}")
@@ -130,20 +123,7 @@ def utf8(raw: bytes, name: str) -> bytes:
 
 def csv(content: bytes, name: str) -> pl.DataFrame:
     """Every field as text; comma, semicolon or tab between them, told by the line of names."""
-    blank = len(content) - len(content.lstrip(b"\r\n"))
-    first, content = content.count(b"\n", 0, blank) + 1, content[blank:]
-    if b"\n" not in content:
-        content = content.replace(b"\r", b"\n")
-    content = content if content.endswith(b"\n") else content + b"\n"
-    separator, names, lines = layout(content, first, name)
-    try:
-        frame = pl.read_csv(io.BytesIO(content), separator=separator, infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        raise SunhwanError(f"{name} cannot be read as CSV: {first_line(error)}") from None
-    if frame.shape != (len(lines), len(names)):
-        raise SunhwanError(f"{name} cannot be read as CSV: its quotation marks do not pair up field by field")
-    frame.columns = names
-    return frame
+    return fields(content if b"\n" in content else content.replace(b"\r", b"\n"), name)[0]
 
 
 def json_lines(content: bytes, name: str) -> pl.DataFrame:

@@ -87,16 +87,21 @@ def read(path: Path) -> Records:
 
 def parse_parquet(raw: bytes, name: str) -> Records:
     """The typed columns of a Parquet file's bytes."""
+    frame = parquet(raw, name)
+    if len(frame) == 0:
+        raise SunhwanError(f"{name} holds no rows; rows of readings were expected")
+    return Records(frame, name, hashlib.sha256(raw).hexdigest())
+
+
+def parquet(raw: bytes, name: str) -> pl.DataFrame:
+    """The frame that a Parquet file's bytes hold."""
     try:
-        frame = pl.read_parquet(io.BytesIO(raw))
+        return pl.read_parquet(io.BytesIO(raw))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SunhwanError(
             f"{name} begins like a Parquet file but cannot be read as one ({first_line(error)}); "
             "it may be truncated: fetch or write it again"
         ) from None
-    if len(frame) == 0:
-        raise SunhwanError(f"{name} holds no rows; rows of readings were expected")
-    return Records(frame, name, hashlib.sha256(raw).hexdigest())
 
 
 def parse_csv(raw: bytes, name: str) -> Records:
@@ -119,19 +124,7 @@ def parse_csv(raw: bytes, name: str) -> Records:
     """
     fingerprint = hashlib.sha256(raw).hexdigest()
     raw = as_utf8(raw, name)
-    blank = len(raw) - len(raw.lstrip(b"\r\n"))
-    first, raw = raw.count(b"\n", 0, blank) + 1, raw[blank:]
-    raw = raw if raw.endswith(b"\n") else raw + b"\n"
-    separator, fields, lines = layout(raw, first, name)
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(raw), separator=separator, infer_schema=False, null_values=list(MISSING_TEXTS)
-        )
-    except pl.exceptions.PolarsError as error:
-        raise SunhwanError(f"{name} cannot be read as CSV: {first_line(error)}") from None
-    if frame.shape != (len(lines), len(fields)):
-        raise SunhwanError(f"{name} cannot be read as CSV: its quotation marks do not pair up field by field")
-    frame.columns = fields
+    frame, lines, separator = fields(raw, name, MISSING_TEXTS)
     filled = ~frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
     if not filled.any():
         raise SunhwanError(f"{name} holds no rows; a line of column names and rows of values were expected")
@@ -142,6 +135,30 @@ def parse_csv(raw: bytes, name: str) -> Records:
         decimal = r"^\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*$"
         frame = frame.with_columns(pl.col(commas).str.replace(decimal, "$1.$2"))
     return Records(frame, name, fingerprint, lines)
+
+
+def fields(raw: bytes, name: str, missing: Sequence[str] = ()) -> tuple[pl.DataFrame, np.ndarray, str]:
+    """Every field of a CSV file as text; the line of each row; what separates fields.
+
+    Args:
+        raw: UTF-8 with line feeds.
+        name: what messages call the file.
+        missing: contents that mean "no value", beside the empty one.
+    """
+    blank = len(raw) - len(raw.lstrip(b"\r\n"))
+    first, raw = raw.count(b"\n", 0, blank) + 1, raw[blank:]
+    raw = raw if raw.endswith(b"\n") else raw + b"\n"
+    separator, names, lines = layout(raw, first, name)
+    try:
+        frame = pl.read_csv(
+            io.BytesIO(raw), separator=separator, infer_schema=False, null_values=list(missing)
+        )
+    except pl.exceptions.PolarsError as error:
+        raise SunhwanError(f"{name} cannot be read as CSV: {first_line(error)}") from None
+    if frame.shape != (len(lines), len(names)):
+        raise SunhwanError(f"{name} cannot be read as CSV: its quotation marks do not pair up field by field")
+    frame.columns = names
+    return frame, lines, separator
 
 
 def as_utf8(raw: bytes, name: str) -> bytes:
