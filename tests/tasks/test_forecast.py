@@ -245,7 +245,7 @@ def test_series_that_training_never_saw_are_named(kept):
     found = ahead(
         result.fitted.forecast, table.assemble(Records(frame, "new.csv", ""), time=["time"], series="place")
     )
-    assert any("never saw the series 's3'" in note for note in found.notes)
+    assert any("never saw the series 's3'" in warning for warning in found.warnings)
     assert set(found.columns["series"]) == {"s0", "s1", "s2", "s3"}
 
 

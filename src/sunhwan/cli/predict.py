@@ -44,7 +44,7 @@ def command(run: Path, file: Path, out: Path | None, every: str | None) -> None:
     from sunhwan.tasks.predict import predict
 
     found = predict(run, file, every)
-    for note in found.notes:
+    for note in (*found.notes, *found.warnings):
         click.echo(f"note: {note}", err=True)
     frame = pl.DataFrame(found.columns)
     if out is None:

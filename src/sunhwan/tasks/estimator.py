@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -269,11 +270,8 @@ class Forecaster(BaseEstimator):
             raise SunhwanError("the run keeps no readings; give the latest ones as X")
         records = Records(self.history_, "the history", "") if X is None else self._records(X)
         found = ahead(self.forecast_, self._table(records), None if every is None else str(every))
-        for note in found.notes:
-            if "never saw" in note or "have no whole window" in note:
-                import warnings
-
-                warnings.warn(note, stacklevel=3)
+        for warning in found.warnings:
+            warnings.warn(warning, stacklevel=3)
         columns = {name: column for name, column in found.columns.items() if bounds or not name.endswith("%")}
         if X is None or isinstance(X, pl.DataFrame | str | Path):
             return pl.DataFrame(columns)

@@ -33,11 +33,14 @@ class Prediction:
 
     Attributes:
         columns: by name, a row for each origin and step, as `forecast.coming` makes them.
-        notes: what was met: series and values that training never saw, rows that cannot be read.
+        notes: what was met: values that training never saw, gaps, rows that cannot be read.
+        warnings: what was asked for and could not be done as well, or at all: series that training never saw,
+            or that have too few rows.
     """
 
     columns: dict[str, np.ndarray]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def predict(run: Path, file: Path, every: str | None = None) -> Prediction:
@@ -60,7 +63,8 @@ def ahead(forecast: Forecast, readings: Table, every: str | None = None) -> Pred
     """The same for a table that was read already."""
     rows = paths.lay(readings, forecast.plan)
     origins = observed(rows)
-    notes = [*rows.notes, *strangers(forecast, rows, origins)]
+    notes = list(rows.notes)
+    warnings = strangers(forecast, rows, origins)
     if every is None:
         # Intervals learn from what came true before; of a very long past the latest is enough.
         recent = max(min(MOST_NUMBERS // forecast.plan.outputs, MOST_ORIGINS), RECENT + forecast.plan.steps)
@@ -78,7 +82,7 @@ def ahead(forecast: Forecast, readings: Table, every: str | None = None) -> Pred
         if not len(chosen):
             raise SunhwanError(f"no forecast can be made every {every}; give a shorter --every")
     said, _ = forecast.run(origins, Single(forecast))
-    return Prediction(coming(forecast, origins.take(chosen), said[chosen]), tuple(notes))
+    return Prediction(coming(forecast, origins.take(chosen), said[chosen]), tuple(notes), tuple(warnings))
 
 
 def observed(rows: Rows) -> Paths:
