@@ -2,14 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test docs lint bench clean
 
 help:
 	@echo "make demo    install, then forecast tomorrow's temperature with seven networks beside baselines (about three minutes)"
 	@echo "make test    install, then run the tests; what needs real files is skipped without SUNHWAN_TEST_DATA"
+	@echo "make docs    install, then build the documentation into site/; open site/index.html"
 	@echo "make lint    check style and formatting"
 	@echo "make bench   time gathering windows and reading a large CSV"
-	@echo "make clean   remove .venv, build and caches"
+	@echo "make clean   remove .venv, build, site and caches"
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,7 +26,7 @@ NATIVE := CMakeLists.txt $(wildcard native/include/* native/src/*)
 
 # Also what is installed for the demo, so that the kernels are not built twice.
 .venv/tested: .venv/made pyproject.toml $(NATIVE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
 	@touch .venv/installed $@
 
 demo: .venv/installed
@@ -33,6 +34,11 @@ demo: .venv/installed
 
 test: .venv/tested
 	$(BIN)/python -m pytest
+
+# Material advises at each build against MkDocs 2, which pyproject.toml rules out.
+docs: .venv/tested
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open site/index.html"
 
 lint: .venv/tested
 	$(BIN)/ruff check .
@@ -42,4 +48,4 @@ bench: .venv/installed
 	$(BIN)/python bench/data.py
 
 clean:
-	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build site .pytest_cache .ruff_cache .hypothesis

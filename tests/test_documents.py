@@ -81,3 +81,14 @@ def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         there = target.startswith("http") or ((ROOT / document).parent / target).exists()
         assert there, f"{document} links to {target}"
+
+
+def test_the_reference_has_every_public_name():
+    """Its examples are doctests; here, that nothing public is left out of the page."""
+    import sunhwan
+
+    text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"heading: sunhwan\.(\S+)", text))
+    public = {*sunhwan._HOMES, "SunhwanError"} | {f"reference.{name}" for name in sunhwan.reference.__all__}
+    # Of the cells' modules the functions above run the steps; their text is in the tutorial.
+    assert public - {"reference.gru", "reference.lstm", "reference.simple_rnn"} == shown

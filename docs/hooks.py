@@ -1,0 +1,90 @@
+"""What MkDocs does besides its plugins: the root's documents, formulas and the commands' help as pages.
+
+The root's documents stand where people look for them in a repository, and in the site, too; links between
+both are mended. Formulas become MathML, which browsers show without a script or a font of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File
+
+from sunhwan.cli import group
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = {
+    "README.md": "index.md",
+    "README.ko.md": "ko/index.md",
+    "ARCHITECTURE.md": "explanation/architecture.md",
+    "CONTRIBUTING.md": "explanation/contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+"""Where documents of the root stand in the site."""
+
+
+def on_files(files, config):
+    """Add the root's documents."""
+    for document, page in DOCUMENTS.items():
+        path = ROOT / document
+        if path.exists() and files.get_file_from_path(page) is None:
+            files.append(File.generated(config, page, content=moved(path.read_text("utf-8"), page)))
+    return files
+
+
+def moved(text: str, page: str) -> str:
+    """A document of the root with its links as they must be at `page`."""
+    up = "../" * page.count("/")
+
+    def mend(link):
+        target = link[1]
+        if target in DOCUMENTS:
+            return f"]({up}{DOCUMENTS[target]}"
+        return f"]({up}{target.removeprefix('docs/')}" if target.startswith("docs/") else link[0]
+
+    return re.sub(r"\]\(([\w./-]+)", mend, text)
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Mend links to the root's documents, and fill in the commands' help."""
+    path = page.file.src_uri
+    for document, there in DOCUMENTS.items():
+        up = "../" * path.count("/")
+        markdown = markdown.replace(f"]({up}../{document}", f"]({up}{there}")
+    return markdown.replace("{{ commands }}", "\n\n".join(helps(group, "sunhwan")))
+
+
+def on_page_context(context, page, config, nav):
+    """Pages in Korean have the theme's words, and the language that a screen reader is told, in Korean."""
+    config.theme["language"] = "ko" if page.file.src_uri.startswith("ko/") else "en"
+
+
+def helps(command, path):
+    """The help of a command and of those below it, as Markdown."""
+    with click.Context(command, info_name=path, max_content_width=100) as context:
+        yield f"## {path} {{ #{path.replace(' ', '-')} }}\n\n```text\n{command.get_help(context)}\n```"
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                yield from helps(command.get_command(context, name), f"{path} {name}")
+
+
+def on_page_content(html, page, config, files):
+    """Formulas as MathML."""
+    for tag, opened, closed, display in (
+        ("span", r"\\\(", r"\\\)", "inline"),
+        ("div", r"\\\[", r"\\\]", "block"),
+    ):
+        html = re.sub(
+            rf'<{tag} class="arithmatex">{opened}(.*?){closed}</{tag}>',
+            lambda formula, display=display: convert(unescaped(formula[1]), display=display),
+            html,
+            flags=re.DOTALL,
+        )
+    return html
+
+
+def unescaped(text):
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
