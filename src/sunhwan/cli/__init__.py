@@ -19,7 +19,7 @@ from sunhwan.errors import SunhwanError
 COMMANDS = {
     "forecast": "Forecast a column of your file, by a network if it is worth it.",
     "classify": "Tell labelled texts apart, by a network if it is worth it.",
-    "predict": "Say what comes after new rows, by a run.",
+    "predict": "Forecast what comes next, or tell new texts apart, by a run.",
     "stream": "Answer each reading on stdin by a forecast, by a run.",
     "study": "List, show and run studies: models and baselines on real data.",
     "runs": "List the runs under a folder.",

@@ -27,9 +27,12 @@ class Bars:
     waits for a loss (a bare `except:` in its `pythonify_logs`), and Python prints and drops it in JAX's
     callback of the garbage collector. Both were met often; so it is raised again when training next tells of
     itself.
+
+    Args:
+        shown: whether to draw on a terminal.
     """
 
-    def __init__(self):
+    def __init__(self, shown: bool = True):
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -37,7 +40,9 @@ class Bars:
             TextColumn("{task.fields[figure]}"),
             TimeRemainingColumn(),
         )
-        self.bars = Progress(*columns, console=stderr, disable=not stderr.is_terminal, transient=True)
+        self.bars = Progress(
+            *columns, console=stderr, disable=not (shown and stderr.is_terminal), transient=True
+        )
         self.task, self.batches = None, 1
         self.interrupted = False
 

@@ -101,17 +101,24 @@ def parse(raw: bytes, name: str) -> pl.DataFrame:
     return json_lines(content, name) if content.lstrip()[:1] in (b"{", b"[") else csv(content, name)
 
 
-def utf8(raw: bytes, name: str) -> bytes:
-    """The bytes without a byte order mark, once they are known to be UTF-8."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise SunhwanError(
-            f"{name} is UTF-16 (it begins with its byte order mark), expected UTF-8; save it as UTF-8"
-        )
-    raw = raw.removeprefix(codecs.BOM_UTF8)
+def utf8(raw: bytes, name: str, first: int = 1) -> bytes:
+    """The bytes without a byte order mark, once they are known to be UTF-8.
+
+    Args:
+        raw: a file's bytes, or whole lines of it.
+        name: what messages call the file.
+        first: the line on which they begin.
+    """
+    if first == 1:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise SunhwanError(
+                f"{name} is UTF-16 (it begins with its byte order mark), expected UTF-8; save it as UTF-8"
+            )
+        raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        line = raw.count(b"\n", 0, error.start) + first
         raise SunhwanError(
             f"{name} is not UTF-8 (byte {raw[error.start]:#04x} on line {line:,}), which was expected; "
             "save it as UTF-8 (with iconv, or where the program that wrote it asks for an encoding)"
@@ -126,11 +133,17 @@ def csv(content: bytes, name: str) -> pl.DataFrame:
     return fields(content if b"\n" in content else content.replace(b"\r", b"\n"), name)[0]
 
 
-def json_lines(content: bytes, name: str) -> pl.DataFrame:
-    """A row for each line, which holds one object; columns that some rows lack are null there."""
+def json_lines(content: bytes, name: str, first: int = 1) -> pl.DataFrame:
+    """A row for each line, which holds one object; columns that some rows lack are null there.
+
+    Args:
+        content: UTF-8.
+        name: what messages call the file.
+        first: the line of the file on which it begins.
+    """
     rows = []
     # By line feeds alone: str.splitlines would also cut at the separators that JSON allows within strings.
-    for number, line in enumerate(content.decode("utf-8").split("\n"), start=1):
+    for number, line in enumerate(content.decode("utf-8").split("\n"), start=first):
         if not line.strip():
             continue
         try:
@@ -179,20 +192,27 @@ def folder(path: Path) -> tuple[pl.DataFrame, str]:
     return pl.DataFrame({"text": texts, "label": labels}), digest.hexdigest()
 
 
+def strings(series: pl.Series, name: str) -> pl.Series:
+    """A column of texts as polars' strings.
+
+    Raises:
+        SunhwanError: it is of another type.
+    """
+    if series.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise SunhwanError(
+            f"the column {series.name!r} of {name} holds {series.dtype}, expected texts; name the column of "
+            "texts with --text"
+        )
+    return series.cast(pl.String)
+
+
 def as_texts(series: pl.Series, name: str) -> pl.Series:
     """A column as texts.
 
     Raises:
         SunhwanError: it holds no texts, or nothing but numbers.
     """
-    if series.dtype == pl.Null:
-        series = series.cast(pl.String)
-    if series.dtype.is_numeric() or series.dtype not in (pl.String, pl.Categorical, pl.Enum):
-        raise SunhwanError(
-            f"the column {series.name!r} of {name} holds {series.dtype}, expected texts; name the column of "
-            "texts with --text"
-        )
-    series = series.cast(pl.String)
+    series = strings(series, name)
     there = series.drop_nulls().str.strip_chars()
     there = there.filter(there != "")
     if len(there) and there.cast(pl.Float64, strict=False).is_not_null().all():

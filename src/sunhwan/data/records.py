@@ -137,16 +137,19 @@ def parse_csv(raw: bytes, name: str) -> Records:
     return Records(frame, name, fingerprint, lines)
 
 
-def fields(raw: bytes, name: str, missing: Sequence[str] = ()) -> tuple[pl.DataFrame, np.ndarray, str]:
+def fields(
+    raw: bytes, name: str, missing: Sequence[str] = (), first: int = 1
+) -> tuple[pl.DataFrame, np.ndarray, str]:
     """Every field of a CSV file as text; the line of each row; what separates fields.
 
     Args:
         raw: UTF-8 with line feeds.
         name: what messages call the file.
         missing: contents that mean "no value", beside the empty one.
+        first: the line of the file on which `raw` begins.
     """
     blank = len(raw) - len(raw.lstrip(b"\r\n"))
-    first, raw = raw.count(b"\n", 0, blank) + 1, raw[blank:]
+    first, raw = raw.count(b"\n", 0, blank) + first, raw[blank:]
     raw = raw if raw.endswith(b"\n") else raw + b"\n"
     separator, names, lines = layout(raw, first, name)
     try:

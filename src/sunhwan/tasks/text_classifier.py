@@ -143,7 +143,11 @@ class TextClassifier:
         if isinstance(texts, str):
             raise SunhwanError("got a single text; expected a list of texts: put it in brackets")
         for start in range(0, len(texts), PREDICTED_AT_ONCE):
-            yield self.members.words.ids(segment(texts[start : start + PREDICTED_AT_ONCE]))
+            yield self.ids(texts[start : start + PREDICTED_AT_ONCE])
+
+    def ids(self, texts: Sequence[str | None] | pl.Series) -> Ragged:
+        """The ids of each text's words, `UNKNOWN` for those that training did not know."""
+        return self.members.words.ids(segment(texts))
 
     def explain(self, text: str, top: int = 10) -> list[tuple[str, float]]:
         """The words that moved a prediction: how much the likeliest class's log-odds fall without each.
