@@ -1,5 +1,10 @@
 """`sunhwan.Forecaster`, as people use it who know scikit-learn."""
 
+import copy
+import json
+import shutil
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -9,7 +14,9 @@ from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
 import sunhwan
 from sunhwan.errors import SunhwanError
+from sunhwan.tasks.clock import Clock
 from sunhwan.tasks.predict import predict
+from sunhwan.tasks.stream import Stream
 
 SMALL = {"horizon": 3, "lookback": "24h", "epochs": 1, "seeds": 1, "units": 8}
 
@@ -109,8 +116,88 @@ def test_new_rows_extend_the_history_and_the_intervals(places):
     assert set(model.predict()["made_at"].dt.strftime("%j %H")) == {"030 03"}
     for old, new in zip(network, model.forecast_.as_kept()[1].values(), strict=True):
         np.testing.assert_array_equal(old, new)
-    with pytest.raises(SunhwanError, match="rising timestamps"):
-        model.update(wild.filter(hours == 600))
+
+
+def with_gaps(frame):
+    """The series interleaved, in each of which hours, a day and some values are missing."""
+    hour = pl.col("time").rank("dense").cast(pl.Int64) - 1
+    place = pl.col("place").str.tail(1).cast(pl.Int64)
+    gone = (hour + 7 * place).is_in([520, 521, *range(560, 590), 640])
+    frame = frame.with_columns(pl.when((hour + place) % 41 == 3).then(None).otherwise(pl.col("T")).alias("T"))
+    return frame.filter(~gone).sort("time", "place")
+
+
+def learnt(forecast):
+    return {
+        name: [json.loads(one.to_json()) for one in states] for name, states in forecast.calibrations.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def of_two_places():
+    frame = readings(660, 2)
+    hour = pl.col("time").rank("dense").cast(pl.Int64) - 1
+    return sunhwan.Forecaster("T", series="place", **SMALL).fit(frame.filter(hour < 500)), frame, hour
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_rows_teach_the_same_one_by_one_in_batches_and_in_a_stream(of_two_places, tmp_path, begun):
+    model, frame, hour = of_two_places
+    new = with_gaps(frame).filter(hour >= 500 if begun else hour >= 440)
+    model.save(tmp_path / "run")
+    if not begun:
+        # A run that keeps no readings, as of `sunhwan forecast`: what a stream has when it begins.
+        (tmp_path / "run" / "history.csv").unlink()
+
+    def after(batches):
+        again = sunhwan.Forecaster.load(tmp_path / "run")
+        for number, batch in enumerate(batches):
+            again.update(batch)
+            if number == 1:
+                again.save(tmp_path / "midway")
+                again = sunhwan.Forecaster.load(tmp_path / "midway")
+                shutil.rmtree(tmp_path / "midway")
+        return learnt(again.forecast_)
+
+    at_once = after([new])
+    assert at_once != learnt(model.forecast_) and at_once["s0"][0]["scores"] != at_once["s1"][0]["scores"]
+    assert after([new[row : row + 1] for row in range(len(new))]) == at_once
+    cuts = np.sort(np.random.default_rng(0).choice(len(new), 9, replace=False)).tolist()
+    edges = [0, *cuts, len(new)]
+    assert after([new[low:high] for low, high in pairwise(edges) if low < high]) == at_once
+    # One series after the other, too.
+    assert after(new.partition_by("place")) == at_once
+    if not begun:
+        stream = Stream(model.forecast_, Clock(["time"], {"time": ["2024-01-01 00:00:00"]}), "place")
+        for row in new.with_columns(pl.col("time").dt.to_string("%Y-%m-%d %H:%M:%S")).to_dicts():
+            answer = stream.reading(row)
+        for name, track in stream.tracks.items():
+            assert [json.loads(one.to_json()) for one in track.calibrations] == at_once[name]
+        # What is forecast then is said by these intervals, and teaches nothing a second time.
+        said = sunhwan.Forecaster.load(tmp_path / "run").update(new).predict_interval()
+        said = said.filter(pl.col("series") == answer["series"])
+        for column, name in [("T", "median"), ("T lower 80%", "lower"), ("T upper 80%", "upper")]:
+            assert said[column].to_list() == answer["forecast"]["T"][name]
+
+
+def test_rows_that_are_known_or_out_of_order_are_refused_and_none_is_taken(of_two_places):
+    model, frame, hour = of_two_places
+    model = copy.deepcopy(model)
+    before = learnt(model.forecast_), model.history_
+    new = frame.filter(hour.is_between(500, 509))
+    for rows, said in [
+        (frame.filter(hour.is_between(499, 509)), "'s0' begin at 2024-01-21 19:00, but those up to"),
+        (pl.concat([new[:5], new[4:]]), "2024-01-22 00:00 of series 's0' stands twice"),
+        (new.reverse(), "rising timestamps"),
+        (new.with_columns(pl.col("time") + pl.duration(minutes=20)), "no multiple of the one that is known"),
+        (new.drop("p"), "the new rows lack 'p'"),
+    ]:  # fmt: skip
+        with pytest.raises(SunhwanError, match=said):
+            model.update(rows)
+        assert (learnt(model.forecast_), model.history_) == before
+    model.update(new)
+    with pytest.raises(SunhwanError, match="none was taken"):
+        model.update(new)
 
 
 def test_it_is_better_than_the_last_value(fitted):

@@ -282,6 +282,10 @@ class Paths:
         """The windows numbered `index`."""
         return replace(self, last=self.last[index])
 
+    def observed(self) -> Paths:
+        """Those at whose origin a target was observed."""
+        return self.take(np.flatnonzero(~np.isnan(self.rows.truth[self.last]).all(axis=1)))
+
     def thinned(self, most: int) -> Paths:
         """All, or `most` of them, evenly spaced: neighbours share nearly all rows."""
         if len(self) <= most:

@@ -110,12 +110,19 @@ def load(
     return assemble(replace(records, name=name or records.name), time=time, series=series)
 
 
-def assemble(records: Records, *, time: Sequence[str] = (), series: str | None = None) -> Table:
+def assemble(
+    records: Records,
+    *,
+    time: Sequence[str] = (),
+    series: str | None = None,
+    interval: np.timedelta64 | None = None,
+) -> Table:
     """The table that `records` hold: times parsed, order checked, numbers made numbers, gaps made rows.
 
     Args:
         records: a file's rows, by whose name the table goes.
         time, series: as for `load`.
+        interval: the time from row to row where it is known; by default the commonest one.
 
     Raises:
         SunhwanError: as for `load`.
@@ -140,7 +147,7 @@ def assemble(records: Records, *, time: Sequence[str] = (), series: str | None =
         records, moments, codes = records.take(order), moments[order], codes[order]
     else:
         series_names, codes = ("",), np.zeros(len(moments), np.int32)
-    interval = checked_interval(records, moments, codes, series_names)
+    interval = checked_interval(records, moments, codes, series_names, interval)
     readings, notes = numbers(replace(records, frame=records.frame.drop(keys)))
     if not readings.columns:
         raise SunhwanError(f"{name} has no column beside {listed(keys)}; a column of readings was expected")
@@ -150,9 +157,14 @@ def assemble(records: Records, *, time: Sequence[str] = (), series: str | None =
 
 
 def checked_interval(
-    records: Records, moments: np.ndarray, codes: np.ndarray, series_names: Sequence[str]
+    records: Records,
+    moments: np.ndarray,
+    codes: np.ndarray,
+    series_names: Sequence[str],
+    known: np.timedelta64 | None = None,
 ) -> np.timedelta64:
-    """The interval of the grid, after refusing times that repeat, run backwards or keep to no grid."""
+    """The interval of the grid, the commonest where none is known; times that repeat, run backwards
+    or keep to no grid are refused."""
     name = records.name
     within = codes[1:] == codes[:-1]
     steps = np.diff(moments).astype("int64")
@@ -172,17 +184,18 @@ def checked_interval(
             f"expected: {mend}"
         )
     steps = steps[within]
-    if len(steps) == 0:
+    if len(steps) == 0 and known is None:
         per = " in each series" if len(series_names) > 1 else ""
         raise SunhwanError(f"{name} has one row{per}; readings over time were expected: give more rows")
     values, counts = np.unique(steps, return_counts=True)
-    interval = int(values[np.argmax(counts)])
+    interval = int(values[np.argmax(counts)]) if known is None else int(known.astype("int64"))
     off = int(counts[values % interval != 0].sum())
     if off:
         row = int(np.flatnonzero(within & (np.diff(moments).astype("int64") % interval != 0))[0])
+        which = "the commonest" if known is None else "the one that is known"
         raise SunhwanError(
-            f"{off:,} of {len(steps):,} steps between the timestamps of {name} are no multiple of the "
-            f"commonest, {duration(interval)} (the first is from {human(moments[row])} to "
+            f"{off:,} of {len(steps):,} steps between the timestamps of {name} are no multiple of "
+            f"{which}, {duration(interval)} (the first is from {human(moments[row])} to "
             f"{human(moments[row + 1])}, {records.where(row + 1)}); readings at regular times were expected: "
             "average them to a regular interval"
         )

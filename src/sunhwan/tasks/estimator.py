@@ -17,6 +17,7 @@ from sunhwan.data import paths
 from sunhwan.data.paths import Wanted
 from sunhwan.data.records import Records, listed, read
 from sunhwan.data.table import Table
+from sunhwan.data.timestamps import human
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.path_baselines import judged
 from sunhwan.files import new_run
@@ -26,7 +27,6 @@ from sunhwan.tasks import forecaster
 from sunhwan.tasks.forecaster import Options
 from sunhwan.tasks.network import Settings
 from sunhwan.tasks.predict import ahead
-from sunhwan.tasks.single import Single
 
 
 class Forecaster(BaseEstimator):
@@ -145,7 +145,8 @@ class Forecaster(BaseEstimator):
         """What comes after the last row of each series, or after every so many rows.
 
         Args:
-            X: readings, at least as many as a forecast reads; None for those that were fitted and updated.
+            X: readings, at least as many as a forecast reads, from which intervals learn for this answer
+                alone; None for those that were fitted and updated, from which they have learnt.
             every: rows or a duration, such as 1 or "24h".
 
         Returns:
@@ -178,35 +179,37 @@ class Forecaster(BaseEstimator):
     def update(self, X: Any) -> Forecaster:
         """New rows: they extend the history, and intervals learn from what came true; the network stays.
 
+        Row by row, as `sunhwan stream` does it: so it makes no difference whether rows come one by one, in
+        batches or all at once. What was forecast from the first new row on is judged by the rows that follow.
+        Rows may be left out, of some series or of all: a gap is told by its times.
+
+        Args:
+            X: rows that come after those that are known, of one series or of several, old or new.
+
         Raises:
-            SunhwanError: the rows do not come after those that are known.
+            SunhwanError: rows run backwards, stand twice, lie between the times of the grid, or are known
+                already. Then none was taken: give what comes after the time that is named.
         """
         check_is_fitted(self, "forecast_")
         records = self._records(X)
-        lacking = [name for name in self.history_.columns if name not in records.frame.columns]
+        plan = self.forecast_.plan
+        columns = self._columns()
+        lacking = [name for name in columns if name not in records.frame.columns]
         if lacking:
             raise SunhwanError(f"the new rows lack {listed(lacking)}")
-        new = as_text(records.frame).select(self.history_.columns)
-        both = replace(records, frame=pl.concat([self.history_, new]), lines=None)
-        rows = paths.lay(self._table(both), self.forecast_.plan)
-        origins = rows.origins()
-        series = np.array(rows.series_names, object)[rows.series[origins.last]]
-        after = [self.latest_.get(name) for name in series]
-        fresh = np.array(
-            [
-                before is None or rows.time[row] > before
-                for row, before in zip(origins.last, after, strict=True)
-            ],
-            bool,
-        )
-        # Forecasts made before the new rows came true within them.
-        reach = np.zeros(len(fresh), bool)
-        for row in np.flatnonzero(fresh):
-            reach[max(row - self.forecast_.plan.steps, 0) : row + 1] = True
-        chosen = origins.take(np.flatnonzero(reach))
-        if len(chosen):
-            _, ended = self.forecast_.run(chosen, Single(self.forecast_))
-            self.forecast_ = self.forecast_.updated(ended)
+        new = replace(records, frame=as_text(records.frame).select(columns))
+        for name, first in begins(self._table(new, plan.interval)).items():
+            if name in self.latest_ and first <= self.latest_[name]:
+                of = f" of series {name!r}" if name else ""
+                raise SunhwanError(
+                    f"the new rows{of} begin at {human(first)}, but those "
+                    f"up to {human(self.latest_[name])} are known already; none was taken: give those that "
+                    "come after"
+                )
+        frame = pl.concat([self.history_, new.frame]) if len(self.history_) else new.frame
+        both = replace(new, frame=frame, lines=None)
+        rows = paths.lay(self._table(both, plan.interval), plan)
+        self.forecast_ = self.forecast_.followed(rows, self.latest_)
         self._remember(both)
         return self
 
@@ -261,15 +264,24 @@ class Forecaster(BaseEstimator):
             raise SunhwanError("X has no rows; rows of readings were expected")
         return Records(frame, "the frame", "")
 
-    def _table(self, records: Records) -> Table:
-        return self.source_.table(records, self.forecast_.plan.recipe.columns)
+    def _table(self, records: Records, interval: np.timedelta64 | None = None) -> Table:
+        return self.source_.table(records, self.forecast_.plan.recipe.columns, interval)
+
+    def _columns(self) -> list[str]:
+        """Those that a row must have."""
+        keys = [self.source_.series] if self.source_.series else []
+        return list(dict.fromkeys([*self.source_.time, *keys, *self.forecast_.plan.recipe.columns]))
 
     def _predict(self, X: Any, every: int | str | None, bounds: bool) -> Any:
         check_is_fitted(self, "forecast_")
         if X is None and not len(self.history_):
             raise SunhwanError("the run keeps no readings; give the latest ones as X")
-        records = Records(self.history_, "the history", "") if X is None else self._records(X)
-        found = ahead(self.forecast_, self._table(records), None if every is None else str(every))
+        every = None if every is None else str(every)
+        if X is None:
+            known = self._table(Records(self.history_, "the history", ""), self.forecast_.plan.interval)
+            found = ahead(self.forecast_, known, every, followed=True)
+        else:
+            found = ahead(self.forecast_, self._table(self._records(X)), every)
         for warning in found.warnings:
             warnings.warn(warning, stacklevel=3)
         columns = {name: column for name, column in found.columns.items() if bounds or not name.endswith("%")}
@@ -282,11 +294,11 @@ class Forecaster(BaseEstimator):
         plan = self.forecast_.plan
         frame = as_text(records.frame)
         needed = 2 * (max(plan.grid.span + 1, plan.season) + plan.recipe.fill + plan.steps)
-        keys = [self.source_.series] if self.source_.series else []
-        columns = [*self.source_.time, *keys, *plan.recipe.columns]
-        frame = frame.select(list(dict.fromkeys(columns)))
-        self.history_ = frame.group_by(keys, maintain_order=True).tail(needed) if keys else frame.tail(needed)
-        laid = self._table(Records(self.history_, "the history", ""))
+        frame = frame.select(self._columns())
+        series = self.source_.series
+        latest = frame.group_by(series, maintain_order=True).tail(needed) if series else frame.tail(needed)
+        self.history_ = latest.select(frame.columns)
+        laid = self._table(Records(self.history_, "the history", ""), plan.interval)
         names = np.array(laid.series_names, object)[laid.series]
         self.latest_ = dict(zip(names, laid.time, strict=True))
 
@@ -294,6 +306,12 @@ class Forecaster(BaseEstimator):
 def named(names: str | Sequence[str]) -> tuple[str, ...]:
     """One name or several, as a tuple."""
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def begins(readings: Table) -> dict[str, np.datetime64]:
+    """The first time of each series."""
+    starts = np.flatnonzero(np.diff(readings.series, prepend=-1))
+    return {readings.series_names[readings.series[row]]: readings.time[row] for row in starts}
 
 
 def as_text(frame: pl.DataFrame) -> pl.DataFrame:

@@ -70,7 +70,9 @@ class Source:
         named = self.found_in(found)
         return named.table(found, needed), named
 
-    def table(self, found: Records, needed: Sequence[str] = ()) -> Table:
+    def table(
+        self, found: Records, needed: Sequence[str] = (), interval: np.timedelta64 | None = None
+    ) -> Table:
         """The table that a file's or a frame's rows hold.
 
         Raises:
@@ -82,7 +84,7 @@ class Source:
         ]
         if lacking:
             raise SunhwanError(f"{found.name} lacks {listed(lacking)}; it has {listed(columns)}")
-        return table.assemble(found, time=self.time, series=self.series)
+        return table.assemble(found, time=self.time, series=self.series, interval=interval)
 
     def found_in(self, found: Records) -> Source:
         """This source with the time's columns named, and a few of their times, as these rows have them."""

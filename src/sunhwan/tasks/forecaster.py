@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sunhwan.data.paths import Learnt, Paths, Plan
+from sunhwan.data.paths import Learnt, Paths, Plan, Rows
 from sunhwan.evaluation import mixture
 from sunhwan.evaluation import path_baselines as baselines
 from sunhwan.evaluation.intervals import RECENT, Bounds, Calibration
@@ -110,6 +110,17 @@ class Forecast:
         """A fresh copy of a series' calibrations, one a target; of one never seen, what all series gave."""
         return tuple(one.rested() for one in self.calibrations.get(series, self.calibrations[""]))
 
+    def now(self, paths: Paths, single: Single) -> np.ndarray:
+        """Forecasts (windows, steps, targets, 3) by intervals as they are now, whatever has come true."""
+        said = self.quantiles(paths, single)
+        series = paths.rows.series[paths.last]
+        for code in np.unique(series):
+            mine = np.flatnonzero(series == code)
+            for target, state in enumerate(self.calibration(paths.rows.series_names[code])):
+                one = said[mine, :, target]
+                said[mine, :, target] = within(one[..., 0], state.adjust(one[..., 1], one[..., 2]))
+        return said
+
     def run(
         self, paths: Paths, single: Single | None = None
     ) -> tuple[np.ndarray, dict[str, tuple[Calibration, ...]]]:
@@ -135,6 +146,39 @@ class Forecast:
                 bounds = state.run(one[..., 1], one[..., 2], truth[mine, :, target], paths.last[mine])
                 said[mine, :, target] = within(one[..., 0], bounds)
         return said, ended
+
+    def followed(self, rows: Rows, since: Mapping[str, np.datetime64]) -> Forecast:
+        """The same forecaster after new rows, as a stream of them leaves it: at each row every step learns
+        from what it had said of it, and a forecast is noted down that later rows will judge.
+
+        Args:
+            rows: of each series the new ones, and as many before them as a forecast reads.
+            since: by series, the time of the last row that was followed; of other series all rows are new.
+        """
+        truth, said = self.plan.physical(rows.truth), {}
+        names = np.array(rows.series_names, object)[rows.series]
+        new = np.array(
+            [name not in since or time > since[name] for name, time in zip(names, rows.time, strict=True)],
+            bool,
+        )
+        origins = rows.origins().observed()
+        origins = origins.take(np.flatnonzero(new[origins.last]))
+        if len(origins):
+            quantiles = self.quantiles(origins, Single(self))
+            said = dict(zip(origins.last.tolist(), quantiles, strict=True))
+        calibrations = dict(self.calibrations)
+        for name in dict.fromkeys(names[new]):
+            states = calibrations[name] = (
+                tuple(Calibration.from_json(one.to_json()) for one in self.calibrations[name])
+                if name in since and name in self.calibrations
+                else self.calibration(name)
+            )
+            for row in np.flatnonzero(new & (names == name)).tolist():
+                for target, state in enumerate(states):
+                    state.update(truth[row, target])
+                    if row in said:
+                        state.issue(said[row][:, target, 1], said[row][:, target, 2])
+        return replace(self, calibrations=calibrations)
 
     def updated(self, ended: Mapping[str, tuple[Calibration, ...]]) -> Forecast:
         """The same forecaster, its intervals kept up to date by what `run` returned."""

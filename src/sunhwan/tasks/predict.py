@@ -59,8 +59,15 @@ def predict(run: Path, file: Path, every: str | None = None) -> Prediction:
     return ahead(forecast, readings, every)
 
 
-def ahead(forecast: Forecast, readings: Table, every: str | None = None) -> Prediction:
-    """The same for a table that was read already."""
+def ahead(
+    forecast: Forecast, readings: Table, every: str | None = None, followed: bool = False
+) -> Prediction:
+    """The same for a table that was read already.
+
+    Args:
+        forecast, readings, every: as for `predict`.
+        followed: whether intervals have learnt from these rows already, so that they learn nothing more.
+    """
     rows = paths.lay(readings, forecast.plan)
     origins = observed(rows)
     notes = list(rows.notes)
@@ -81,8 +88,11 @@ def ahead(forecast: Forecast, readings: Table, every: str | None = None) -> Pred
         chosen = np.flatnonzero(place % apart == 0)
         if not len(chosen):
             raise SunhwanError(f"no forecast can be made every {every}; give a shorter --every")
-    said, _ = forecast.run(origins, Single(forecast))
-    return Prediction(coming(forecast, origins.take(chosen), said[chosen]), tuple(notes), tuple(warnings))
+    if followed:
+        said = forecast.now(origins.take(chosen), Single(forecast))
+    else:
+        said = forecast.run(origins, Single(forecast))[0][chosen]
+    return Prediction(coming(forecast, origins.take(chosen), said), tuple(notes), tuple(warnings))
 
 
 def observed(rows: Rows) -> Paths:
@@ -91,8 +101,7 @@ def observed(rows: Rows) -> Paths:
     Raises:
         SunhwanError: there is none.
     """
-    origins = rows.origins()
-    origins = origins.take(np.flatnonzero(~np.isnan(rows.truth[origins.last]).all(axis=1)))
+    origins = rows.origins().observed()
     if len(origins):
         return origins
     plan = rows.plan
