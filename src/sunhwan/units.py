@@ -1,8 +1,10 @@
-"""Units as column names write them, and as people read them."""
+"""Units as column names write them; units, times and durations as people read them."""
 
 from __future__ import annotations
 
 import re
+
+import numpy as np
 
 SIGNS = {
     "degC": "°C",
@@ -37,3 +39,27 @@ def shown(unit: str) -> str:
         ('°C', 'mm')
     """
     return SIGNS.get(unit, unit)
+
+
+def duration(seconds: int) -> str:
+    """Seconds as people write them.
+
+    Example:
+        >>> duration(600), duration(3600), duration(864000), duration(7)
+        ('10 min', '1 h', '10 d', '7 s')
+    """
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds % size == 0 and seconds:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def human(moment: np.datetime64) -> str:
+    """A time as people write it.
+
+    Example:
+        >>> human(np.datetime64("2024-06-09T11:40:00")), human(np.datetime64("2024-06-09T11:40:07"))
+        ('2024-06-09 11:40', '2024-06-09 11:40:07')
+    """
+    text = str(moment.astype("datetime64[s]")).replace("T", " ")
+    return text[:-3] if text.endswith(":00") else text

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from sunhwan.data.records import Records
-from sunhwan.data.timestamps import customary, human, timestamps
+from sunhwan.data.timestamps import customary, timestamps
 from sunhwan.errors import SunhwanError
+from sunhwan.units import human
 
 
 def records(columns):

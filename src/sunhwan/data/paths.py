@@ -22,9 +22,10 @@ from sunhwan.data.recipe import Recipe, ingredients
 from sunhwan.data.records import listed
 from sunhwan.data.scale import Scale
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import PARTS, duration, human
+from sunhwan.data.timestamps import PARTS
 from sunhwan.data.windows import Grid, rows_in, rows_within, seconds_of
 from sunhwan.errors import SunhwanError
+from sunhwan.units import duration, human
 
 DAY = 86400
 

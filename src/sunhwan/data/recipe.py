@@ -16,9 +16,9 @@ from sunhwan.data import features, missing
 from sunhwan.data.records import listed
 from sunhwan.data.scale import Scale
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import duration
 from sunhwan.data.windows import seconds_of
 from sunhwan.errors import SunhwanError
+from sunhwan.units import duration
 
 KINDS = ("number", "category", "filled", "calendar")
 

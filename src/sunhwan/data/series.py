@@ -17,9 +17,9 @@ from sunhwan.data import features, missing, split, table
 from sunhwan.data.features import CALENDAR
 from sunhwan.data.recipe import Recipe, ingredients
 from sunhwan.data.scale import Scale
-from sunhwan.data.timestamps import duration
 from sunhwan.data.windows import Grid, Windows, rows_in, rows_within, seconds_of
 from sunhwan.errors import SunhwanError
+from sunhwan.units import duration
 
 INDEXINGS = ("last_row", "tutorial")
 

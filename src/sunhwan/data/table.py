@@ -18,8 +18,9 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data.records import MISSING_TEXTS, Records, listed, read
-from sunhwan.data.timestamps import customary, duration, human, timestamps
+from sunhwan.data.timestamps import customary, timestamps
 from sunhwan.errors import SunhwanError
+from sunhwan.units import duration, human
 
 SENTINELS = (-9999.0, -999.9, -9999.9)
 """Numbers that loggers write for "no value"; a temperature, pressure or wind is never one of them."""

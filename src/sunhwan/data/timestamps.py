@@ -235,27 +235,3 @@ def from_parts(columns: Sequence[pl.Series], name: str) -> np.ndarray:
         if part in whole:
             moments += whole[part] * np.timedelta64(seconds, "s")
     return np.where(valid, moments, np.datetime64("NaT", "s"))
-
-
-def human(moment: np.datetime64) -> str:
-    """A time as people write it.
-
-    Example:
-        >>> human(np.datetime64("2024-06-09T11:40:00")), human(np.datetime64("2024-06-09T11:40:07"))
-        ('2024-06-09 11:40', '2024-06-09 11:40:07')
-    """
-    text = str(moment.astype("datetime64[s]")).replace("T", " ")
-    return text[:-3] if text.endswith(":00") else text
-
-
-def duration(seconds: int) -> str:
-    """Seconds as people write them.
-
-    Example:
-        >>> duration(600), duration(3600), duration(864000), duration(7)
-        ('10 min', '1 h', '10 d', '7 s')
-    """
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds % size == 0 and seconds:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

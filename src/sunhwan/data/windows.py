@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sunhwan.data.timestamps import duration
 from sunhwan.errors import SunhwanError
+from sunhwan.units import duration
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

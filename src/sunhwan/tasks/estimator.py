@@ -17,7 +17,6 @@ from sunhwan.data import paths
 from sunhwan.data.paths import Wanted
 from sunhwan.data.records import Records, listed, read
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import human
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.path_baselines import judged
 from sunhwan.files import new_run
@@ -27,6 +26,7 @@ from sunhwan.tasks import forecaster
 from sunhwan.tasks.forecaster import Options
 from sunhwan.tasks.network import Settings
 from sunhwan.tasks.predict import ahead
+from sunhwan.units import human
 
 
 class Forecaster(BaseEstimator):

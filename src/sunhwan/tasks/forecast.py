@@ -20,7 +20,7 @@ from sunhwan.data import paths, records, table
 from sunhwan.data.paths import Learnt, Paths, Plan, Wanted
 from sunhwan.data.records import Records, listed
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import customary, duration
+from sunhwan.data.timestamps import customary
 from sunhwan.data.windows import seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
@@ -33,7 +33,7 @@ from sunhwan.tasks import forecaster
 from sunhwan.tasks.clock import samples
 from sunhwan.tasks.forecaster import Fitted, Forecast, Options
 from sunhwan.tasks.network import Trained
-from sunhwan.units import shown, unit_of
+from sunhwan.units import duration, shown, unit_of
 
 MODEL = "model"
 

@@ -14,7 +14,6 @@ from sunhwan.data import paths
 from sunhwan.data.paths import Paths, Rows
 from sunhwan.data.records import listed
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import duration, human
 from sunhwan.data.windows import rows_in, seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import RECENT
@@ -22,6 +21,7 @@ from sunhwan.evaluation.path_baselines import MOST_NUMBERS
 from sunhwan.tasks.forecast import coming, load
 from sunhwan.tasks.forecaster import Forecast
 from sunhwan.tasks.single import Single
+from sunhwan.units import duration, human
 
 MOST_ORIGINS = 40_000
 """Past origins of a series from which intervals learn, where only its last row is forecast."""

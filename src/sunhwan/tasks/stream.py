@@ -26,7 +26,6 @@ from sunhwan.data import features
 from sunhwan.data.paths import Paths, Rows
 from sunhwan.data.records import MISSING_TEXTS
 from sunhwan.data.table import SENTINELS
-from sunhwan.data.timestamps import duration, human
 from sunhwan.data.windows import seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
@@ -34,6 +33,7 @@ from sunhwan.files import read_json, write_json
 from sunhwan.tasks.clock import Clock
 from sunhwan.tasks.forecaster import NETWORK, Forecast, within
 from sunhwan.tasks.single import Single
+from sunhwan.units import duration, human
 
 SNAPSHOT = 10_000
 """Readings after which the whole state is written and the journal begun anew."""
