@@ -59,10 +59,34 @@ def test_a_test_file_is_the_test_part(sunhwan, reviews, tmp_path):
         (["--split", "60/20"], "give three"),
         (["--test", "none.csv", "--text", "review", "--label", "sentiment"], "there is no file 'none.csv'"),
         (["--epochs", "0"], "0 is not in the range"),
+        (["--time", "t"], "name the column of IDs with --series"),
+        (["--series", "id", "--text", "review"], "give one of them"),
+        (["--series", "id", "--label", "sentiment"], "has no column 'id'"),
     ],
 )
 def test_bad_options(refuses, reviews, options, said):
     assert said in refuses("classify", str(reviews), *options)
+
+
+def test_windows_of_sensor_readings(sunhwan, tmp_path, monkeypatch):
+    monkeypatch.setattr("sunhwan.evaluation.minirocket.installed", lambda: False)
+    random = np.random.default_rng(0)
+    rows = [
+        (number, step, value, "ab"[number % 2])
+        for number in range(40)
+        for step, value in enumerate(random.normal(number % 2, 0.5, 4 + number % 5))
+    ]
+    pl.DataFrame(rows, schema=["id", "ms", "x", "kind"], orient="row").write_csv(tmp_path / "strokes.csv")
+    wanted = ["--series", "id", "--label", "kind", "--time", "ms", "--features", "x"]
+    ended = sunhwan("classify", "strokes.csv", *wanted, *QUICK, "--out", "run", "--json")
+    assert ended.status == 0, ended.err
+    metrics = json.loads(ended.out.splitlines()[-1])
+    assert (metrics["recordings"], metrics["classes"]) == (8, ["a", "b"])
+    assert set(metrics["test"]) == {"model", "recurrent", "summary", "majority"}
+    told = sunhwan("predict", "run", "strokes.csv")
+    assert told.status == 0 and len(told.out.splitlines()) == 41
+    assert told.out.startswith("id,kind,predicted,a,b\n0,a,")
+    assert "of 40 labels in 'kind' were told" in told.err
 
 
 def test_export_makes_what_classify_reads(sunhwan, tmp_path):

@@ -14,7 +14,8 @@ from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.metrics import expected_calibration_error
 from sunhwan.experiments.train import Nobody
 from sunhwan.tasks import classify, folder
-from sunhwan.tasks.text_classifier import NB_SVM, RECURRENT, Options, mixture
+from sunhwan.tasks.combined import RECURRENT, mixture
+from sunhwan.tasks.text_classifier import NB_SVM, WORTH, Options
 from sunhwan.tasks.text_network import Settings
 
 SMALL = Options(Settings(units=4, embedding=4, epochs=2), seeds=1)
@@ -215,7 +216,7 @@ def test_weights_are_as_sure_as_validation_bears_out():
         return np.stack([np.zeros(4000), score], axis=1)
 
     said = {RECURRENT: member(1.0, 5.0), NB_SVM: member(1.2, 0.5), "tfidf": member(0.0, 1.0)}
-    weights = mixture(said, truth)
+    weights = mixture(said, truth, WORTH)
     assert set(weights) == {RECURRENT, NB_SVM}
     # The log-likelihood ratio of a normal score of mean +-m and unit variance is 2 m times it.
     assert weights[RECURRENT] == pytest.approx(2 * 1.0 / 5.0, rel=0.1)

@@ -10,11 +10,11 @@ from sunhwan.experiments.train import Nobody
 from sunhwan.tasks.text_network import (
     FIRST,
     PADDING,
-    Feed,
     Settings,
     TextNetwork,
     build,
     clipped,
+    fed,
     padded,
     taken,
     train,
@@ -75,25 +75,25 @@ def test_of_a_long_text_beginning_and_end_are_read():
 def test_every_text_is_fed_once_before_any_is_fed_twice():
     rows = clipped(ragged(*[[i] * (1 + i % 9) for i in range(100)]), 12, 200)
     settings = Settings(word_dropout=0.0, batch=4)
-    feed = Feed(rows, np.arange(100), settings, 0, [3, 12])
-    fed = feed.epoch(0)
-    assert len(fed) == len(feed) == 40 and all(labels.shape == (4, 1) for _, labels in fed)
-    counts = np.bincount(np.concatenate([labels[:, 0] for _, labels in fed]), minlength=100)
+    feed = fed(rows, np.arange(100), settings, 0, [3, 12])
+    first = feed.epoch(0)
+    assert len(first) == len(feed) == 40 and all(labels.shape == (4, 1) for _, labels in first)
+    counts = np.bincount(np.concatenate([labels[:, 0] for _, labels in first]), minlength=100)
     assert set(counts) <= {1, 2}
-    for tokens, labels in fed:
+    for tokens, labels in first:
         assert tokens.shape[1] in (3, 12)
         for row, label in zip(tokens, labels[:, 0], strict=True):
             assert row[row != PADDING].tolist() == [label + FIRST] * (1 + label % 9)
     again = feed.epoch(0)
-    assert all((a[0] == b[0]).all() for a, b in zip(fed, again, strict=True))
+    assert all((a[0] == b[0]).all() for a, b in zip(first, again, strict=True))
     assert any(
-        (a[0].shape != b[0].shape) or (a[0] != b[0]).any() for a, b in zip(fed, feed.epoch(1), strict=True)
+        (a[0].shape != b[0].shape) or (a[0] != b[0]).any() for a, b in zip(first, feed.epoch(1), strict=True)
     )
 
 
 def test_hidden_words_are_of_the_share_asked_for():
     rows = clipped(ragged(*[[3] * 10] * 64), 12, 22)
-    tokens = np.concatenate([t.ravel() for t, _ in Feed(rows, np.zeros(64, int), SMALL, 0, [12]).epoch(0)])
+    tokens = np.concatenate([t.ravel() for t, _ in fed(rows, np.zeros(64, int), SMALL, 0, [12]).epoch(0)])
     hidden = (tokens == 1).sum() / (tokens != PADDING).sum()
     assert hidden == pytest.approx(0.2, abs=0.03)
 

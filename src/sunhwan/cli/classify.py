@@ -1,4 +1,4 @@
-"""`sunhwan classify`: labelled texts to a classifier, its scores and whether the network is worth it."""
+"""`sunhwan classify`: labelled examples to a classifier, its scores and whether the network is worth it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from sunhwan.cli import need_backend
-from sunhwan.cli.asking import asked, learning, split_of
+from sunhwan.cli.asking import asked, learning, names, split_of
 from sunhwan.cli.asking import text as filled
+from sunhwan.errors import SunhwanError
 
 
 @click.command(
@@ -20,42 +21,77 @@ Examples:
   sunhwan classify reviews.csv --text review --label sentiment
   sunhwan classify train.csv --test test.csv
   sunhwan classify tickets.jsonl --label queue --split 70/15/15 --seeds 1 --json
-  sunhwan classify letters/                     # letters/complaint/1.txt, letters/praise/1.txt, ..."""
+  sunhwan classify letters/                     # letters/complaint/1.txt, letters/praise/1.txt, ...
+  sunhwan classify strokes.csv --series stroke --label letter --time ms"""
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--text", callback=filled, default="text", show_default=True, help="The column of texts.")
+@click.option("--text", callback=filled, help="The column of texts.  [default: text]")
 @click.option("--label", callback=filled, default="label", show_default=True, help="The column of labels.")
-@learning("classify", "Shares, shuffled.", ("lstm", "gru", "simple_rnn"), epochs=12)
+@click.option("--series", callback=filled, help="Of sensor readings: the column of each recording's ID.")
+@click.option(
+    "--time", callback=names, help="With --series: what orders a recording.  [default: by its name]"
+)
+@click.option(
+    "--features", callback=names, help="With --series: the columns read.  [default: all that serve]"
+)
+@learning("classify", "Shares, shuffled.", ("lstm", "gru", "simple_rnn"))
 def command(
     file: Path,
-    text: str,
+    text: str | None,
     label: str,
+    series: str | None,
+    time: list[str],
+    features: list[str],
     split: list[float] | None,
     test: Path | None,
     seeds: int,
     model: str,
-    epochs: int,
+    epochs: int | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Tell texts apart by the labels in FILE, and say whether a network is worth it.
+    """Tell texts or windows of sensor readings apart by the labels in FILE, and say if a network is worth it.
 
-    FILE is CSV, Parquet, JSON lines, or a folder with a subfolder of .txt files for each class. Recurrent
-    networks stand beside linear models over words, pairs and triples of words; validation decides how much
-    of each is used, and the test part is looked at once, at the end.
+    Of texts, FILE is CSV, Parquet, JSON lines, or a folder with a subfolder of .txt files for each class.
+    Recurrent networks stand beside linear models over words, pairs and triples of words.
+
+    With --series, FILE is CSV or Parquet with a row for each reading; the rows of one ID are a recording, of
+    any length, and have one label. Networks stand beside summary statistics and MiniRocket.
+
+    Validation decides how much of each is used, and the test part is looked at once, at the end.
     """
-    from sunhwan.data import labelled
+    if series is None and (time or features):
+        raise SunhwanError(
+            "--time and --features are for sensor readings; name the column of IDs with --series"
+        )
+    if series is not None and text is not None:
+        raise SunhwanError("--text is for texts and --series for sensor readings; give one of them")
     from sunhwan.files import new_run
     from sunhwan.tasks import classify, folder
-    from sunhwan.tasks.text_classifier import Options
-    from sunhwan.tasks.text_network import Settings
 
     shares = split_of(split, test)
     need_backend()
     run = new_run("classify", out)
-    source = labelled.load(file, text, label)
-    later = labelled.load(test, text, label) if test else None
-    options = Options(replace(Settings(), cell=model, epochs=epochs), seeds)
+    if series is None:
+        from sunhwan.data import labelled
+        from sunhwan.tasks.text_classifier import Options
+        from sunhwan.tasks.text_network import Settings
+
+        columns = {"text": text or "text", "label": label}
+        source = labelled.load(file, **columns)
+        later = labelled.load(test, **columns) if test else None
+        options = Options(seeds=seeds)
+    else:
+        from sunhwan.data import recordings
+        from sunhwan.tasks.recording_classifier import Options
+        from sunhwan.tasks.recording_network import Settings
+
+        source = recordings.load(file, recordings.Columns(series, label, tuple(time), tuple(features)))
+        later = recordings.load(test, source.columns) if test else None
+        columns = source.columns.as_dict()
+        options = Options(seeds=seeds, features=tuple(features))
+    settings = Settings(cell=model) if epochs is None else Settings(cell=model, epochs=epochs)
+    options = replace(options, settings=settings)
 
     from rich.console import Console
     from rich.table import Table
@@ -66,7 +102,7 @@ def command(
     with Bars() as bars:
         result = classify.learn(source, shares, options, bars, later)
     known = folder.record("classify", ["sunhwan", *sys.argv[1:]], asked(), data)
-    metrics = classify.keep(result, known, run, {"text": text, "label": label})
+    metrics = classify.keep(result, known, run, columns)
     click.echo(metrics["verdict"])
     for note in result.notes:
         click.echo(f"  {note}")

@@ -44,8 +44,20 @@ class Labelled:
     fingerprint: str
     notes: tuple[str, ...] = ()
 
+    noun = "texts"
+    """What people call several of them."""
+
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def keys(self) -> pl.Series:
+        """(n,) strings: equal for texts that are equal."""
+        return self.texts
+
+    def take(self, kept: np.ndarray) -> pl.Series:
+        """The texts where `kept`, (n,) bool."""
+        return self.texts.filter(kept)
 
 
 def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
@@ -263,13 +275,14 @@ def checked(texts: pl.Series, labels: pl.Series, name: str, fingerprint: str) ->
     )
 
 
-def classes_of(labels: pl.Series, least: int, name: str) -> tuple[str, ...]:
+def classes_of(labels: pl.Series, least: int, name: str, noun: str = "texts") -> tuple[str, ...]:
     """The classes: in order of their numbers where all are numbers, else by the alphabet.
 
     Args:
         labels: (n,) strings.
         least: examples that each class must have.
         name: what messages call the source.
+        noun: what they call its examples.
 
     Raises:
         SunhwanError: there is one class, there are more than `MOST_CLASSES`, or one has too few examples.
@@ -283,7 +296,7 @@ def classes_of(labels: pl.Series, least: int, name: str) -> tuple[str, ...]:
     if len(classes) == 1:
         raise SunhwanError(
             f"all {len(labels):,} labels of {name} are {classes[0]!r}; expected at least two classes: name "
-            "another column with --label, or add texts of another class"
+            f"another column with --label, or add {noun} of another class"
         )
     numbers = counts["label"].cast(pl.Float64, strict=False)
     numeric = numbers.is_not_null().all()
@@ -308,14 +321,14 @@ def classes_of(labels: pl.Series, least: int, name: str) -> tuple[str, ...]:
 
 
 def stratified(
-    texts: Sequence[str] | pl.Series, labels: np.ndarray, shares: Sequence[float], seed: int
+    keys: Sequence[str] | pl.Series, labels: np.ndarray, shares: Sequence[float], seed: int
 ) -> np.ndarray:
-    """The part of each text: shuffled, with every class in every part, and equal texts in one part.
+    """The part of each example: shuffled, with every class in every part, and equal ones in one part.
 
     A text that stands in training and in test would be remembered, not judged.
 
     Args:
-        texts: n texts.
+        keys: n texts, or what else is equal for equal examples.
         labels: (n,) integers.
         shares: of each part, above 0; they are scaled to add up to one.
         seed: of the shuffle.
@@ -327,11 +340,11 @@ def stratified(
         >>> stratified(["a", "b", "c", "d", "a"], np.array([0, 1, 0, 1, 0]), (50, 50), seed=0).tolist()
         [1, 1, 0, 0, 1]
     """
-    series = pl.Series("text", texts, dtype=pl.String)
-    numbered = pl.DataFrame({"text": series, "row": np.arange(len(series))})
-    first = numbered.group_by("text", maintain_order=True).agg(pl.col("row").first())
+    series = pl.Series("key", keys, dtype=pl.String)
+    numbered = pl.DataFrame({"key": series, "row": np.arange(len(series))})
+    first = numbered.group_by("key", maintain_order=True).agg(pl.col("row").first())
     group = numbered.join(
-        first.select("text").with_row_index("group"), on="text", how="left", maintain_order="left"
+        first.select("key").with_row_index("group"), on="key", how="left", maintain_order="left"
     )["group"].to_numpy()
     of_group = labels[first["row"].to_numpy()]
     random = np.random.default_rng(seed)

@@ -1,10 +1,13 @@
-"""A user's labelled texts -> a run that classifies: read, learnt, scored once on the test part, and kept.
+"""A user's labelled examples -> a run that classifies: read, learnt, scored once on test, and kept.
 
-file --labelled.load--> texts, labels --labelled.stratified--> train, val, test
-                                                                 |-- text_classifier.fit --> TextClassifier
-                                                                 |-- judge: on test alone
-                                                                 v
-                                                             run directory (see `folder`)
+file --load--> texts or recordings, labels --stratified--> train, val, test
+                                                             |-- fit --> a classifier (see `combined`)
+                                                             |-- judge: on test alone
+                                                             v
+                                                         run directory (see `folder`)
+
+What is done for texts alone is in `labelled` and `text_classifier`; for windows of sensor readings, in
+`recordings` and `recording_classifier`.
 """
 
 from __future__ import annotations
@@ -19,22 +22,31 @@ import polars as pl
 from scipy.special import softmax
 
 from sunhwan.data.labelled import Labelled, classes_of, stratified
-from sunhwan.data.segments import segment
+from sunhwan.data.recordings import Recordings
+from sunhwan.data.table import Table
 from sunhwan.errors import SunhwanError
 from sunhwan.files import as_csv
 from sunhwan.tasks import folder as folders
-from sunhwan.tasks import text_classifier
-from sunhwan.tasks.text_classifier import NB_SVM, RECURRENT, TFIDF, Fitted, Options, TextClassifier
+from sunhwan.tasks import recording_classifier, text_classifier
+from sunhwan.tasks.combined import RECURRENT, Combined, Fitted
+from sunhwan.tasks.recording_classifier import MINIROCKET, SUMMARY, RecordingClassifier
+from sunhwan.tasks.text_classifier import NB_SVM, TFIDF, TextClassifier
 
 MODEL, MAJORITY = "model", "majority"
 
-BASELINES = (NB_SVM, TFIDF, MAJORITY)
+KINDS = {
+    Labelled.noun: (text_classifier.fit, TextClassifier),
+    Recordings.noun: (recording_classifier.fit, RecordingClassifier),
+}
+"""How each kind of examples is learnt from, and what is read from a run again."""
 
 NAMES = {
     MODEL: "the model",
     RECURRENT: "the network",
     NB_SVM: "NB-SVM",
     TFIDF: "TF-IDF with logistic regression",
+    SUMMARY: "logistic regression on summary statistics",
+    MINIROCKET: "MiniRocket",
     MAJORITY: "the commonest class",
 }
 """How people call them."""
@@ -51,8 +63,8 @@ class Judged:
     """What came of a classifier on the test part.
 
     Attributes:
-        truth: (texts,) integers.
-        probabilities: (texts, classes) by name: the model, the network alone, each baseline, all calibrated.
+        truth: (examples,) integers.
+        probabilities: (examples, classes) by name, calibrated: the model, the network alone, each baseline.
         before: the same before calibration, that is at a temperature of 1.
     """
 
@@ -61,13 +73,18 @@ class Judged:
     before: Mapping[str, np.ndarray]
 
     def right(self, name: str) -> np.ndarray:
-        """(texts,) bool: whether one of them told the class."""
+        """(examples,) bool: whether one of them told the class."""
         return self.probabilities[name].argmax(axis=1) == self.truth
+
+    @property
+    def baselines(self) -> list[str]:
+        """The names of those that are no network, the strongest kinds first."""
+        return [name for name in self.probabilities if name not in (MODEL, RECURRENT)]
 
     @property
     def best_baseline(self) -> str:
         """The most accurate on the test part: harder to beat than the one that validation names."""
-        return max(BASELINES, key=lambda name: self.right(name).mean())
+        return max(self.baselines, key=lambda name: self.right(name).mean())
 
 
 @dataclass(frozen=True)
@@ -77,25 +94,31 @@ class Result:
     Attributes:
         fitted: the classifier and what training told.
         judged: on the test part.
+        noun: what people call its examples.
         notes: what was met and done.
         metrics: what `--json` prints, without the run's folder.
     """
 
     fitted: Fitted
     judged: Judged
+    noun: str
     notes: tuple[str, ...]
     metrics: dict
 
 
 def learn(
-    source: Labelled, shares: Sequence[float], options: Options, watcher, later: Labelled | None = None
+    source: Labelled | Recordings,
+    shares: Sequence[float],
+    options: text_classifier.Options | recording_classifier.Options,
+    watcher,
+    later: Labelled | Recordings | None = None,
 ) -> Result:
-    """Learn a classifier from labelled texts and judge it on the test part, or on other texts.
+    """Learn a classifier from labelled examples and judge it on the test part, or on others.
 
     Args:
-        source: training and validation texts, and test texts where `later` is None.
+        source: for training and validation, and for test where `later` is None.
         shares: of train, validation and test; of train and validation where `later` is given.
-        options: of training.
+        options: of training, for examples of this kind.
         watcher: told how it goes.
         later: the test part, where it is a file of its own.
 
@@ -103,19 +126,19 @@ def learn(
         SunhwanError: the labels are no classes, or a class of the test part is not among those of training.
     """
     began = time.perf_counter()
-    parts = 3 if later is None else 2
+    parts, noun = (3 if later is None else 2), source.noun
     if len(shares) != parts:
         raise SunhwanError(
             f"got {len(shares)} shares, expected {parts}, such as {'60/20/20'[: 3 * parts - 1]}"
         )
-    classes = classes_of(source.labels, parts, source.name)
+    classes = classes_of(source.labels, parts, source.name, noun)
     labels = numbered(source.labels, classes)
-    part = stratified(source.texts, labels, shares, SPLIT_SEED)
+    part = stratified(source.keys, labels, shares, SPLIT_SEED)
     notes = [*source.notes, *(later.notes if later else ())]
     learning = part < 2
-    check_parts(labels, part, classes, parts, source.name)
+    check_parts(labels, part, classes, parts, source.name, noun)
     if later is None:
-        test_texts, truth = source.texts.filter(~learning), labels[~learning]
+        test, truth = source.take(~learning), labels[~learning]
     else:
         strange = later.labels.filter(~later.labels.is_in(list(classes)))
         if len(strange):
@@ -123,25 +146,25 @@ def learn(
                 f"{later.name} has {len(strange):,} labels that {source.name} has not, first {strange[0]!r}; "
                 f"it has {', '.join(classes[:10])}: give a test file of the same classes"
             )
-        test_texts, truth = later.texts, numbered(later.labels, classes)
-        seen = int(test_texts.is_in(source.texts.implode()).sum())
+        truth = numbered(later.labels, classes)
+        test = later.take(np.ones(len(truth), bool))
+        seen = int(later.keys.is_in(source.keys.implode()).sum())
         if seen:
-            notes.append(f"{seen:,} of {len(truth):,} test texts stand in {source.name}, too")
-    texts = source.texts.filter(learning)
+            notes.append(f"{seen:,} of {len(truth):,} test {noun} stand in {source.name}, too")
     counts = np.bincount(part, minlength=parts)
-    test_count = len(truth)
-    notes.append(f"texts: {counts[0]:,} train, {counts[1]:,} validation, {test_count:,} test")
+    notes.append(f"{noun}: {counts[0]:,} train, {counts[1]:,} validation, {len(truth):,} test")
     common = np.bincount(labels, minlength=len(classes))
     if common.max() > 3 * common.min():
         notes.append(
-            f"classes are unbalanced: {classes[common.argmax()]!r} has {common.max():,} texts, "
+            f"classes are unbalanced: {classes[common.argmax()]!r} has {common.max():,} {noun}, "
             f"{classes[common.argmin()]!r} {common.min():,}; macro-F1 weighs them alike"
         )
-    fitted = text_classifier.fit(texts, labels[learning], classes, part[learning] == 1, options, watcher)
+    fit, _ = KINDS[noun]
+    fitted = fit(source.take(learning), labels[learning], classes, part[learning] == 1, options, watcher)
     watcher.begin("test part", 1, 1)
-    found = judge(fitted, test_texts, truth)
-    metrics = summary(fitted, found, time.perf_counter() - began)
-    return Result(fitted, found, (*notes, *fitted.notes), metrics)
+    found = judge(fitted, test, truth)
+    metrics = summary(fitted, found, noun, time.perf_counter() - began)
+    return Result(fitted, found, noun, (*notes, *fitted.notes), metrics)
 
 
 def numbered(labels: pl.Series, classes: Sequence[str]) -> np.ndarray:
@@ -149,26 +172,22 @@ def numbered(labels: pl.Series, classes: Sequence[str]) -> np.ndarray:
     return labels.replace_strict(list(classes), list(range(len(classes))), return_dtype=pl.Int64).to_numpy()
 
 
-def check_parts(labels: np.ndarray, part: np.ndarray, classes: Sequence[str], parts: int, name: str) -> None:
-    """Refuse a split in which a class is missing in a part: its texts are all the same."""
+def check_parts(
+    labels: np.ndarray, part: np.ndarray, classes: Sequence[str], parts: int, name: str, noun: str = "texts"
+) -> None:
+    """Refuse a split in which a class is missing in a part: its examples are all the same."""
     for number in range(parts):
         lacking = set(range(len(classes))) - set(labels[part == number].tolist())
         if lacking:
             raise SunhwanError(
-                f"the class {classes[min(lacking)]!r} of {name} has fewer than {parts} different texts, so "
+                f"the class {classes[min(lacking)]!r} of {name} has fewer than {parts} different {noun}, so "
                 "that not every part has one; add some, merge classes, or leave its rows out"
             )
 
 
-def judge(fitted: Fitted, texts: pl.Series, truth: np.ndarray) -> Judged:
+def judge(fitted: Fitted, examples: pl.Series | Table, truth: np.ndarray) -> Judged:
     """The probabilities of the test part by the model, the network alone and every baseline."""
-    logits = {name: [] for name in (RECURRENT, NB_SVM, TFIDF)}
-    step = text_classifier.PREDICTED_AT_ONCE
-    for start in range(0, len(texts), step):
-        ids = fitted.members.words.ids(segment(texts[start : start + step]))
-        for name, some in fitted.members.logits(ids).items():
-            logits[name].append(some)
-    logits = {name: np.concatenate(some).astype(np.float64) for name, some in logits.items()}
+    logits, temperatures = fitted.members.told(examples), fitted.weighed.temperatures
     share = np.tile(fitted.majority, (len(truth), 1))
     combined = fitted.classifier.combined(logits)
     temperature = 1 / sum(fitted.classifier.weights.values())
@@ -176,7 +195,7 @@ def judge(fitted: Fitted, texts: pl.Series, truth: np.ndarray) -> Judged:
         truth,
         {
             MODEL: softmax(combined, axis=1),
-            **{name: softmax(some / fitted.temperatures[name], axis=1) for name, some in logits.items()},
+            **{name: softmax(some / temperatures[name], axis=1) for name, some in logits.items()},
             MAJORITY: share,
         },
         {
@@ -187,14 +206,14 @@ def judge(fitted: Fitted, texts: pl.Series, truth: np.ndarray) -> Judged:
     )
 
 
-def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
+def summary(fitted: Fitted, found: Judged, noun: str, seconds: float) -> dict:
     """What `--json` prints."""
     from sunhwan.evaluation.metrics import classification, expected_calibration_error
     from sunhwan.evaluation.significance import mcnemar
 
     classes = fitted.classifier.classes
     test, whole = {}, {}
-    for name in (MODEL, RECURRENT, *BASELINES):
+    for name in (MODEL, RECURRENT, *found.baselines):
         whole[name] = classification(found.truth, found.probabilities[name].argmax(axis=1), len(classes))
         test[name] = {
             "accuracy": whole[name].accuracy,
@@ -208,7 +227,7 @@ def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
     return {
         "task": "classify",
         "classes": list(classes),
-        "texts": len(found.truth),
+        noun: len(found.truth),
         "test": test,
         "per_class": [
             {
@@ -221,16 +240,18 @@ def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
             for k, name in enumerate(classes)
         ],
         "confusion": ours.confusion.tolist(),
-        "validation": {name: dict(figures) for name, figures in fitted.validation.items()},
+        "validation": {name: dict(figures) for name, figures in fitted.weighed.validation.items()},
         "weights": weights,
         "best_baseline": rival,
         "mcnemar": asdict(compared),
-        "verdict": verdict(test, rival, compared.p_value, weights),
+        "verdict": verdict(test, rival, compared.p_value, weights, noun),
         "seconds": round(seconds, 1),
     }
 
 
-def verdict(test: Mapping, rival: str, p_value: float, weights: Mapping[str, float]) -> str:
+def verdict(
+    test: Mapping, rival: str, p_value: float, weights: Mapping[str, float], noun: str = "texts"
+) -> str:
     """Whether the network is worth it, in a sentence with a figure and how sure that is.
 
     Example:
@@ -239,7 +260,7 @@ def verdict(test: Mapping, rival: str, p_value: float, weights: Mapping[str, flo
         'The model tells 92.0 % of the test texts and beats NB-SVM (91.0 %) by 1.0 points, p = 0.0004.'
     """
     ours, theirs = test[MODEL]["accuracy"], test[rival]["accuracy"]
-    said = f"The model tells {100 * ours:.1f} % of the test texts"
+    said = f"The model tells {100 * ours:.1f} % of the test {noun}"
     named, figure = NAMES[rival], f"{100 * theirs:.1f} %"
     if RECURRENT not in weights:
         used = " and ".join(NAMES[name] for name in weights)
@@ -263,7 +284,7 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
         result: from `learn`.
         known: from `folders.record`.
         folder: from `files.new_run`.
-        columns: `text` and `label`, by which new files are read.
+        columns: by which new files are read: `text` and `label`, or what `recordings.Columns` has.
     """
     metrics = {"run": str(folder), **result.metrics}
     model, arrays = result.fitted.classifier.as_kept()
@@ -271,7 +292,7 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
     folders.write(
         folder,
         {**known, "notes": list(result.notes), "seconds": result.metrics["seconds"]},
-        {**model, "columns": dict(columns)},
+        {**model, "kind": result.noun, "columns": dict(columns)},
         arrays,
         metrics_json=metrics,
         history_csv=as_csv(result.fitted.history),
@@ -287,10 +308,22 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
     return metrics
 
 
-def load(folder: Path | str) -> TextClassifier:
+def load(folder: Path | str) -> Combined:
     """The classifier that a run holds: `predict`, `predict_proba` and `explain`, without a framework.
 
     Raises:
         SunhwanError: it is no run of `classify`, or a file is missing or altered.
     """
-    return TextClassifier.from_kept(*folders.read(Path(folder), "classify"))
+    return from_kept(*folders.read(Path(folder), "classify"))
+
+
+def from_kept(model: Mapping, arrays: Mapping[str, np.ndarray]) -> Combined:
+    """The classifier that `folders.read` gave.
+
+    Raises:
+        SunhwanError: it is of no known kind, something is missing, or of another shape.
+    """
+    with folders.kept("classifier"):
+        # Runs before there were other kinds do not name theirs.
+        _, kind = KINDS[model.get("kind", Labelled.noun)]
+    return kind.from_kept(model, arrays)

@@ -1,27 +1,34 @@
-"""New texts -> their classes by a run of `classify`, beside the columns of their file.
+"""New examples -> their classes by a run of `classify`: the likeliest, and the probability of each.
 
-file --portions--> frames --TextClassifier--> frames with the likeliest class and each class's probability
+file --portions----> texts ------TextClassifier-------> a row for each row of the file, with all its columns
+file --recordings--> recordings --RecordingClassifier--> a row for each recording, with its ID
 
-Memory does not grow with the file. Each row of the file gives a row, in its order.
+With texts, memory does not grow with the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from scipy.special import softmax
 
+from sunhwan.data import recordings
 from sunhwan.data.labelled import as_labels, strings
 from sunhwan.data.portions import Portions, portions
+from sunhwan.data.recordings import Columns, Recordings, Sequences
 from sunhwan.data.records import listed
 from sunhwan.data.segments import UNKNOWN
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.ngrams import owners
 from sunhwan.tasks import folder as folders
+from sunhwan.tasks.classify import from_kept
+from sunhwan.tasks.combined import Combined
+from sunhwan.tasks.recording_classifier import RecordingClassifier
 from sunhwan.tasks.text_classifier import PREDICTED_AT_ONCE, TextClassifier
 
 PREDICTED, MOVED = "predicted", "moved_by"
@@ -30,10 +37,13 @@ PREDICTED, MOVED = "predicted", "moved_by"
 DECIMALS = 6
 """Of probabilities."""
 
+RECORDINGS_AT_ONCE = 1_000
+"""After so many a watcher is told."""
+
 
 @dataclass
 class Tally:
-    """What was met among the rows so far.
+    """What was met among the answers so far.
 
     Attributes:
         rows: all of them.
@@ -51,10 +61,61 @@ class Tally:
     unknown: int = 0
     example: str = ""
 
+    def judge(self, labels: pl.Series, said: pl.Series, classes: Sequence[str]) -> None:
+        """Count how many answers agree with the labels of the file."""
+        both = labels.is_not_null() & said.is_not_null()
+        labels, said = labels.filter(both), said.filter(both)
+        unknown = labels.filter(~labels.is_in(list(classes)))
+        if len(unknown):
+            self.example = self.example or unknown[0]
+        self.unknown += len(unknown)
+        self.judged += len(labels)
+        self.right += int((labels == said).sum())
+
+    def notes(self, text: str, label: str) -> list[str]:
+        """What was met, in sentences; `text` and `label` are the columns."""
+        notes = []
+        if self.empty:
+            notes.append(f"{count(self.empty, 'row')} without a text in {text!r}: no answer there")
+        if self.strange:
+            notes.append(
+                f"{count(self.strange, 'text')} without a word that training knew: the answer is about the "
+                "classes' shares"
+            )
+        if self.unknown == self.judged > 0:
+            notes.append(
+                f"{label!r} holds no class of the run (first {self.example!r}), so that nothing can be said "
+                "of right and wrong"
+            )
+        elif self.judged:
+            notes.append(
+                f"{self.right:,} of {count(self.judged, 'label')} in {label!r} were told "
+                f"({self.right / self.judged:.1%})"
+            )
+            if self.unknown:
+                notes[-1] += f"; {self.unknown:,}, such as {self.example!r}, are no class of the run"
+        return notes
+
+
+class Labelling(Protocol):
+    """A file that is told apart by a classifier."""
+
+    def frames(self, watcher) -> Iterator[pl.DataFrame]:
+        """Columns of the file and those of the answers, some rows at a time.
+
+        Args:
+            watcher: told of the rows that are done.
+        """
+        ...
+
+    def notes(self) -> list[str]:
+        """What was met, in sentences, once all frames were taken."""
+        ...
+
 
 @dataclass(frozen=True)
-class Labelling:
-    """A file that is told apart by a classifier.
+class OfTexts:
+    """A file of texts.
 
     Attributes:
         classifier: of the run.
@@ -73,53 +134,31 @@ class Labelling:
 
     @property
     def names(self) -> list[str]:
-        """The columns of the answers: `PREDICTED`, each class, and `MOVED` if it was asked for.
-
-        Where the file has a column of that name already, the answer's gives way.
-
-        Example:
-            >>> source = Portions(Path("new.csv"), "csv", ("text", "good"), 1)
-            >>> Labelling(TextClassifier(("bad", "good"), None, {}), source, "text", "label").names
-            ['predicted', 'bad', 'good_']
-        """
-        taken, names = set(self.source.columns), []
-        for name in (PREDICTED, *self.classifier.classes, *([MOVED] if self.explain else [])):
-            while name in taken:
-                name += "_"
-            taken.add(name)
-            names.append(name)
-        return names
+        """The columns of the answers; see `names`."""
+        return names(self.classifier, self.source.columns, [MOVED] if self.explain else [])
 
     def frames(self, watcher) -> Iterator[pl.DataFrame]:
-        """The columns of the file and those of the answers, some rows at a time.
-
-        Args:
-            watcher: told of the rows that are done.
-        """
+        """All columns of the file, with those of the answers; see `Labelling`."""
         watcher.begin(self.source.name, 1, self.source.rows)
         for frame in self.source:
-            texts = strings(frame[self.text], self.source.name)
-            answers = self.answers(texts, watcher)
+            answers = self.answers(strings(frame[self.text], self.source.name), watcher)
             if self.label in frame.columns:
-                self.judge(as_labels(frame[self.label]), answers[0])
+                self.tally.judge(as_labels(frame[self.label]), answers[0], self.classifier.classes)
             yield frame.hstack([one.alias(name) for one, name in zip(answers, self.names, strict=True)])
 
     def answers(self, texts: pl.Series, watcher) -> list[pl.Series]:
         """The columns that `names` names, (texts,) each; null where there is no text."""
-        classes, tally = np.array(self.classifier.classes, object), self.tally
+        tally, logits = self.tally, []
         lacking = (texts.is_null() | (texts.str.strip_chars() == "")).to_numpy()
-        probabilities = np.empty((len(texts), len(classes)))
-        for start in range(0, len(texts), PREDICTED_AT_ONCE):
+        for start in range(0, max(len(texts), 1), PREDICTED_AT_ONCE):
             some = slice(start, start + PREDICTED_AT_ONCE)
-            ids = self.classifier.ids(texts[some])
+            ids = self.classifier.members.ids(texts[some])
             known = np.bincount(owners(ids)[ids.ids != UNKNOWN], minlength=len(ids)) > 0
             tally.strange += int((~known & ~lacking[some]).sum())
-            logits = self.classifier.combined(self.classifier.members.logits(ids))
-            probabilities[some] = softmax(logits, axis=1).round(DECIMALS)
+            logits.append(self.classifier.combined(self.classifier.members.logits(ids)))
             if not self.explain:
                 watcher.batch(1, tally.rows + start + len(ids))
-        said = pl.Series(classes[probabilities.argmax(axis=1)], dtype=pl.String)
-        given = [said, *(pl.Series(column) for column in probabilities.T)]
+        given = answered(self.classifier, np.concatenate(logits))
         if self.explain:
             moved = []
             for number, text in enumerate(texts, start=1):
@@ -134,45 +173,81 @@ class Labelling:
         """The words that moved a prediction, in one line: `fine +1.32, plot -0.04`."""
         return ", ".join(f"{word} {effect:+.2f}" for word, effect in self.classifier.explain(text or ""))
 
-    def judge(self, labels: pl.Series, said: pl.Series) -> None:
-        """Count how many answers agree with the labels of the file."""
-        both = labels.is_not_null() & said.is_not_null()
-        labels, said = labels.filter(both), said.filter(both)
-        unknown = labels.filter(~labels.is_in(list(self.classifier.classes)))
-        if len(unknown):
-            self.tally.example = self.tally.example or unknown[0]
-        self.tally.unknown += len(unknown)
-        self.tally.judged += len(labels)
-        self.tally.right += int((labels == said).sum())
+    def notes(self) -> list[str]:
+        """See `Labelling`."""
+        given = (PREDICTED, *self.classifier.classes, MOVED)
+        return [
+            *(
+                f"{self.source.name} has a column {wanted!r} already; that of the answers is {name!r}"
+                for wanted, name in zip(given, self.names, strict=False)
+                if name != wanted
+            ),
+            *self.tally.notes(self.text, self.label),
+        ]
+
+
+@dataclass(frozen=True)
+class OfRecordings:
+    """A file of recordings, all of it in memory.
+
+    Attributes:
+        classifier: of the run.
+        source: the recordings.
+        tally: of the recordings that `frames` gave.
+        met: what was met in their rows.
+    """
+
+    classifier: RecordingClassifier
+    source: Recordings
+    tally: Tally = field(default_factory=Tally)
+    met: list[str] = field(default_factory=list)
+
+    def frames(self, watcher) -> Iterator[pl.DataFrame]:
+        """The ID of each recording, its label if it has one, and the answers; see `Labelling`."""
+        source, classifier = self.source, self.classifier
+        watcher.begin(source.name, 1, len(source))
+        found, met = Sequences.of(source.table, classifier.members.recipe)
+        self.met.extend(met)
+        columns = {source.columns.series: pl.Series(source.table.series_names, dtype=pl.String)}
+        if source.labels.is_not_null().any():
+            columns[source.columns.label] = source.labels
+        frame = pl.DataFrame(columns)
+        for start in range(0, len(source), RECORDINGS_AT_ONCE):
+            some = found.part(start, start + RECORDINGS_AT_ONCE)
+            answers = answered(classifier, classifier.combined(classifier.members.logits(some)))
+            mine = slice(start, start + len(some))
+            self.tally.judge(source.labels[mine], answers[0], classifier.classes)
+            watcher.batch(1, start + len(some))
+            given = zip(answers, names(classifier, frame.columns), strict=True)
+            yield frame[mine].hstack([one.alias(name) for one, name in given])
 
     def notes(self) -> list[str]:
-        """What was met, in sentences, once all frames were taken."""
-        tally, notes = self.tally, []
-        for wanted, name in zip((PREDICTED, *self.classifier.classes, MOVED), self.names, strict=False):
-            if name != wanted:
-                notes.append(
-                    f"{self.source.name} has a column {wanted!r} already; that of the answers is {name!r}"
-                )
-        if tally.empty:
-            notes.append(f"{count(tally.empty, 'row')} without a text in {self.text!r}: no answer there")
-        if tally.strange:
-            notes.append(
-                f"{count(tally.strange, 'text')} without a word that training knew: the answer is about the "
-                "classes' shares"
-            )
-        if tally.unknown == tally.judged > 0:
-            notes.append(
-                f"{self.label!r} holds no class of the run (first {tally.example!r}), so that nothing can be "
-                "said of right and wrong"
-            )
-        elif tally.judged:
-            notes.append(
-                f"{tally.right:,} of {count(tally.judged, 'label')} in {self.label!r} were told "
-                f"({tally.right / tally.judged:.1%})"
-            )
-            if tally.unknown:
-                notes[-1] += f"; {tally.unknown:,}, such as {tally.example!r}, are no class of the run"
-        return notes
+        """See `Labelling`."""
+        columns = self.source.columns
+        return [*self.source.notes, *self.met, *self.tally.notes(columns.series, columns.label)]
+
+
+def answered(classifier: Combined, logits: np.ndarray) -> list[pl.Series]:
+    """The likeliest class by logits (examples, classes), and the probability of each."""
+    probabilities = softmax(logits, axis=1).round(DECIMALS)
+    said = np.array(classifier.classes, object)[logits.argmax(axis=1)]
+    return [pl.Series(said, dtype=pl.String), *(pl.Series(column) for column in probabilities.T)]
+
+
+def names(classifier: Combined, taken: Sequence[str], more: Sequence[str] = ()) -> list[str]:
+    """The columns of answers: `PREDICTED`, each class, and more; one that the file has already gives way.
+
+    Example:
+        >>> names(Combined(("bad", "good"), None, {}), ["text", "good"])
+        ['predicted', 'bad', 'good_']
+    """
+    taken, given = set(taken), []
+    for name in (PREDICTED, *classifier.classes, *more):
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        given.append(name)
+    return given
 
 
 def labelling(run: Path, file: Path, explain: bool = False) -> Labelling:
@@ -180,14 +255,20 @@ def labelling(run: Path, file: Path, explain: bool = False) -> Labelling:
 
     Args:
         run: the run directory.
-        file: with the column of texts that the run was trained on, among any others.
-        explain: whether to say which words moved each prediction; many times slower.
+        file: with the columns that the run was trained on, among any others.
+        explain: whether to say which words moved the prediction of a text; many times slower.
 
     Raises:
         SunhwanError: the run or the file cannot be used.
     """
     model, arrays = folders.read(run, "classify")
-    classifier, columns = TextClassifier.from_kept(model, arrays), model.get("columns", {})
+    classifier, columns = from_kept(model, arrays), model.get("columns", {})
+    if isinstance(classifier, RecordingClassifier):
+        if explain:
+            raise SunhwanError(f"--explain is for texts; {str(run)!r} is a run of sensor readings")
+        with folders.kept("columns"):
+            read = replace(Columns.from_dict(columns), features=classifier.members.recipe.columns)
+        return OfRecordings(classifier, recordings.load(file, read, labelled=False))
     source = portions(file)
     if source.kind == "folder":
         columns = {}
@@ -197,7 +278,7 @@ def labelling(run: Path, file: Path, explain: bool = False) -> Labelling:
             f"{source.name} has no column {text!r}, from which the run reads texts; it has "
             f"{listed(source.columns)}: rename the column of texts"
         )
-    return Labelling(classifier, source, text, label, explain)
+    return OfTexts(classifier, source, text, label, explain)
 
 
 def count(number: int, noun: str) -> str:

@@ -5,19 +5,17 @@
                       '--> n-grams --> NB-SVM, TF-IDF'
 
 `fit` trains each member on the training texts, lets validation choose epochs, penalties and weights, and then
-trains them once more on both parts. The weights do the work of a temperature, too: they are those at which
-the probabilities of validation texts are most likely. `TextClassifier` needs no framework to predict.
+trains them once more on both parts. `TextClassifier` needs no framework to predict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
-from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import logsumexp
 
 from sunhwan.data.segments import UNKNOWN, Words, segment
 from sunhwan.data.tokens import Ragged
@@ -26,23 +24,17 @@ from sunhwan.evaluation import ngrams as baselines
 from sunhwan.evaluation.ngrams import Linear, Ngrams
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import text_network
+from sunhwan.tasks.combined import RECURRENT, Combined, Fitted, weigh
 from sunhwan.tasks.text_network import Settings, TextNetwork
 from sunhwan.tasks.word_vectors import word_vectors
 
-RECURRENT, NB_SVM, TFIDF = "recurrent", "nb_svm", "tfidf"
+NB_SVM, TFIDF = "nb_svm", "tfidf"
 
 LINEAR = {NB_SVM: baselines.nb_svm, TFIDF: baselines.tfidf_logistic}
 """How each linear member is fitted; what is not NB-SVM's counts how often an n-gram occurs."""
 
 WORTH = {TFIDF: 0.01, RECURRENT: 0.005, NB_SVM: 0.005}
-"""By how much of the validation loss a member must lower it: each makes a prediction slower, and what gains
-less gains it by chance. In the order in which they are tried without."""
-
-NOTHING = 1e-3
-"""A validation loss that is not worth a member, in nats, where there is hardly any left."""
-
-HEAVIEST = 10.0
-"""No member weighs more: validation without a mistake would ask for more and more confidence."""
+"""By how much of the validation loss a member must lower it; see `combined.mixture`."""
 
 PREDICTED_AT_ONCE = 2_000
 """Texts that are held in memory as words and n-grams at once."""
@@ -95,6 +87,20 @@ class Members:
             said[name] = model.logits(self.ngrams.counts(ids, binary=model.idf is None))
         return said
 
+    def told(self, texts: Sequence[str | None] | pl.Series) -> dict[str, np.ndarray]:
+        """(texts, classes) float64 of each member; memory does not grow with the texts."""
+        if isinstance(texts, str):
+            raise SunhwanError("got a single text; expected a list of texts: put it in brackets")
+        parts = [
+            self.logits(self.ids(texts[start : start + PREDICTED_AT_ONCE]))
+            for start in range(0, max(len(texts), 1), PREDICTED_AT_ONCE)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]).astype(np.float64) for name in parts[0]}
+
+    def ids(self, texts: Sequence[str | None] | pl.Series) -> Ragged:
+        """The ids of each text's words, `UNKNOWN` for those that training did not know."""
+        return self.words.ids(segment(texts))
+
     def only(self, names: Sequence[str]) -> Members:
         """Those of these names."""
         return replace(
@@ -104,50 +110,13 @@ class Members:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class TextClassifier:
-    """A trained classifier; loads no Keras and no framework.
+class TextClassifier(Combined):
+    """A trained classifier of texts.
 
-    Attributes:
-        classes: their names, in the order of all arrays.
-        members: what it is made of.
-        weights: by member, what its logits are multiplied by before they are added up.
+    A text without a word that training knew gets what the members say of nothing, about the classes' shares.
     """
 
-    classes: tuple[str, ...]
     members: Members
-    weights: Mapping[str, float]
-
-    def predict_proba(self, texts: Sequence[str | None] | pl.Series) -> np.ndarray:
-        """(texts, classes) float64, each row of which adds up to one; memory does not grow with the texts.
-
-        A text without a word that training knew gets what the members say of nothing, about the classes'
-        shares.
-        """
-        return softmax(self.logits(texts), axis=1)
-
-    def predict(self, texts: Sequence[str | None] | pl.Series) -> list[str]:
-        """The likeliest class of each text."""
-        return [self.classes[k] for k in self.logits(texts).argmax(axis=1)]
-
-    def logits(self, texts: Sequence[str | None] | pl.Series) -> np.ndarray:
-        """(texts, classes) float64, whose softmax is `predict_proba`."""
-        found = [self.combined(self.members.logits(ids)) for ids in self._read(texts)]
-        return np.concatenate(found) if found else np.empty((0, len(self.classes)))
-
-    def combined(self, logits: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Members' logits (texts, classes) as those of the whole."""
-        return sum(weight * np.asarray(logits[name], np.float64) for name, weight in self.weights.items())
-
-    def _read(self, texts: Sequence[str | None] | pl.Series) -> Iterator[Ragged]:
-        if isinstance(texts, str):
-            raise SunhwanError("got a single text; expected a list of texts: put it in brackets")
-        for start in range(0, len(texts), PREDICTED_AT_ONCE):
-            yield self.ids(texts[start : start + PREDICTED_AT_ONCE])
-
-    def ids(self, texts: Sequence[str | None] | pl.Series) -> Ragged:
-        """The ids of each text's words, `UNKNOWN` for those that training did not know."""
-        return self.members.words.ids(segment(texts))
 
     def explain(self, text: str, top: int = 10) -> list[tuple[str, float]]:
         """The words that moved a prediction: how much the likeliest class's log-odds fall without each.
@@ -249,30 +218,6 @@ def odds(logits: np.ndarray, k: int) -> np.ndarray:
     return logits[:, k] - logsumexp(np.delete(logits, k, axis=1), axis=1)
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What training gave.
-
-    Attributes:
-        classifier: what predicts, with no more members than it uses.
-        members: all of them, trained on training and validation texts: the baselines, too.
-        temperatures: by member, from validation.
-        majority: (classes,) shares of the training and validation texts.
-        validation: by member and for `model`, loss and accuracy on the validation texts, before the members
-            were trained once more on them.
-        history: a row for each network and epoch.
-        notes: what was met and done, in sentences.
-    """
-
-    classifier: TextClassifier
-    members: Members
-    temperatures: Mapping[str, float]
-    majority: np.ndarray
-    validation: Mapping[str, Mapping[str, float]]
-    history: tuple[dict, ...]
-    notes: tuple[str, ...]
-
-
 def fit(
     texts: pl.Series, labels: np.ndarray, classes: Sequence[str], held: np.ndarray, options: Options, watcher
 ) -> Fitted:
@@ -289,8 +234,6 @@ def fit(
     Raises:
         SunhwanError: the training texts hold no word that occurs often enough.
     """
-    from sunhwan.evaluation.metrics import fit_temperature, negative_log_likelihood
-
     count = len(classes)
     tokens = segment(texts)
     watcher.begin("baselines", 1, 1)
@@ -319,17 +262,7 @@ def fit(
         for seed in range(options.seeds)
     ]
     said = Members(words, ngrams, linear, tuple(one.network for one in trained)).logits(held_ids)
-    weights = mixture(said, truth)
-    temperatures = {name: fit_temperature(logits, truth).value for name, logits in said.items()}
-    judged = {name: logits / temperatures[name] for name, logits in said.items()}
-    judged["model"] = sum(weight * said[name] for name, weight in weights.items())
-    validation = {
-        name: {
-            "loss": negative_log_likelihood(logits, truth),
-            "accuracy": float((logits.argmax(axis=1) == truth).mean()),
-        }
-        for name, logits in judged.items()
-    }
+    weighed = weigh(said, truth, WORTH)
     # Once more on all texts: a quarter more of them is worth more than what validation could still tell.
     watcher.begin("baselines on all texts", 1, 1)
     words = known_words(tokens)
@@ -366,11 +299,10 @@ def fit(
             "beginning and the end; n-grams are counted in all of them"
         )
     return Fitted(
-        TextClassifier(tuple(classes), members.only(list(weights)), weights),
+        TextClassifier(tuple(classes), members.only(list(weighed.weights)), weighed.weights),
         members,
-        temperatures,
+        weighed,
         np.bincount(labels, minlength=count) / len(labels),
-        validation,
         tuple({"network": seed, **row} for seed, one in enumerate(trained) for row in one.history),
         tuple(notes),
     )
@@ -394,49 +326,3 @@ def known_words(tokens: pl.Series) -> Words:
 def least_texts(count: int) -> int:
     """Words of a single text teach nothing, unless there are very few texts."""
     return 2 if count >= 1_000 else 1
-
-
-def mixture(logits: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
-    """The weights of members, by the likelihood of validation texts; a member that is not worth it has none.
-
-    A pull towards equal weights counts as much as one text would, so that a few texts do not settle it.
-
-    Args:
-        logits: (texts, classes) of each member.
-        truth: (texts,) integers.
-
-    Example: the second member knows nothing, the first is far too sure of itself.
-        >>> truth = np.array([0, 0, 0, 1] * 50)
-        >>> sure = np.array([[9.0, 0.0]] * 200)
-        >>> weights = mixture({"nb_svm": sure, "recurrent": np.zeros((200, 2))}, truth)
-        >>> {name: round(weight, 2) for name, weight in weights.items()}
-        {'nb_svm': 0.12}
-    """
-
-    def fitted(names: list[str]) -> tuple[np.ndarray, float]:
-        stacked = np.stack([np.asarray(logits[name], np.float64) for name in names])
-        stacked -= logsumexp(stacked, axis=2, keepdims=True)
-        rows = np.arange(len(truth))
-
-        def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-            log_p = log_softmax(np.tensordot(weights, stacked, axes=1), axis=1)
-            towards = np.exp(log_p)
-            towards[rows, truth] -= 1
-            pull = weights - 1 / len(names)
-            gradient = (stacked * towards).sum(axis=2).mean(axis=1) + 2 * pull / len(truth)
-            return -log_p[rows, truth].mean() + (pull @ pull) / len(truth), gradient
-
-        start = np.full(len(names), 1 / len(names))
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, HEAVIEST)] * len(names))
-        pull = found.x - 1 / len(names)
-        return found.x, found.fun - (pull @ pull) / len(truth)
-
-    names = list(logits)
-    weights, lowest = fitted(names)
-    for name, worth in WORTH.items():
-        if name in names and len(names) > 1:
-            fewer = [other for other in names if other != name]
-            without, loss = fitted(fewer)
-            if loss <= lowest * (1 + worth) + NOTHING:
-                names, weights, lowest = fewer, without, loss
-    return dict(zip(names, map(float, weights), strict=True))

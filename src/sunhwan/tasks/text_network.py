@@ -4,23 +4,19 @@
         |                                                                                             v
         '--> votes of each word for each class ----------------------------------------- sum --> + --> logits
 
-Words are dropped in training, whole embeddings and votes as well, since texts are few and words many. What is
-scored and kept is an average of the weights along the way (Izmailov et al., "Averaging weights leads to wider
-optima", UAI 2018): single steps swing by a point of accuracy and more.
+Words are dropped in training, whole embeddings and votes as well, since texts are few and words many.
 
 Keras is needed to train. `TextNetwork` is what was trained, as plain arrays; it needs the kernels and NumPy.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_softmax
 
 from sunhwan.data.segments import UNKNOWN
 from sunhwan.data.tokens import Ragged
@@ -28,19 +24,15 @@ from sunhwan.evaluation.ngrams import two_columns
 from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.ops.numpy import Options, forward
 from sunhwan.tasks import folder as folders
+from sunhwan.tasks import training
 from sunhwan.tasks.network import check_cell, recurrent_layer
+from sunhwan.tasks.training import Feed, Routine, Trained
 
 if TYPE_CHECKING:
     import keras
 
 PADDING, OTHER, FIRST = 0, 1, 2
 """The network's ids: nothing, a word that it does not know, and its first word."""
-
-LEAST_STEPS, MOST_STEPS = 40, 1_500
-"""Training steps of an epoch: of few texts it holds several rounds, of many each epoch sees others."""
-
-SNAPSHOT = 32
-"""Training steps between two weights that are averaged; an epoch has one at its end in any case."""
 
 PREDICTION_TOKENS = 100_000
 """Tokens, padding included, that are run at once."""
@@ -215,21 +207,6 @@ def padded(rows: Ragged, index: np.ndarray, width: int) -> np.ndarray:
     return out
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What training gave.
-
-    Attributes:
-        network: of the best epoch, or of the last where there was no validation.
-        epochs: the best epoch, counted from 1.
-        history: a row for each epoch.
-    """
-
-    network: TextNetwork
-    epochs: int
-    history: tuple[dict, ...]
-
-
 def train(
     texts: Ragged,
     labels: np.ndarray,
@@ -255,142 +232,40 @@ def train(
     """
     import keras
 
-    from sunhwan.experiments.train import Ticker
     from sunhwan.recurrence.accelerate import accelerated
 
     keras.utils.set_random_seed(seed)
     ids = known(texts, settings) + FIRST
-    length = reach(texts.lengths, settings.length)
+    length = training.reach(texts.lengths, settings.length)
     rows = clipped(texts, length, ids)
-    feed = Feed(rows, labels, settings, seed, widths(length))
+    feed = fed(rows, labels, settings, seed, training.widths(length))
     watcher.begin(name, settings.epochs, len(feed))
-    share = np.maximum(np.bincount(labels, minlength=classes), 1) / len(labels)
-    prior = np.log(share[1:] / share[0]) if classes == 2 else np.log(share)
-    best, average, history, lowest, waited = None, None, [], np.inf, 0
+    routine = Routine(settings.learning_rate, settings.averaging, settings.epochs, settings.patience)
     with accelerated():
-        model = build(ids, prior.astype(np.float32), settings)
+        model = build(ids, training.prior(labels, classes), settings)
         if vectors is not None:
             embedding = model.get_layer("embedding")
             begin = np.array(embedding.get_weights()[0])
             begin[FIRST:] = vectors
             embedding.set_weights([begin])
-        loss = (
-            keras.losses.BinaryCrossentropy(from_logits=True)
-            if classes == 2
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        )
-        model.compile(keras.optimizers.Adam(settings.learning_rate), loss=loss)
-        for epoch in range(settings.epochs):
-            began = time.perf_counter()
-            batches, losses = feed.epoch(epoch), []
-            ticker = Ticker(watcher, epoch + 1)
-            for start in range(0, len(batches), SNAPSHOT):
-                some = batches[start : start + SNAPSHOT]
-                fitted = model.fit(sequence(some), epochs=1, shuffle=False, verbose=0, callbacks=[ticker])
-                losses += [fitted.history["loss"][0]] * len(some)
-                average = averaged(average, taken(model), settings.averaging)
-            network = TextNetwork(settings.cell, length, average)
-            row = {"epoch": epoch + 1, "loss": float(np.mean(losses))}
-            if held is None:
-                row["seconds"] = round(time.perf_counter() - began, 3)
-                history.append(row)
-                best = Trained(network, epoch + 1, ())
-                continue
-            said = log_softmax(network.logits(held[0]), axis=1)
-            row["val_loss"] = float(-said[np.arange(len(said)), held[1]].mean())
-            row["val_accuracy"] = float((said.argmax(axis=1) == held[1]).mean())
-            row["seconds"] = round(time.perf_counter() - began, 3)
-            history.append(row)
-            watcher.epoch(row)
-            if row["val_loss"] < lowest:
-                best, lowest, waited = Trained(network, epoch + 1, ()), row["val_loss"], 0
-            else:
-                waited += 1
-                if waited >= settings.patience:
-                    break
-    return replace(best, history=tuple(history))
+        network = partial(TextNetwork, settings.cell, length)
+        return training.train(model, feed, classes, routine, taken, network, watcher, held)
+
+
+def fed(rows: Ragged, labels: np.ndarray, settings: Settings, seed: int, to: Sequence[int]) -> Feed:
+    """The batches of each epoch: tokens (batch, width), some of them hidden."""
+
+    def made(index: np.ndarray, width: int, random: np.random.Generator) -> np.ndarray:
+        tokens = padded(rows, index, width)
+        tokens[(random.random(tokens.shape) < settings.word_dropout) & (tokens != PADDING)] = OTHER
+        return tokens
+
+    return Feed(rows.lengths, labels, settings.batch, seed, to, made)
 
 
 def known(texts: Ragged, settings: Settings) -> int:
     """How many words a network learns of training texts: those with the lowest ids."""
     return min(int(texts.ids.max(initial=UNKNOWN)) + 1, settings.words)
-
-
-def averaged(
-    before: Mapping[str, np.ndarray] | None, now: Mapping[str, np.ndarray], past: float
-) -> dict[str, np.ndarray]:
-    """The running average of weights; the first are taken as they are."""
-    if before is None:
-        return dict(now)
-    return {name: past * before[name] + np.float32(1 - past) * array for name, array in now.items()}
-
-
-def reach(lengths: np.ndarray, most: int) -> int:
-    """Tokens that a network reads of a text: what holds 98 of 100 whole, rounded up to 8, at most `most`.
-
-    Example:
-        >>> reach(np.array([3, 20, 9]), 400), reach(np.array([3, 2_000]), 400)
-        (24, 400)
-    """
-    wanted = int(np.quantile(np.maximum(lengths, 1), 0.98, method="higher"))
-    return min(-(-wanted // 8) * 8, most)
-
-
-def widths(length: int) -> list[int]:
-    """To which batches are padded: few widths, since each is compiled; texts of one batch are about as long.
-
-    Example:
-        >>> widths(400), widths(8)
-        ([100, 200, 400], [8])
-    """
-    return sorted({length} | {part for part in (length // 4, length // 2) if part >= 16})
-
-
-class Feed:
-    """The batches of each epoch, by seed and epoch: texts of about one length together, words hidden."""
-
-    def __init__(self, rows: Ragged, labels: np.ndarray, settings: Settings, seed: int, to: list[int]):
-        self.rows, self.labels, self.to = rows, labels, to
-        self.hidden, self.seed = settings.word_dropout, seed
-        self.size = max(1, min(settings.batch, len(rows) // 16))
-        self.steps = int(np.clip(len(rows) // self.size, LEAST_STEPS, MOST_STEPS))
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def epoch(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """`len(self)` pairs of tokens (batch, width) and labels (batch, 1)."""
-        from sunhwan.experiments.train import Schedule
-
-        order = Schedule(number + 1, self.size, self.steps, self.seed).order(len(self.rows), number).ravel()
-        random = np.random.default_rng([self.seed, number, 1])
-        lengths, batches = self.rows.lengths, []
-        pool = 32 * self.size
-        for start in range(0, len(order), pool):
-            some = order[start : start + pool]
-            batches += list(some[np.argsort(lengths[some], kind="stable")].reshape(-1, self.size))
-        random.shuffle(batches)
-        made = []
-        for index in batches:
-            width = next(width for width in self.to if width >= lengths[index].max())
-            tokens = padded(self.rows, index, width)
-            tokens[(random.random(tokens.shape) < self.hidden) & (tokens != PADDING)] = OTHER
-            made.append((tokens, self.labels[index][:, None]))
-        return made
-
-
-def sequence(batches: list[tuple[np.ndarray, np.ndarray]]) -> keras.utils.PyDataset:
-    """Batches as Keras takes them."""
-    import keras
-
-    class Given(keras.utils.PyDataset):
-        def __len__(self):
-            return len(batches)
-
-        def __getitem__(self, number):
-            return batches[number]
-
-    return Given()
 
 
 def build(ids: int, prior: np.ndarray, settings: Settings) -> keras.Model:

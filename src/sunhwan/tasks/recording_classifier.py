@@ -1,0 +1,234 @@
+"""What tells windows of sensor readings apart: networks and summary statistics, weighed by validation.
+
+    rows --> scaled, filled --+--> networks ---------------------------.
+                              |                                        +--> weighed sum --> probabilities
+                              '--> statistics --> logistic regression -'
+
+`fit` trains each member on the training recordings, lets validation choose epochs, penalties and weights, and
+then trains them once more on both parts. MiniRocket stands beside them as a baseline and is no member: its
+ten thousand convolutions run in sktime alone, and a run is to predict by itself, without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sunhwan.data import recordings
+from sunhwan.data.recipe import Recipe
+from sunhwan.data.recordings import Sequences
+from sunhwan.data.table import Table
+from sunhwan.evaluation import minirocket, summaries
+from sunhwan.evaluation.minirocket import MiniRocket
+from sunhwan.evaluation.ngrams import chosen
+from sunhwan.evaluation.summaries import Summaries, statistics
+from sunhwan.tasks import folder as folders
+from sunhwan.tasks import recording_network
+from sunhwan.tasks.combined import RECURRENT, Combined, Fitted, weigh
+from sunhwan.tasks.recording_network import RecordingNetwork, Settings
+
+SUMMARY, MINIROCKET = "summary", "minirocket"
+
+WORTH = {RECURRENT: 0.005, SUMMARY: 0.005}
+"""By how much of the validation loss a member must lower it; see `combined.mixture`."""
+
+MOST_ROCKETS = 10_000
+"""Recordings from which MiniRocket learns; of more, as many at random: each has ten thousand numbers."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a classifier is trained.
+
+    Attributes:
+        settings: of the networks.
+        seeds: networks that are averaged.
+        features: the columns that are read; none for all that can serve.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    seeds: int = 2
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Trained models of the same recordings.
+
+    Attributes:
+        recipe: how rows become what they read.
+        summary: logistic regression on statistics, or None.
+        networks: whose logits are averaged, or none.
+        rocket: the baseline, where it was trained.
+    """
+
+    recipe: Recipe
+    summary: Summaries | None
+    networks: tuple[RecordingNetwork, ...]
+    rocket: MiniRocket | None = None
+
+    def told(self, rows: Table) -> dict[str, np.ndarray]:
+        """(recordings, classes) float64 logits of each."""
+        found, _ = Sequences.of(rows, self.recipe)
+        return self.logits(found)
+
+    def logits(self, found: Sequences) -> dict[str, np.ndarray]:
+        """(recordings, classes) float64 of each member, and of the baseline."""
+        said = {}
+        if self.networks:
+            said[RECURRENT] = np.mean([network.logits(found) for network in self.networks], axis=0)
+        if self.rocket:
+            said[MINIROCKET] = self.rocket.logits(found.values, found.offsets)
+        if self.summary:
+            said[SUMMARY] = self.summary.logits(statistics(found.values, found.offsets))
+        return {name: np.asarray(logits, np.float64) for name, logits in said.items()}
+
+    def only(self, names: Sequence[str]) -> Members:
+        """Those of these names."""
+        return replace(
+            self,
+            summary=self.summary if SUMMARY in names else None,
+            networks=self.networks if RECURRENT in names else (),
+            rocket=None,
+        )
+
+
+class RecordingClassifier(Combined):
+    """A trained classifier of recordings, given as the rows of a `Table`."""
+
+    members: Members
+
+    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """JSON and arrays that `from_kept` takes."""
+        members, arrays = self.members, {}
+        model = {
+            "classes": list(self.classes),
+            "weights": {name: float(weight) for name, weight in self.weights.items()},
+            "recipe": members.recipe.as_dict(),
+            "networks": [network.as_dict() for network in members.networks],
+            "summary": None,
+        }
+        if members.summary:
+            one = members.summary
+            model["summary"] = {"strength": one.strength}
+            arrays |= {f"summary_{name}": getattr(one, name) for name in ("mean", "std", "weights", "bias")}
+        for number, network in enumerate(members.networks):
+            arrays |= {f"network_{number}_{name}": array for name, array in network.weights.items()}
+        return model, arrays
+
+    @classmethod
+    def from_kept(cls, model: Mapping, arrays: Mapping[str, np.ndarray]) -> RecordingClassifier:
+        """What `as_kept` gave.
+
+        Raises:
+            SunhwanError: something is missing, or of another shape.
+        """
+        with folders.kept("classifier"):
+            classes, recipe = tuple(model["classes"]), Recipe.from_dict(model["recipe"])
+            features = len(recipe.ingredients)
+            summary, networks = None, []
+            if model["summary"]:
+                parts = [arrays[f"summary_{name}"] for name in ("mean", "std", "weights", "bias")]
+                summary = Summaries(*parts, float(model["summary"]["strength"]))
+            for number, kept in enumerate(model["networks"]):
+                start = f"network_{number}_"
+                mine = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
+                networks.append(RecordingNetwork.from_kept(kept, mine, features))
+            weights = {name: float(weight) for name, weight in model["weights"].items()}
+            members = Members(recipe, summary, tuple(networks))
+            said = members.logits(Sequences(np.zeros((2, features), np.float32), np.array([0, 2])))
+            if not weights or set(weights) != set(said):
+                raise ValueError(f"weights of {sorted(weights)} for {sorted(said)}")
+            if any(one.shape != (1, len(classes)) for one in said.values()):
+                raise ValueError(f"{len(classes)} classes, but members of others")
+        return cls(classes, members, weights)
+
+
+def fit(
+    rows: Table, labels: np.ndarray, classes: Sequence[str], held: np.ndarray, options: Options, watcher
+) -> Fitted:
+    """Train a classifier.
+
+    Args:
+        rows: of n recordings.
+        labels: (n,) integers, an index into `classes`.
+        classes: two or more; every one is among the recordings that are held and those that are not.
+        held: (n,) bool, which recordings are validation.
+        options: of training.
+        watcher: told how it goes.
+
+    Raises:
+        SunhwanError: no column can be learnt from.
+    """
+    count, settings, notes = len(classes), options.settings, []
+    watcher.begin("baselines", 1, 1)
+    recipe, _ = recordings.learn(rows, options.features, ~held[rows.series])
+    (train, _), (val, _) = (Sequences.of(recordings.taken(rows, part), recipe) for part in (~held, held))
+    truth = labels[held]
+    found, val_found = (statistics(some.values, some.offsets) for some in (train, val))
+    summary = chosen(summaries.fit, found, labels[~held], val_found, truth, count)
+    rocket = rocket_of(train, labels[~held])
+    if rocket is None:
+        notes.append(
+            'MiniRocket, a strong baseline, is not installed; pip install "sunhwan[minirocket]" adds it'
+        )
+    trained = [
+        recording_network.train(
+            train, labels[~held], count, settings, seed, watcher, (val, truth), f"network {seed + 1}"
+        )
+        for seed in range(options.seeds)
+    ]
+    said = Members(recipe, summary, tuple(one.network for one in trained), rocket).logits(val)
+    weighed = weigh(said, truth, WORTH, only=(RECURRENT, SUMMARY))
+    # Once more on all recordings: a quarter more of them is worth more than what validation could still tell.
+    watcher.begin("baselines on all recordings", 1, 1)
+    recipe, met = recordings.learn(rows, options.features, np.ones(len(rows), bool))
+    both, _ = Sequences.of(rows, recipe)
+    summary = summaries.fit(statistics(both.values, both.offsets), labels, count, summary.strength)
+    networks = tuple(
+        recording_network.train(
+            both,
+            labels,
+            count,
+            replace(settings, epochs=one.epochs),
+            seed,
+            watcher,
+            name=f"network {seed + 1} on all recordings",
+        ).network
+        for seed, one in enumerate(trained)
+    )
+    members = Members(recipe, summary, networks, rocket and rocket_of(both, labels))
+    notes += met
+    if networks[0].step > 1:
+        notes.append(
+            f"recordings are long: the network reads the means of {networks[0].step} rows each; "
+            "the baselines read all rows"
+        )
+    cut = float((both.thinned(networks[0].step).lengths > networks[0].length).mean())
+    if cut > 0:
+        notes.append(
+            f"of the {cut:.1%} of recordings with more than {networks[0].length * networks[0].step:,} rows "
+            "the network reads the beginning"
+        )
+    return Fitted(
+        RecordingClassifier(tuple(classes), members.only(list(weighed.weights)), weighed.weights),
+        members,
+        weighed,
+        np.bincount(labels, minlength=count) / len(labels),
+        tuple({"network": seed, **row} for seed, one in enumerate(trained) for row in one.history),
+        tuple(notes),
+    )
+
+
+def rocket_of(some: Sequences, labels: np.ndarray) -> MiniRocket | None:
+    """MiniRocket, learnt from these recordings, or None where it is not installed."""
+    if not minirocket.installed():
+        return None
+    if len(some) > MOST_ROCKETS:
+        kept = np.sort(np.random.default_rng(0).choice(len(some), MOST_ROCKETS, replace=False))
+        rows = np.concatenate([np.arange(some.offsets[i], some.offsets[i + 1]) for i in kept])
+        some = Sequences(some.values[rows], np.append(0, np.cumsum(some.lengths[kept])))
+        labels = labels[kept]
+    return MiniRocket(some.values, some.offsets, labels)
