@@ -1,9 +1,74 @@
-"""The doctests of an adapter are collected where its framework is installed."""
+"""What pytest collects besides the tests: the documents' code blocks, and which doctests can run here.
 
+A document's blocks run in order, in one namespace and an empty folder. What a ```text block after one shows
+must be what it prints. `<!-- skip: next "reason" -->` before a block says why it is not run.
+"""
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
 from importlib.util import find_spec
 
+from sybil import Sybil
+from sybil.parsers.markdown import CodeBlockParser, SkipParser
+
+# The doctests of an adapter are collected where its framework is installed.
 collect_ignore = [
     f"src/sunhwan/recurrence/ops/{framework}.py"
     for framework in ("torch", "tensorflow")
     if find_spec(framework) is None
 ]
+
+
+def check(example, printed):
+    """What was printed against the ```text block that follows; "..." there stands for anything."""
+    after = example.document.text[example.region.end :]
+    shown = re.match(r"\s*```text\n(.*?)```", after, flags=re.DOTALL)
+    if shown:
+        checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        if not checker.check_output(shown[1], printed, flags):
+            return f"shown:\n{shown[1]}\nprinted:\n{printed}"
+
+
+def python(example):
+    """Run a block of Python."""
+    line = example.line + example.parsed.line_offset
+    code = compile("\n" * line + example.parsed, example.path, "exec", dont_inherit=True)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(code, example.namespace)
+    return check(example, printed.getvalue())
+
+
+def shell(example):
+    """Run a block of commands, in the environment of the tests."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    ended = subprocess.run(
+        ["bash", "-eu", "-c", example.parsed], capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
+    if ended.returncode:
+        return f"status {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+    return check(example, ended.stdout)
+
+
+def empty_folder(namespace):
+    namespace["back"] = os.getcwd()
+    namespace["folder"] = tempfile.TemporaryDirectory()
+    os.chdir(namespace["folder"].name)
+
+
+def back(namespace):
+    os.chdir(namespace["back"])
+    namespace["folder"].cleanup()
+
+
+pytest_collect_file = Sybil(
+    parsers=[CodeBlockParser("python", python), CodeBlockParser("sh", shell), SkipParser()],
+    patterns=["*.md"],
+    setup=empty_folder,
+    teardown=back,
+).pytest()

@@ -1,21 +1,28 @@
-"""What MkDocs does besides its plugins: the root's documents, formulas and the commands' help as pages.
+"""What MkDocs does besides its plugins: documents of the root, figures, notebooks, formulas, commands' help.
 
 The root's documents stand where people look for them in a repository, and in the site, too; links between
-both are mended. Formulas become MathML, which browsers show without a script or a font of ours.
+both are mended. Figures are drawn anew at each build. A page of the tutorial is a notebook, too. Formulas
+become MathML, which browsers show without a script or a font of ours.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import click
+import nbformat
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
 from sunhwan.cli import group
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+
+import figures  # noqa: E402
+
 DOCUMENTS = {
     "README.md": "index.md",
     "README.ko.md": "ko/index.md",
@@ -27,12 +34,35 @@ DOCUMENTS = {
 
 
 def on_files(files, config):
-    """Add the root's documents."""
+    """Add the root's documents, the figures and the notebooks."""
     for document, page in DOCUMENTS.items():
         path = ROOT / document
         if path.exists() and files.get_file_from_path(page) is None:
             files.append(File.generated(config, page, content=moved(path.read_text("utf-8"), page)))
+    for name, picture in figures.draw().items():
+        files.append(File.generated(config, f"figures/{name}.svg", content=picture))
+    for file in list(files):
+        if "tutorial/" in file.src_uri and file.src_uri.endswith(".md") and file.name != "index":
+            there = file.src_uri.replace(".md", ".ipynb")
+            files.append(
+                File.generated(config, there, content=nbformat.writes(notebook(file.content_string)))
+            )
     return files
+
+
+def notebook(page: str) -> nbformat.NotebookNode:
+    """A page as a notebook: its blocks of Python are cells, and what they print is left to be printed."""
+    page = re.sub(r"```text\n.*?```\n|<!--.*?-->\n", "", page, flags=re.DOTALL)
+    page = re.sub(r"(\]\([\w./-]+)\.md", r"\1.html", page)
+    cells = []
+    for place, part in enumerate(re.split(r"```python\n(.*?)```", page, flags=re.DOTALL)):
+        new = nbformat.v4.new_code_cell if place % 2 else nbformat.v4.new_markdown_cell
+        if part.strip():
+            cells.append(new(part.strip()) | {"id": f"cell-{place}"})
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.from_dict(cell) for cell in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
 
 
 def moved(text: str, page: str) -> str:

@@ -1,12 +1,25 @@
-"""The documents say what the code does: the tree, the examples."""
+"""The documents say what the code does: the tree, commands, formulas, figures.
 
+Their blocks of code are run by the `conftest.py` of the root.
+"""
+
+import inspect
 import re
+import shlex
+import sys
 import tomllib
 from pathlib import Path
 
+import click
+import nbclient
+import nbformat
 import pytest
 
+from sunhwan.cli import group
+from sunhwan.recurrence.reference import gru, lstm, simple_rnn
+
 ROOT = Path(__file__).parent.parent
+PAGES = sorted(path for path in (ROOT / "docs" / "tutorial").glob("*.md") if path.stem != "index")
 
 
 def blocks(document, language):
@@ -60,13 +73,6 @@ def test_every_native_file_stands_in_the_tree():
     assert named == {path.name for path in (ROOT / "native").rglob("*.*")}
 
 
-def test_the_readme_s_python_runs_and_prints_what_it_says(capsys):
-    for block in blocks("README.md", "python"):
-        exec(compile(block, "README.md", "exec"), {})
-        said = [line.split("# ", 1)[1] for line in block.splitlines() if line.startswith("print(")]
-        assert capsys.readouterr().out.splitlines() == said
-
-
 def test_the_example_study_follows_the_schema():
     from sunhwan.experiments.study import parse
 
@@ -92,3 +98,63 @@ def test_the_reference_has_every_public_name():
     public = {*sunhwan._HOMES, "SunhwanError"} | {f"reference.{name}" for name in sunhwan.reference.__all__}
     # Of the cells' modules the functions above run the steps; their text is in the tutorial.
     assert public - {"reference.gru", "reference.lstm", "reference.simple_rnn"} == shown
+
+
+def commands():
+    """Each line of the documents that begins with `sunhwan`, continued lines joined."""
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^(?: {4})?(?:.*\| )?(sunhwan [a-z].*)", text, flags=re.MULTILINE):
+            if line.split()[1] in group.list_commands(None):
+                yield pytest.param(line, id=f"{path.name}: {line[:40]}")
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_commands_in_documents_are_ones_that_there_are(line):
+    words = shlex.split(re.split(r" [|>] ", line)[0], comments=True)[1:]
+    command, context = group, click.Context(group)
+    while isinstance(command, click.Group):
+        command = command.get_command(context, words.pop(0))
+        assert command, line
+    if command.name != "accelerate":  # what stands behind its script is the script's
+        command.make_parser(click.Context(command)).parse_args(words)
+
+
+@pytest.mark.parametrize("cell", [simple_rnn, lstm, gru], ids=lambda module: module.__name__.split(".")[-1])
+def test_the_derivations_stand_beside_the_reference_as_it_is(cell):
+    code = re.sub(r'\n    """.*?"""\n', "\n", inspect.getsource(cell.step_gradient), count=1, flags=re.DOTALL)
+    page = ROOT / "docs" / "tutorial" / "backpropagation.md"
+    assert f"```python\n{code}```" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_numbers_in_the_tutorial_s_tables_are_recorded(page):
+    recorded = set(re.findall(r"\d+\.\d+", (ROOT / "docs" / "results.md").read_text(encoding="utf-8")))
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert set(re.findall(r"\d+\.\d+", "\n".join(rows))) <= recorded
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    """The site's hooks."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        yield __import__("hooks")
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_notebooks_run_from_top_to_bottom(page, hooks, tmp_path):
+    notebook = hooks.notebook(page.read_text(encoding="utf-8"))
+    nbformat.validate(notebook)
+    assert len([cell for cell in notebook.cells if cell.cell_type == "code"]) == len(blocks(page, "python"))
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
+
+
+def test_formulas_become_mathml(hooks):
+    html = 'so <span class="arithmatex">\\(a &lt; b\\)</span>'
+    shown = hooks.on_page_content(html, None, None, None)
+    assert "<math" in shown and "<mi>a</mi>" in shown and "arithmatex" not in shown

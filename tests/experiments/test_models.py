@@ -35,6 +35,7 @@ def counts(model):
         ("forecast", "gru_dropout", JENA, [GRU_32, 33]),
         ("forecast", "gru_stacked", JENA, [GRU_32, GRU_64, 65]),
         ("forecast", "gru_bidirectional", JENA, [2 * GRU_32, 65]),
+        ("forecast", "gru_deep", JENA, [2 * GRU_32, 2 * 3 * 32 * (64 + 32 + 2), 65]),
         ("forecast", "lstm", JENA, [LSTM_32, 33]),
         ("text", "simple_rnn", REVIEWS, [320_000, 2_080, 33]),
         ("text", "lstm", REVIEWS, [320_000, 4 * 32 * (32 + 32 + 1), 33]),
@@ -56,7 +57,7 @@ def test_every_builder_is_tested_above_or_below():
     built = {(kind, name) for kind, builders in models.BUILDERS.items() for name in builders}
     assert built == {
         *(("forecast", name) for name in ("dense", "gru", "gru_dropout", "gru_stacked")),
-        *(("forecast", name) for name in ("gru_bidirectional", "lstm", "gru_linear_skip")),
+        *(("forecast", name) for name in ("gru_bidirectional", "gru_deep", "lstm", "gru_linear_skip")),
         *(("text", name) for name in ("simple_rnn", "lstm", "bilstm_pooled")),
         *(("adding", name) for name in ("simple_rnn", "gru", "lstm")),
     }
@@ -183,7 +184,7 @@ def test_the_linear_skip_needs_the_target_s_past(station):
         models.build("forecast", "gru_linear_skip", problem, {})
 
 
-@pytest.mark.parametrize("name", ["gru_stacked", "gru_bidirectional", "gru_linear_skip", "gru_dropout"])
+@pytest.mark.parametrize("name", ["gru_stacked", "gru_deep", "gru_linear_skip", "gru_dropout"])
 def test_a_kept_model_says_the_same(name, readings, tmp_path):
     keras.utils.set_random_seed(0)
     model = models.build("forecast", name, readings, {})

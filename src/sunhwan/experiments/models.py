@@ -72,6 +72,23 @@ def gru_bidirectional(problem: Problem, units: int = 32, learning_rate: float = 
     return forecaster(problem, [layers.Bidirectional(layers.GRU(units)), layers.Dense(1)], learning_rate)
 
 
+def gru_deep(
+    problem: Problem,
+    units: int = 32,
+    dropout: float = 0.1,
+    recurrent_dropout: float = 0.1,
+    learning_rate: float = 1e-3,
+) -> keras.Model:
+    """All of the tutorial at once: two layers of GRUs, each in both directions, with dropout in time."""
+    masks = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
+    stack = [
+        layers.Bidirectional(layers.GRU(units, return_sequences=True, **masks)),
+        layers.Bidirectional(layers.GRU(units, **masks)),
+        layers.Dense(1),
+    ]
+    return forecaster(problem, stack, learning_rate)
+
+
 def lstm(problem: Problem, units: int = 32, learning_rate: float = 1e-3) -> keras.Model:
     """One LSTM, its last output into one number."""
     return forecaster(problem, [layers.LSTM(units), layers.Dense(1)], learning_rate)
@@ -195,6 +212,7 @@ BUILDERS: dict[str, dict[str, Callable[..., keras.Model]]] = {
         "gru_dropout": gru_dropout,
         "gru_stacked": gru_stacked,
         "gru_bidirectional": gru_bidirectional,
+        "gru_deep": gru_deep,
         "lstm": lstm,
         "gru_linear_skip": gru_linear_skip,
     },

@@ -1,0 +1,231 @@
+"""The documentation's figures, drawn from the package itself at each build, in the style of its plots.
+
+Try: python docs/figures.py site/figures
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from sunhwan.reference import CELLS, backward, forward
+from sunhwan.report import style
+from sunhwan.report.style import BASELINE, BLUE, FAINT, GREEN, INK, ORANGE, QUIET, SEQUENCE, SKY
+
+
+def unrolled() -> style.Picture:
+    """The loop, and the same loop laid out over time."""
+    figure, (axes,) = style.page(2.1)
+    canvas(axes, 15, 4)
+    box(axes, 0.6, 1.4, "cell", BLUE)
+    arrow(axes, (1.3, 0.3), (1.3, 1.4))
+    arrow(axes, (1.3, 2.6), (1.3, 3.5))
+    arrow(axes, (2.0, 2.3), (2.0, 1.7), bend=-1.6)
+    axes.text(1.3, 0, "x", ha="center", va="center", color=INK)
+    axes.text(1.3, 3.8, "h", ha="center", va="center", color=INK)
+    axes.text(3.9, 2.0, "=", ha="center", va="center", size=style.TITLE, color=INK)
+    for step, x in enumerate((5.6, 8.6, 11.6)):
+        box(axes, x, 1.4, "cell", BLUE)
+        arrow(axes, (x - 1.6 if step else x - 1.0, 2.0), (x, 2.0))
+        arrow(axes, (x + 0.7, 0.3), (x + 0.7, 1.4))
+        arrow(axes, (x + 0.7, 2.6), (x + 0.7, 3.5))
+        axes.text(x + 0.7, 0, f"x{step + 1}", ha="center", va="center", color=INK)
+        axes.text(x + 0.7, 3.8, f"h{step + 1}", ha="center", va="center", color=INK)
+    arrow(axes, (13.0, 2.0), (14.4, 2.0))
+    axes.text(4.4, 2.45, "h0", ha="center", va="center", color=INK)
+    return style.finish(
+        figure,
+        "A recurrent layer is a loop, and one set of weights serves every step",
+        "Left: the loop. Right: the same loop laid out over three timesteps.",
+        "A cell that feeds its output back, and the same cell three times in a row",
+    )
+
+
+def saturation() -> style.Picture:
+    """What the first loop puts out, with its own weights and with Keras's."""
+    rng = np.random.default_rng(0)
+    inputs = rng.random((1, 100, 32))
+    positive = [rng.random((32, 64)), rng.random((64, 64)), rng.random(64)]
+    figure, panels = style.page(1.9, 2, 2, sharey=True)
+    drawn = (("weights between 0 and 1", positive), ("weights around 0, as Keras draws them", initial(32)))
+    for axes, (name, weights) in zip(panels, drawn, strict=True):
+        output = forward("simple_rnn", inputs, weights, return_sequences=True).output[0]
+        for unit in range(12):
+            axes.plot(output[:30, unit], color=BLUE, alpha=0.6, linewidth=1)
+        axes.set_title(name)
+        axes.set_ylim(-1.08, 1.08)
+    return style.finish(
+        figure,
+        "With weights that are all positive every unit is stuck at 1",
+        "Output of 12 of 64 units of a SimpleRNN over its first 30 timesteps; inputs between 0 and 1.",
+        "Left, all lines lie at 1 from the first step; right, they move between -1 and 1",
+        x_label="timestep",
+        y_label="output",
+    )
+
+
+def vanishing() -> style.Picture:
+    """How much the last output depends on an input so many steps before it."""
+    figure, panels = style.page(2.4, 2, 2, sharey=True)
+    marks = dict(zip(CELLS, SEQUENCE, strict=False))
+    for axes, name, keep in zip(
+        panels, ("weights as Keras draws them", "gates that keep"), (0, 4), strict=True
+    ):
+        axes.set_title(name)
+        for cell, mark in marks.items():
+            axes.plot(reach(cell, keep), color=mark.color, linestyle=mark.line)
+        style.logarithmic(axes.yaxis)
+    return style.finish(
+        figure,
+        "Gates reach far back once they have learnt to keep",
+        "Size of the gradient of the last output with respect to an input, against how many steps before it "
+        "that input came; mean of 32 sequences, 64 units. Right: 4 added to the bias of the forget gate "
+        "(LSTM) and of the update gate (GRU).",
+        "Three falling lines on a logarithmic scale, one a cell",
+        handles=[mark.legend(cell) for cell, mark in marks.items()],
+        x_label="timesteps back",
+        y_label="gradient",
+    )
+
+
+def reach(cell: str, keep: float, steps: int = 100, features: int = 8, units: int = 64) -> np.ndarray:
+    """(steps,) the mean size of the gradient of an input, the latest input first."""
+    rng = np.random.default_rng(0)
+    weights = initial(features, units, cell)
+    gate = {"gru": "z", "lstm": "f"}.get(cell)
+    if gate:
+        first = CELLS[cell].gates.index(gate) * units
+        weights[2].reshape(-1, weights[2].shape[-1])[0, first : first + units] += keep
+    run = forward(cell, rng.normal(size=(32, steps, features)), weights)
+    gradients = backward(run, output_gradient=rng.normal(size=run.output.shape))
+    return np.linalg.norm(gradients.inputs, axis=2).mean(axis=0)[::-1]
+
+
+def initial(features: int, units: int = 64, cell: str = "simple_rnn") -> list[np.ndarray]:
+    """Weights as Keras draws them: Glorot's uniform, orthogonal, zeros, and ones for the forget gate."""
+    rng = np.random.default_rng(1)
+    kernel, recurrent, bias = CELLS[cell].weight_shapes(features, units)
+    bound = np.sqrt(6 / sum(kernel))
+    orthogonal = np.linalg.qr(rng.normal(size=recurrent[::-1]))[0].T
+    drawn = [rng.uniform(-bound, bound, kernel), orthogonal, np.zeros(bias)]
+    if cell == "lstm":
+        drawn[2][units : 2 * units] = 1
+    return drawn
+
+
+def windows() -> style.Picture:
+    """Where a window may lie, and where its target."""
+    figure, (axes,) = style.page(1.6)
+    canvas(axes, 30, 4.1)
+    parts = (("training", 0, 18, SKY), ("validation", 18, 24, ORANGE), ("test", 24, 30, GREEN))
+    for name, start, end, color in parts:
+        axes.add_patch(
+            Rectangle((start, 3.1), end - start, 0.9, facecolor=color, alpha=0.35, edgecolor=QUIET)
+        )
+        axes.text((start + end) / 2, 3.55, name, ha="center", va="center", color=INK)
+    for row, start in enumerate((1, 9.5, 18.2, 24.2)):
+        y = 2.2 - 0.7 * (row % 2)
+        axes.add_patch(Rectangle((start, y), 3.2, 0.35, facecolor=BLUE))
+        axes.plot([start + 3.2, start + 4.9], [y + 0.17] * 2, color=QUIET, linestyle=":")
+        axes.plot([start + 5], [y + 0.17], "D", color=BASELINE.color)
+    axes.text(15, 0.35, "time", ha="center", va="center", color=INK)
+    arrow(axes, (0, 0.8), (30, 0.8))
+    return style.finish(
+        figure,
+        "A window and its target lie in one part, whole",
+        "Bars: what a forecast reads (the lookback). Dotted: the horizon. Diamonds: what is to be forecast. "
+        "A window that would cross an edge belongs to no part.",
+        "A line of time cut into training, validation and test, with windows inside each",
+    )
+
+
+def tiles() -> style.Picture:
+    """The order in which a batch is computed."""
+    figure, panels = style.page(2.0, 2, 2)
+    for axes, name, by_tile in zip(panels, ("step by step", "tile by tile"), (False, True), strict=True):
+        canvas(axes, 12, 8)
+        axes.set_title(name)
+        for row in range(8):
+            for step in range(12):
+                place = (row // 2 * 12 + step) if by_tile else step * 4 + row // 2
+                axes.add_patch(
+                    Rectangle(
+                        (step + 0.06, 7 - row), 0.88, 0.8, facecolor=BLUE, alpha=0.12 + 0.8 * place / 47
+                    )
+                )
+    return style.finish(
+        figure,
+        "A tile of rows runs through the whole sequence before the next begins",
+        "Rows of the batch from top to bottom, timesteps from left to right; the darker, the later computed.",
+        "Two grids; left, shading runs from left to right; right, from top to bottom by pairs of rows",
+        x_label="timestep",
+    )
+
+
+def lanes() -> style.Picture:
+    """What lies in the lanes of a vector."""
+    figure, panels = style.page(1.5, 2, 2)
+    held = (
+        ("GRU(20): units across the lanes", (16, 4)),
+        ("GRU(20): rows across the lanes", (16, 16)),
+    )
+    for axes, (name, used) in zip(panels, held, strict=True):
+        canvas(axes, 16, 3)
+        axes.set_title(name)
+        for vector, full in enumerate(used):
+            for lane in range(16):
+                color, alpha = (BLUE, 0.85) if lane < full else (FAINT, 1)
+                axes.add_patch(
+                    Rectangle((lane + 0.05, 1.7 - 1.3 * vector), 0.9, 1, facecolor=color, alpha=alpha)
+                )
+    return style.finish(
+        figure,
+        "Vectors of 16 lanes: what is not filled is computed for nothing",
+        "20 units fill one vector and a quarter of the next. With a row of the batch in each lane none is "
+        "empty, however many units there are.",
+        "Two vectors of 16 boxes each; left, 12 boxes of the second are empty; right, none",
+    )
+
+
+def canvas(axes, width: float, height: float) -> None:
+    """No axis: a sheet to draw boxes on."""
+    axes.set_axis_off()
+    axes.set_xlim(-0.2, width + 0.2)
+    axes.set_ylim(-0.2, height)
+
+
+def box(axes, x: float, y: float, name: str, color: str) -> None:
+    axes.add_patch(Rectangle((x, y), 1.4, 1.2, facecolor=color, edgecolor=INK, alpha=0.85))
+    axes.text(x + 0.7, y + 0.6, name, ha="center", va="center", color="white", weight="bold")
+
+
+def arrow(axes, start, end, bend: float = 0) -> None:
+    curve = f"arc3,rad={bend}"
+    axes.add_patch(
+        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color=INK, connectionstyle=curve)
+    )
+
+
+FIGURES = (unrolled, saturation, vanishing, windows, tiles, lanes)
+
+
+def draw() -> dict[str, bytes]:
+    """Each figure by its name, as SVG."""
+    drawn = {}
+    with style.applied():
+        for figure in FIGURES:
+            file = io.BytesIO()
+            figure().figure.savefig(file, format="svg", metadata={"Date": None, "Title": figure.__name__})
+            drawn[figure.__name__] = file.getvalue()
+    return drawn
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in draw().items():
+        (folder / f"{name}.svg").write_bytes(picture)
