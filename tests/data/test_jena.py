@@ -144,6 +144,7 @@ def test_the_station_s_own_file(real_file):
     assert {"SWDR (W/m²)", "PAR (µmol/m²/s)", "T (degC)"} <= set(readings.columns.columns)
     assert readings.column("T (degC)")[0] == 18.76
     assert readings.notes == (
+        "jena_roof_2024_summer.csv is not UTF-8 and is read as Latin-1 (ISO 8859-1)",
         "max. PAR (µmol/m²/s): -9999 or the like stands for a missing reading 18 times",
     )
     assert -20 < np.nanmin(readings.column("T (degC)")) < np.nanmax(readings.column("T (degC)")) < 45

@@ -48,7 +48,9 @@ def test_a_byte_order_mark_is_no_part_of_a_name(written):
 
 def test_other_columns_and_names_of_columns(written):
     path = written("a.csv", "id;sentiment;review\n1;1;fine\n2;0;1,5 times dull\n")
-    assert rows(load(path, "review", "sentiment")) == [("fine", "1"), ("1,5 times dull", "0")]
+    found = load(path, "review", "sentiment")
+    assert rows(found) == [("fine", "1"), ("1,5 times dull", "0")]
+    assert found.notes == ("semicolons separate the fields",)
 
 
 def test_labels_that_look_missing_are_labels(written):

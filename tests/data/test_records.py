@@ -157,3 +157,14 @@ def test_a_file_that_may_not_be_read(tmp_path):
     path.chmod(0)
     with pytest.raises(SunhwanError, match=r"cannot be read \(Permission denied\)"):
         contents(path)
+
+
+def test_how_a_file_is_written_is_said():
+    assert parse_csv(b"when,T\n1,2\n", "f").notes == ()
+    assert parse_csv("when,T °C\n1,2\n".encode("latin-1"), "f").notes == (
+        "f is not UTF-8 and is read as Latin-1 (ISO 8859-1)",
+    )
+    assert parse_csv(b"when;T;p;word\n1;2,5;3;a, b\n", "f").notes == (
+        "semicolons separate the fields, and the comma is the decimal mark in 'T'",
+    )
+    assert parse_csv(b"when\tT\n1\t2\n", "f").notes == ("tabs separate the fields",)

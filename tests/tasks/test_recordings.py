@@ -96,6 +96,10 @@ def test_new_files_need_no_labels_and_may_have_other_columns(run, tmp_path):
 
 
 def test_prediction_loads_no_framework(run, file):
+    loads_no_framework(run, file)
+
+
+def loads_no_framework(run, file):
     code = (
         "import sys; sys.argv[0] = 'sunhwan'\nfrom sunhwan.cli import main\n"
         "try:\n    main()\nexcept SystemExit as ended:\n    assert ended.code == 0\n"
@@ -131,10 +135,16 @@ def test_labels_that_are_no_classes(tmp_path):
 
 
 @pytest.mark.slow
-def test_minirocket_stands_beside_the_others_and_is_no_part_of_the_run(file, tmp_path):
+def test_minirocket_is_weighed_with_the_others_and_predicts_without_what_trained_it(file, tmp_path):
     pytest.importorskip("sktime")
     pytest.importorskip("numba")
     found = classify.learn(load(file, Columns("id", "wave", ("step",))), (60, 20, 20), SMALL, Nobody())
     assert found.metrics["test"]["minirocket"]["accuracy"] > found.metrics["test"]["majority"]["accuracy"]
-    assert "minirocket" not in found.metrics["weights"]
-    assert "rocket" not in "".join(found.fitted.classifier.as_kept()[1])
+    # Two epochs of a small network are no match for it.
+    assert "minirocket" in found.metrics["weights"]
+    columns = Columns("id", "wave", ("step",)).as_dict()
+    classify.keep(found, folder.record("classify", [], {}, {}), tmp_path / "run", columns)
+    source = load(file, Columns("id", "wave", ("step",)))
+    expected = found.fitted.classifier.predict_proba(source.table)
+    np.testing.assert_array_equal(classify.load(tmp_path / "run").predict_proba(source.table), expected)
+    loads_no_framework(tmp_path / "run", file)

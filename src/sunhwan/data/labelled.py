@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sunhwan.data.records import fields, listed, parquet
+from sunhwan.data.records import fields, listed, parquet, written
 from sunhwan.errors import SunhwanError
 
 MOST_CLASSES = 500
@@ -79,7 +79,8 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
         (['Well done, all', 'Dull.'], ['good', 'bad'], ('reviews.csv: 1 row without a text is left out',))
     """
     if path.is_dir():
-        frame, fingerprint, text, label = *folder(path), "text", "label"
+        (frame, fingerprint), notes = folder(path), []
+        text, label = "text", "label"
     else:
         try:
             raw = path.read_bytes()
@@ -90,7 +91,7 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
                 f"{str(path)!r} cannot be read ({error.strerror}); give a file that you may read"
             ) from None
         fingerprint = hashlib.sha256(raw).hexdigest()
-        frame = parse(raw, path.name)
+        frame, notes = parse(raw, path.name)
     for option, column in (("--text", text), ("--label", label)):
         if column not in frame.columns:
             raise SunhwanError(
@@ -99,18 +100,22 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
             )
     if text == label:
         raise SunhwanError(f"--text and --label both name {text!r}; expected two columns of {path.name}")
-    return checked(as_texts(frame[text], path.name), as_labels(frame[label]), path.name, fingerprint)
+    texts, labels = as_texts(frame[text], path.name), as_labels(frame[label])
+    return checked(texts, labels, path.name, fingerprint, notes)
 
 
-def parse(raw: bytes, name: str) -> pl.DataFrame:
-    """The columns of a file's bytes, told by what they are, not by their name's ending."""
+def parse(raw: bytes, name: str) -> tuple[pl.DataFrame, list[str]]:
+    """The columns of a file's bytes, told by what they are, not by a name's ending; and how it is written."""
     if raw[:4] == b"PAR1":
-        return parquet(raw, name)
+        return parquet(raw, name), []
     content = utf8(raw, name)
     if not content.strip():
         raise SunhwanError(f"{name} is empty; expected {EXPECTED}")
     # A line of a CSV file that begins like an object would be an odd name of a column.
-    return json_lines(content, name) if content.lstrip()[:1] in (b"{", b"[") else csv(content, name)
+    if content.lstrip()[:1] in (b"{", b"["):
+        return json_lines(content, name), []
+    frame, _, separator = fields(content if b"\n" in content else content.replace(b"\r", b"\n"), name)
+    return frame, written(separator)
 
 
 def utf8(raw: bytes, name: str, first: int = 1) -> bytes:
@@ -138,11 +143,6 @@ def utf8(raw: bytes, name: str, first: int = 1) -> bytes:
     if b"\0" in raw:
         raise SunhwanError(f"{name} holds zero bytes, so it is no text file; expected {EXPECTED}")
     return raw
-
-
-def csv(content: bytes, name: str) -> pl.DataFrame:
-    """Every field as text; comma, semicolon or tab between them, told by the line of names."""
-    return fields(content if b"\n" in content else content.replace(b"\r", b"\n"), name)[0]
 
 
 def json_lines(content: bytes, name: str, first: int = 1) -> pl.DataFrame:
@@ -248,8 +248,10 @@ def as_labels(series: pl.Series) -> pl.Series:
     return labels.set(labels == "", None)
 
 
-def checked(texts: pl.Series, labels: pl.Series, name: str, fingerprint: str) -> Labelled:
-    """Rows with both a text and a label; what is left out is counted."""
+def checked(
+    texts: pl.Series, labels: pl.Series, name: str, fingerprint: str, notes: Sequence[str]
+) -> Labelled:
+    """Rows with both a text and a label; what is left out is counted, after other notes."""
     if not len(texts):
         raise SunhwanError(
             f"{name} holds no rows; a line of column names and rows of labelled texts were expected"
@@ -261,7 +263,7 @@ def checked(texts: pl.Series, labels: pl.Series, name: str, fingerprint: str) ->
             raise SunhwanError(
                 f"no row of {name} has a {what}; name another column with --{what}, or fill this one"
             )
-    notes = []
+    notes = [*notes]
     for what, lacking in (("text", no_text), ("label", no_label & ~no_text)):
         count = int(lacking.sum())
         if count:

@@ -129,7 +129,7 @@ def load(path: Path, columns: Columns, *, labelled: bool = True) -> Recordings:
         raise SunhwanError(f"{str(path)!r} is a folder; recordings are read from a CSV or Parquet file")
     records = read(path)
     columns = found_in(records, columns, labelled)
-    notes = []
+    notes = [*records.notes]
     ids = records.frame[columns.series].cast(pl.String).str.strip_chars()
     nobody = (ids.is_null() | (ids == "")).to_numpy()
     if nobody.all():

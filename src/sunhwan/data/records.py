@@ -33,12 +33,14 @@ class Records:
         fingerprint: SHA-256 of the bytes that were read.
         lines: (rows,) the line of the file on which each row begins, the header's being 1; None where a
             file has no lines.
+        notes: what was found out about how the file is written, in sentences.
     """
 
     frame: pl.DataFrame
     name: str
     fingerprint: str
     lines: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def where(self, row: int) -> str:
         """The place of a row in the file, for messages: `line 5`, or `row 4` where there are no lines."""
@@ -121,20 +123,39 @@ def parse_csv(raw: bytes, name: str) -> Records:
         >>> records = parse_csv(b"when;T\\r\\n\\r\\n2024-01-01;1,5\\r\\n", "station.csv")
         >>> records.frame.rows(), records.where(0)
         ([('2024-01-01', '1.5')], 'line 3')
+        >>> records.notes
+        ("semicolons separate the fields, and the comma is the decimal mark in 'T'",)
     """
     fingerprint = hashlib.sha256(raw).hexdigest()
-    raw = as_utf8(raw, name)
-    frame, lines, separator = fields(raw, name, MISSING_TEXTS)
+    utf8 = as_utf8(raw, name)
+    notes = [] if is_utf8(raw) else [f"{name} is not UTF-8 and is read as Latin-1 (ISO 8859-1)"]
+    frame, lines, separator = fields(utf8, name, MISSING_TEXTS)
     filled = ~frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
     if not filled.any():
         raise SunhwanError(f"{name} holds no rows; a line of column names and rows of values were expected")
     if not filled.all():
         frame, lines = frame.filter(filled), lines[filled.to_numpy()]
+    marked = []
     if separator == ";":
         commas = [column.name for column in frame if column.str.contains(",", literal=True).any()]
         decimal = r"^\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*$"
-        frame = frame.with_columns(pl.col(commas).str.replace(decimal, "$1.$2"))
-    return Records(frame, name, fingerprint, lines)
+        marked = [name for name in commas if frame[name].str.contains(decimal).any()]
+        frame = frame.with_columns(pl.col(marked).str.replace(decimal, "$1.$2"))
+    notes += written(separator, marked)
+    return Records(frame, name, fingerprint, lines, tuple(notes))
+
+
+def written(separator: str, marked: Sequence[str] = ()) -> list[str]:
+    """What is to be said of how a CSV file is written, where it is not with commas between fields.
+
+    Args:
+        separator: between fields.
+        marked: columns in which the comma is the decimal mark.
+    """
+    if separator == ",":
+        return []
+    said = "semicolons separate the fields" if separator == ";" else "tabs separate the fields"
+    return [said + (f", and the comma is the decimal mark in {listed(marked)}" if marked else "")]
 
 
 def fields(
@@ -164,6 +185,14 @@ def fields(
     return frame, lines, separator
 
 
+def is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def as_utf8(raw: bytes, name: str) -> bytes:
     """The text in UTF-8 with line feeds, without a byte order mark."""
     if b"\0" in raw:
@@ -171,9 +200,7 @@ def as_utf8(raw: bytes, name: str) -> bytes:
             f"{name} is not a text file in UTF-8 or Latin-1 (it holds zero bytes); give a CSV or Parquet file"
         )
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
+    if not is_utf8(raw):
         # Loggers write Latin-1 for the degree sign and superscripts; every byte string is valid Latin-1.
         raw = raw.decode("latin-1").encode("utf-8")
     return raw if b"\n" in raw else raw.replace(b"\r", b"\n")

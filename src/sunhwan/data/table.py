@@ -153,7 +153,16 @@ def assemble(
     if not readings.columns:
         raise SunhwanError(f"{name} has no column beside {listed(keys)}; a column of readings was expected")
     return on_grid(
-        Table(moments, codes, series_names, readings, interval, name, records.fingerprint, tuple(notes))
+        Table(
+            moments,
+            codes,
+            series_names,
+            readings,
+            interval,
+            name,
+            records.fingerprint,
+            (*records.notes, *notes),
+        )
     )
 
 

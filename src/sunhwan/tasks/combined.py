@@ -7,7 +7,7 @@ examples are most likely. What is classified, and by what members, is told in `t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,23 +100,17 @@ class Fitted:
     notes: tuple[str, ...]
 
 
-def weigh(
-    logits: Mapping[str, np.ndarray],
-    truth: np.ndarray,
-    worth: Mapping[str, float],
-    only: Sequence[str] | None = None,
-) -> Weighed:
+def weigh(logits: Mapping[str, np.ndarray], truth: np.ndarray, worth: Mapping[str, float]) -> Weighed:
     """What each member earns on validation examples.
 
     Args:
-        logits: (examples, classes) of each member, and of baselines.
+        logits: (examples, classes) of each member.
         truth: (examples,) integers.
         worth: see `mixture`.
-        only: the members that may be used; by default all.
     """
     from sunhwan.evaluation.metrics import fit_temperature, negative_log_likelihood
 
-    weights = mixture({name: logits[name] for name in only or logits}, truth, worth)
+    weights = mixture(logits, truth, worth)
     temperatures = {name: fit_temperature(some, truth).value for name, some in logits.items()}
     judged = {name: some / temperatures[name] for name, some in logits.items()}
     judged["model"] = sum(weight * logits[name] for name, weight in weights.items())

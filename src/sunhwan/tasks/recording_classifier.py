@@ -1,12 +1,12 @@
-"""What tells windows of sensor readings apart: networks and summary statistics, weighed by validation.
+"""What tells windows of sensor readings apart: networks and simpler models, weighed by validation.
 
-    rows --> scaled, filled --+--> networks ---------------------------.
-                              |                                        +--> weighed sum --> probabilities
-                              '--> statistics --> logistic regression -'
+                              .--> networks ---------------------------.
+    rows --> scaled, filled --+--> statistics --> logistic regression -+--> weighed sum --> probabilities
+                              '--> MiniRocket, if it is installed -----'
 
 `fit` trains each member on the training recordings, lets validation choose epochs, penalties and weights, and
-then trains them once more on both parts. MiniRocket stands beside them as a baseline and is no member: its
-ten thousand convolutions run in sktime alone, and a run is to predict by itself, without it.
+then trains them once more on both parts. What was trained is plain arrays: a run predicts by NumPy and the
+kernels, without what MiniRocket is trained by.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from sunhwan.tasks.recording_network import RecordingNetwork, Settings
 
 SUMMARY, MINIROCKET = "summary", "minirocket"
 
-WORTH = {RECURRENT: 0.005, SUMMARY: 0.005}
+WORTH = {SUMMARY: 0.005, RECURRENT: 0.005, MINIROCKET: 0.005}
 """By how much of the validation loss a member must lower it; see `combined.mixture`."""
 
-MOST_ROCKETS = 10_000
-"""Recordings from which MiniRocket learns; of more, as many at random: each has ten thousand numbers."""
+MOST_ROCKETS = 4_000
+"""Recordings from which MiniRocket learns; of more, as many at random: time grows as their number cubed."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Members:
         recipe: how rows become what they read.
         summary: logistic regression on statistics, or None.
         networks: whose logits are averaged, or none.
-        rocket: the baseline, where it was trained.
+        rocket: MiniRocket, or None.
     """
 
     recipe: Recipe
@@ -75,7 +75,7 @@ class Members:
         return self.logits(found)
 
     def logits(self, found: Sequences) -> dict[str, np.ndarray]:
-        """(recordings, classes) float64 of each member, and of the baseline."""
+        """(recordings, classes) float64 of each member."""
         said = {}
         if self.networks:
             said[RECURRENT] = np.mean([network.logits(found) for network in self.networks], axis=0)
@@ -91,7 +91,7 @@ class Members:
             self,
             summary=self.summary if SUMMARY in names else None,
             networks=self.networks if RECURRENT in names else (),
-            rocket=None,
+            rocket=self.rocket if MINIROCKET in names else None,
         )
 
 
@@ -109,7 +109,10 @@ class RecordingClassifier(Combined):
             "recipe": members.recipe.as_dict(),
             "networks": [network.as_dict() for network in members.networks],
             "summary": None,
+            "minirocket": members.rocket is not None,
         }
+        if members.rocket:
+            arrays |= {f"minirocket_{name}": array for name, array in members.rocket.as_arrays().items()}
         if members.summary:
             one = members.summary
             model["summary"] = {"strength": one.strength}
@@ -136,8 +139,14 @@ class RecordingClassifier(Combined):
                 start = f"network_{number}_"
                 mine = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
                 networks.append(RecordingNetwork.from_kept(kept, mine, features))
+            rocket = None
+            if model["minirocket"]:
+                start = "minirocket_"
+                rocket = MiniRocket.from_arrays(
+                    {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
+                )
             weights = {name: float(weight) for name, weight in model["weights"].items()}
-            members = Members(recipe, summary, tuple(networks))
+            members = Members(recipe, summary, tuple(networks), rocket)
             said = members.logits(Sequences(np.zeros((2, features), np.float32), np.array([0, 2])))
             if not weights or set(weights) != set(said):
                 raise ValueError(f"weights of {sorted(weights)} for {sorted(said)}")
@@ -172,7 +181,7 @@ def fit(
     rocket = rocket_of(train, labels[~held])
     if rocket is None:
         notes.append(
-            'MiniRocket, a strong baseline, is not installed; pip install "sunhwan[minirocket]" adds it'
+            'MiniRocket, a strong rival, is not installed; pip install "sunhwan[minirocket]" adds it'
         )
     trained = [
         recording_network.train(
@@ -181,7 +190,7 @@ def fit(
         for seed in range(options.seeds)
     ]
     said = Members(recipe, summary, tuple(one.network for one in trained), rocket).logits(val)
-    weighed = weigh(said, truth, WORTH, only=(RECURRENT, SUMMARY))
+    weighed = weigh(said, truth, WORTH)
     # Once more on all recordings: a quarter more of them is worth more than what validation could still tell.
     watcher.begin("baselines on all recordings", 1, 1)
     recipe, met = recordings.learn(rows, options.features, np.ones(len(rows), bool))
@@ -201,6 +210,8 @@ def fit(
     )
     members = Members(recipe, summary, networks, rocket and rocket_of(both, labels))
     notes += met
+    if rocket and len(both) > MOST_ROCKETS:
+        notes.append(f"MiniRocket learns from {MOST_ROCKETS:,} of the {len(both):,} recordings")
     if networks[0].step > 1:
         notes.append(
             f"recordings are long: the network reads the means of {networks[0].step} rows each; "
@@ -231,4 +242,4 @@ def rocket_of(some: Sequences, labels: np.ndarray) -> MiniRocket | None:
         rows = np.concatenate([np.arange(some.offsets[i], some.offsets[i + 1]) for i in kept])
         some = Sequences(some.values[rows], np.append(0, np.cumsum(some.lengths[kept])))
         labels = labels[kept]
-    return MiniRocket(some.values, some.offsets, labels)
+    return minirocket.fit(some.values, some.offsets, labels)

@@ -216,7 +216,8 @@ def fed(steps: Sequences, labels: np.ndarray, settings: Settings, seed: int, to:
         values += settings.noise * random.standard_normal(values.shape, np.float32) * mask[..., None]
         return values, mask
 
-    return Feed(np.minimum(steps.lengths, to[-1]), labels, settings.batch, seed, to, made)
+    size = max(1, min(settings.batch, len(steps) // 4))
+    return Feed(np.minimum(steps.lengths, to[-1]), labels, size, seed, to, made)
 
 
 def build(features: int, prior: np.ndarray, settings: Settings) -> keras.Model:

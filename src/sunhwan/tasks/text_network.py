@@ -260,7 +260,8 @@ def fed(rows: Ragged, labels: np.ndarray, settings: Settings, seed: int, to: Seq
         tokens[(random.random(tokens.shape) < settings.word_dropout) & (tokens != PADDING)] = OTHER
         return tokens
 
-    return Feed(rows.lengths, labels, settings.batch, seed, to, made)
+    size = max(1, min(settings.batch, len(rows) // 16))
+    return Feed(rows.lengths, labels, size, seed, to, made)
 
 
 def known(texts: Ragged, settings: Settings) -> int:

@@ -181,7 +181,7 @@ class Feed:
     Args:
         lengths: (examples,) their steps.
         labels: (examples,) integers.
-        batch: examples of a training step, fewer where there are few.
+        size: examples of a training step.
         seed: of their order.
         to: the widths to which they are padded, ascending.
         made: numbers of examples, a width and a generator -> what the network reads, an array or several.
@@ -189,15 +189,10 @@ class Feed:
 
     lengths: np.ndarray
     labels: np.ndarray
-    batch: int
+    size: int
     seed: int
     to: Sequence[int]
     made: Callable[[np.ndarray, int, np.random.Generator], object]
-
-    @property
-    def size(self) -> int:
-        """Examples of a training step."""
-        return max(1, min(self.batch, len(self.lengths) // 16))
 
     def __len__(self) -> int:
         return int(np.clip(len(self.lengths) // self.size, LEAST_STEPS, MOST_STEPS))
