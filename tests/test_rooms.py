@@ -19,8 +19,9 @@ MAY_IMPORT = {
     "evaluation": {"data"},
     "experiments": {"data", "evaluation", "recurrence"},
     "tasks": {"data", "evaluation", "experiments", "recurrence"},
+    "audit": {"data", "evaluation", "recurrence"},
     "report": set(),
-    "cli": {"data", "evaluation", "experiments", "recurrence", "report", "tasks"},
+    "cli": {"audit", "data", "evaluation", "experiments", "recurrence", "report", "tasks"},
 }
 
 FORBIDDEN = {
@@ -28,6 +29,7 @@ FORBIDDEN = {
     "recurrence/reference": {"keras", "jax", "torch", "tensorflow"},
     "data": {"keras", "jax", "matplotlib", "sklearn"},
     "evaluation": {"keras", "jax", "matplotlib"},
+    "audit": {"jax", "matplotlib"},
     "report": {"keras", "jax", "polars", "sklearn"},
 }
 """What a room must not import at all, though it is installed."""

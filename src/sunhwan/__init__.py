@@ -36,8 +36,8 @@ __all__ = [
 
 
 def __getattr__(name):
-    if name == "reference":
-        return import_module("sunhwan.reference")
+    if name in ("reference", "audit"):
+        return import_module(f"sunhwan.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)
@@ -45,4 +45,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_HOMES, "reference"})
+    return sorted({*globals(), *_HOMES, "audit", "reference"})

@@ -112,7 +112,7 @@ def test_the_switch_waits_for_keras_whose_backend_is_still_to_choose(statement):
         f"os.environ['KERAS_BACKEND'] = 'jax'\n{statement}\n"
         "assert keras.__spec__.loader.__class__.__name__ == 'SourceFileLoader'\n"
         "assert 'exec_module' not in vars(keras.__spec__.loader)\n"
-        "assert not any('_WaitForKeras' in str(finder) for finder in sys.meta_path)\n" + RUN
+        "assert not any('WhenImported' in str(finder) for finder in sys.meta_path)\n" + RUN
     )
     assert out == "jax fused\n"
     assert err == ""

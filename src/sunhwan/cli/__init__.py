@@ -26,6 +26,7 @@ COMMANDS = {
     "data": "List the datasets, fetch them, and export texts as CSV.",
     "summary": "Print the layers of a study's model.",
     "accelerate": "Run a Python script with recurrent layers accelerated.",
+    "audit": "Run a Keras script or notebook, and say what its results are worth.",
     "bench": "Measure what acceleration gains on this machine.",
     "doctor": "Say what is installed, what runs where, and what is missing.",
 }
@@ -59,7 +60,8 @@ Examples:
   sunhwan study run newyork_temperature --epochs 3
   sunhwan study run table_temperature --data station.csv --time "Date Time" --target "T (degC)"
   sunhwan summary imdb_sentiment simple_rnn
-  sunhwan accelerate train.py --epochs 3""",
+  sunhwan accelerate train.py --epochs 3
+  sunhwan audit my_lstm.py""",
 )
 @click.version_option(__version__, prog_name="sunhwan")
 @click.pass_context
@@ -67,7 +69,7 @@ def group(context: click.Context) -> None:
     """Recurrent networks on the CPU you have, judged beside honest baselines."""
     # Our own commands run on JAX (small to install, fast to step) unless the user says otherwise; `import
     # sunhwan` never does this, and a script of the user's has Keras's own default.
-    if context.invoked_subcommand != "accelerate" and not os.environ.get("KERAS_BACKEND"):
+    if context.invoked_subcommand not in ("accelerate", "audit") and not os.environ.get("KERAS_BACKEND"):
         os.environ["KERAS_BACKEND"] = "jax"
 
 

@@ -46,8 +46,8 @@ def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]
     What follows SCRIPT is the script's own. The exit status is that of the script. At the end, one line on
     stderr says how many recurrent layers ran fused, those in processes that multiprocessing began among them.
     """
-    if not module and not Path(script).exists():
-        raise SunhwanError(f"there is no script {script!r}; give the path of a Python file")
+    if not module:
+        must_exist(script)
     # As for `python`: in place of this command's own folder, first on the path is that of the script; for a
     # module, the folder where we are.
     sys.path[0] = os.getcwd() if module else str(Path(script).resolve().parent)
@@ -63,6 +63,11 @@ def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]
         if os.getpid() == mine:
             shutil.rmtree(folder, ignore_errors=True)
     sys.exit(status)
+
+
+def must_exist(script: str) -> None:
+    if not Path(script).exists():
+        raise SunhwanError(f"there is no script {script!r}; give the path of a Python file")
 
 
 @contextmanager
@@ -107,7 +112,12 @@ def run_script(path: str, run_name: str) -> None:
     where = os.path.join(os.getcwd(), path)
     if not os.path.isfile(where) or where.endswith(".pyc") or is_zipfile(where):
         runpy.run_path(path, run_name=run_name)
-        return
+    else:
+        run_source(Path(where).read_bytes(), where, run_name)
+
+
+def run_source(source: bytes | str, where: str, run_name: str) -> None:
+    """Runs Python's source as the module `run_name`, as if it stood in the file `where`."""
     module = ModuleType(run_name)
     module.__dict__.update(
         __file__=where, __cached__=None, __builtins__=builtins, __loader__=SourceFileLoader(run_name, where)
@@ -115,7 +125,7 @@ def run_script(path: str, run_name: str) -> None:
     before = sys.modules[run_name]
     sys.modules[run_name] = module
     try:
-        exec(compile(Path(where).read_bytes(), where, "exec"), module.__dict__)
+        exec(compile(source, where, "exec"), module.__dict__)
     finally:
         sys.modules[run_name] = before
 

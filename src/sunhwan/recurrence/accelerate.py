@@ -11,12 +11,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from typing import Any
 
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.explain import log
+from sunhwan.recurrence.imported import WhenImported
 
 _on = False
 
@@ -72,10 +71,7 @@ def accelerate() -> None:
             stacklevel=2,
         )
     _on = True
-    if "keras" in sys.modules:
-        _switch_on()
-    else:
-        sys.meta_path.insert(0, _WaitForKeras)
+    _keras.wait()
 
 
 def restore() -> None:
@@ -84,8 +80,7 @@ def restore() -> None:
     if not _on:
         return
     _on = False
-    if _WaitForKeras in sys.meta_path:
-        sys.meta_path.remove(_WaitForKeras)
+    _keras.stop()
     _switched.close()
 
 
@@ -114,33 +109,6 @@ def is_on() -> bool:
     return _on
 
 
-class _WaitForKeras:
-    """A finder that finds no modules of its own: it has Keras switched once that was imported."""
-
-    @staticmethod
-    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != "keras":
-            return None
-        sys.meta_path.remove(_WaitForKeras)
-        try:
-            spec = find_spec(name)
-        finally:
-            sys.meta_path.insert(0, _WaitForKeras)
-        if spec is None or spec.loader is None:
-            return spec
-        loader = spec.loader
-
-        def execute_and_switch(module):
-            del loader.exec_module  # the class's own shows again
-            loader.exec_module(module)
-            if _WaitForKeras in sys.meta_path:  # else `restore` was called meanwhile
-                sys.meta_path.remove(_WaitForKeras)
-                _switch_on()
-
-        loader.exec_module = execute_and_switch
-        return spec
-
-
 _switched = ExitStack()
 """What undoes the switching."""
 
@@ -154,6 +122,9 @@ def _switch_on() -> None:
     except BaseException:
         restore()
         raise
+
+
+_keras = WhenImported("keras", _switch_on)
 
 
 def _switch() -> None:

@@ -1,0 +1,32 @@
+"""Hold anyone's recurrent model to the light: leaks that its arrays show, and what a straight line makes of them.
+
+The data's way, one file each:
+
+    watch     Keras's fit, evaluate and predict, and scikit-learn's scalers, observed: a `Call` for each,
+              with its line in the script and the rows that it was given (`rows.Rows`), copied within bounds
+    fits      calls of one model on the same rows -> a `Fit` with its parts: train, val, tests, and the one
+              on which its result is reported
+    baselines the simple models, on exactly the rows and by exactly the metric of that part -> `Comparison`
+    leaks     small functions that read fits and answer with a `Finding` each, or with nothing;
+    cautions  those of leaks stand in the one, of warnings and notes in the other; overlap.py and scaling.py
+              hold what they measure
+    account   fits, comparisons and findings -> text for people, one JSON object for programs
+
+While the script runs nothing is computed and no random number drawn: arrays are copied, that is all. So its
+results have the same bits as without an audit.
+
+`with sunhwan.audit() as findings:` is `auditing.audit`; the package is called, since it has that name.
+"""
+
+import sys
+from types import ModuleType
+
+
+class _Callable(ModuleType):
+    def __call__(self, **options):
+        from sunhwan.audit.auditing import audit
+
+        return audit(**options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,167 @@
+"""An audit as text for people and as one JSON object for programs."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sunhwan.audit.baselines import NAMES, Comparison
+from sunhwan.audit.findings import LEVELS, Finding
+from sunhwan.audit.fits import Fit
+
+WIDTH = 110
+
+LABEL = 32
+"""Columns that the name of a model takes."""
+
+
+@dataclass(eq=False)
+class Audit:
+    """What an audit found; empty until what is audited has ended. `print` it to read it.
+
+    Attributes:
+        script: the file.
+        fits, comparisons: each fit, and how it compares with baselines.
+        findings: in the order of their levels, by fit.
+        remarks: what could not be seen, in a sentence each.
+        places: how a line of the script is told, where that is not its number (in notebooks).
+    """
+
+    script: str = ""
+    fits: list[Fit] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    places: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a leak is proved."""
+        return any(finding.level == "leak" and finding.certain for finding in self.findings)
+
+    def __iter__(self):
+        return iter(self.findings)
+
+    def __str__(self) -> str:
+        lines = []
+        for fit, found in zip(self.fits, self.comparisons, strict=True):
+            where = f", {self._lines(fit.lines)}" if fit.lines else ""
+            lines.append(f"fit #{fit.number} ({fit.title}){where}")
+            lines += [f"  {line}" for line in compared(found)]
+            for level in LEVELS:
+                for finding in self.findings:
+                    if finding.fit == fit.number and finding.level == level:
+                        lines += self._told(finding)
+        return "\n".join([*lines, *self.remarks])
+
+    __repr__ = __str__
+
+    def _told(self, finding: Finding) -> list[str]:
+        where = f" ({self._lines(finding.lines)})" if finding.lines else ""
+        likely = "" if finding.certain else "likely: "
+        text = f"{likely}{finding.text}{where}. {finding.mend}"
+        label = f"  {finding.level.upper():<9}"
+        return textwrap.wrap(text, WIDTH, initial_indent=label, subsequent_indent=" " * len(label))
+
+    def _lines(self, lines: list[int]) -> str:
+        places = [self.places.get(line, str(line)) for line in lines]
+        if any(line in self.places for line in lines):
+            return ", ".join(places)
+        return f"line{'s' if len(lines) > 1 else ''} {', '.join(places)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "script": self.script,
+            "fits": [self._fit(fit, found) for fit, found in zip(self.fits, self.comparisons, strict=True)],
+            "findings": [
+                {
+                    "level": finding.level,
+                    "name": finding.name,
+                    "text": finding.text,
+                    "certain": finding.certain,
+                    "lines": [self.places.get(line, line) for line in finding.lines],
+                    "evidence": jsonable(finding.evidence),
+                    "mend": finding.mend,
+                    "fit": finding.fit,
+                }
+                for finding in self.findings
+            ],
+            "remarks": self.remarks,
+        }
+
+    def _fit(self, fit: Fit, found: Comparison) -> dict[str, Any]:
+        return jsonable(
+            {
+                "model": fit.title,
+                "lines": [self.places.get(line, line) for line in fit.lines],
+                "rows": found.rows,
+                "part": found.part,
+                "metric": found.metric,
+                "network": found.network,
+                "baselines": found.baselines,
+                "improvements": {
+                    name: {"percent": gain.percent, "interval": gain.interval}
+                    for name, gain in found.against.items()
+                },
+                "skipped": found.skipped,
+                "declined": found.declined or None,
+                "speedup": None,
+            }
+        )
+
+
+def jsonable(value: Any) -> Any:
+    """Plain lists, dicts and numbers; what is not finite is None."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def compared(found: Comparison) -> list[str]:
+    """A line for the network and each baseline."""
+    if found.declined:
+        return [f"no baselines: {found.declined}"]
+    lines = []
+    if found.network is not None:
+        lines.append(f"{f'your network, {found.part}':<{LABEL}}{figure(found.network, found.metric)}")
+    for name, value in found.baselines.items():
+        detail = f" ({found.details[name]})" if found.details.get(name) else ""
+        line = f"{NAMES[name] + detail:<{LABEL}}{figure(value, found.metric)}"
+        lines.append(f"{line:<{LABEL + 16}}{beside(found, name)}".rstrip())
+    lines += [f"{NAMES[name]}: left out, {why}" for name, why in found.skipped.items()]
+    return lines
+
+
+def figure(value: float, metric: str) -> str:
+    """As `MAE 1.92`, or `accuracy 87.5 %`."""
+    if metric == "accuracy":
+        return f"accuracy {100 * value:.1f} %"
+    return f"{metric.upper()} {value:.3g}"
+
+
+def beside(found: Comparison, name: str) -> str:
+    """Whether a baseline is better than the network, and how sure that is."""
+    value, network, gain = found.baselines[name], found.network, found.against.get(name)
+    if network is None or not np.isfinite(network):
+        return ""
+    better = value > network if found.metric == "accuracy" else value < network
+    if not better:
+        return ""
+    what = "fewer errors" if found.metric == "accuracy" else "better"
+    if gain is None or gain.interval is None:
+        return "<- better than the network"
+    interval = f"(95 % interval {gain.interval[0]:.0f} to {gain.interval[1]:.0f})"
+    if not gain.sure:
+        return f"<- {what}, but not for certain {interval}"
+    return f"<- {gain.percent:.0f} % {what} {interval}"

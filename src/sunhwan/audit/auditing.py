@@ -1,0 +1,83 @@
+"""`audit`: a program is watched, and once it has ended its fits are compared and looked through."""
+
+from __future__ import annotations
+
+import linecache
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from sunhwan.audit.account import Audit
+from sunhwan.audit.baselines import Budget, compare
+from sunhwan.audit.fits import read
+from sunhwan.audit.watch import Record, Watch
+
+BUDGET = 60.0
+"""Seconds for baselines, unless something else is asked for."""
+
+
+@contextmanager
+def audit(budget: float = BUDGET) -> Iterator[Audit]:
+    """Audit the Keras models that a `with` block fits; what it yields is filled when the block ends.
+
+    Nothing about the block's results changes: they have the same bits as without. Afterwards baselines are
+    fitted to the same rows, and whatever the arrays tell about leaks is found.
+
+    Args:
+        budget: seconds that baselines may take.
+
+    Example:
+        >>> import keras, numpy, sunhwan
+        >>> x, y = numpy.random.default_rng(0).normal(size=(2, 60, 5))
+        >>> layers = [keras.layers.Reshape((5, 1)), keras.layers.GRU(4), keras.layers.Dense(1)]
+        >>> model = keras.Sequential(layers)
+        >>> model.compile("adam", "mse")
+        >>> with sunhwan.audit() as findings:
+        ...     history = model.fit(x, y[:, :1], verbose=0)
+        >>> print(findings.fits[0].title)
+        GRU 4, 60 windows of 5 -> 1
+    """
+    source = sys._getframe(2).f_code.co_filename
+    watch, found = Watch(source), Audit(source)
+    watch.start()
+    try:
+        yield found
+    finally:
+        watch.stop()
+        with undisturbed():
+            fill(found, watch.record, "".join(linecache.getlines(source)), budget)
+
+
+def fill(found: Audit, record: Record, source: str, budget: float) -> None:
+    """What a record says, into an audit.
+
+    Args:
+        source: the program's text, "" where it is not known.
+    """
+    found.fits = read(record)
+    limit = Budget(budget)
+    known: dict[tuple, dict] = {}
+    for fit in found.fits:
+        found.comparisons.append(compare(fit, limit, known))
+    if not found.fits:
+        found.remarks.append("Keras's fit was never called, so there is nothing to audit")
+    if record.uncounted:
+        found.remarks.append(f"{record.uncounted} more calls of fit were not looked at")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Whatever random numbers are drawn in here, the program's own go on as if they were not."""
+    states = random.getstate(), np.random.get_state()
+    torch = sys.modules.get("torch")
+    of_torch = torch.get_rng_state() if torch else None
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        if torch:
+            torch.set_rng_state(of_torch)

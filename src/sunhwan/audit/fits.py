@@ -1,0 +1,363 @@
+"""Calls of Keras joined to fits: one model on one set of rows, and the parts on which it was judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sunhwan.audit.rows import Rows, Stream
+from sunhwan.audit.watch import Call, Record
+
+MOST_OUTPUTS = 64
+"""A target of more numbers than this is not forecast by baselines."""
+
+METRICS = {
+    "mae": "mae",
+    "mean_absolute_error": "mae",
+    "mse": "mse",
+    "mean_squared_error": "mse",
+    "rmse": "rmse",
+    "root_mean_squared_error": "rmse",
+    "accuracy": "accuracy",
+    "acc": "accuracy",
+    "binary_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy",
+    "sparse_categorical_accuracy": "accuracy",
+}
+"""Keras's names of the metrics that baselines are scored by."""
+
+CLASS_LOSSES = {"binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"}
+
+
+@dataclass(eq=False)
+class Part:
+    """Rows on which a fit learnt or was judged.
+
+    Attributes:
+        name: "training", "validation" or "test".
+        rows: as they were given.
+        call: the call that judged them; for validation that of `fit`.
+    """
+
+    name: str
+    rows: Rows
+    call: Call
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal for equal rows."""
+        found = hashlib.blake2b(repr((self.rows.count, np.shape(self.rows.x))).encode(), digest_size=16)
+        for array in (self.rows.x, self.rows.y):
+            if array is not None:
+                found.update(np.ascontiguousarray(array, np.float32).reshape(len(array), -1))
+        return found.hexdigest()
+
+    def same_inputs(self, other: Part | None) -> bool:
+        return (
+            other is not None
+            and self.rows.x is not None
+            and other.rows.x is not None
+            and self.rows.count == other.rows.count
+            and self.rows.x.shape == other.rows.x.shape
+            and np.array_equal(self.rows.x, other.rows.x, equal_nan=self.rows.x.dtype.kind == "f")
+        )
+
+
+@dataclass(eq=False)
+class Fit:
+    """One model, fitted on one set of rows, in one call or in many (an epoch a call).
+
+    Attributes:
+        number: counted from 1.
+        calls: of `fit`, in order.
+        train, val: the parts; `val` may be None.
+        tests: other rows that the model was evaluated on, or predicted, after `fit`.
+    """
+
+    number: int
+    calls: list[Call]
+    train: Part
+    val: Part | None
+    tests: list[Part] = field(default_factory=list)
+    evaluated_val: Part | None = None
+
+    @property
+    def model(self) -> Any:
+        return self.calls[-1].model
+
+    @property
+    def lines(self) -> list[int]:
+        return list(dict.fromkeys(self.calls[0].lines[:1]))
+
+    @property
+    def parts(self) -> list[Part]:
+        """All but training."""
+        return ([self.val] if self.val else []) + self.tests
+
+    @cached_property
+    def reported(self) -> Part:
+        """The part on which the result is told: a test with targets, else validation, else training.
+
+        `evaluate` outranks `predict`, and what came last what came before.
+        """
+        known = [part for part in self.tests if part.rows.y is not None]
+        for kind in ("evaluate", "predict"):
+            for part in reversed(known):
+                if part.call.kind == kind:
+                    return part
+        return self.evaluated_val or self.val or self.train
+
+    @property
+    def declined(self) -> str:
+        """Why nothing can be said of it, or ""."""
+        rows = self.train.rows
+        if rows.declined:
+            return rows.declined
+        if rows.y is None:
+            return "the model is trained without targets that Keras is given"
+        if isinstance(self.model.loss, (list, dict)) or len(getattr(self.model, "outputs", None) or [1]) > 1:
+            return "the model has several outputs"
+        if rows.x.shape == rows.y.shape and np.array_equal(rows.x, rows.y):
+            return "the target is the input itself (an autoencoder), which no baseline forecasts"
+        numbers = int(np.prod(rows.y.shape[1:]))
+        if self.task == "regression" and numbers > MOST_OUTPUTS:
+            return f"the target has {numbers:,} numbers a row; baselines forecast up to {MOST_OUTPUTS}"
+        if self.task == "classes" and rows.y.ndim > 2:
+            return "there is a class for each timestep, not one for each row"
+        return ""
+
+    @cached_property
+    def layers(self) -> list[Any]:
+        """Every layer, those within others too, in order."""
+        import keras
+
+        found, waiting = [], [self.model]
+        while waiting:
+            layer = waiting.pop()
+            if layer not in found:
+                found.append(layer)
+                waiting.extend(reversed(list(layer._flatten_layers(include_self=False, recursive=False))))
+        return [layer for layer in found if not isinstance(layer, keras.Model)]
+
+    @cached_property
+    def recurrent(self) -> list[Any]:
+        import keras
+
+        return [layer for layer in self.layers if isinstance(layer, keras.layers.RNN)]
+
+    @cached_property
+    def kind(self) -> str:
+        """What a row is: "tokens" (ids of words, for an Embedding) or "numbers"."""
+        import keras
+
+        x = self.train.rows.x
+        embeds = any(isinstance(layer, keras.layers.Embedding) for layer in self.layers)
+        if (
+            embeds
+            and x is not None
+            and x.ndim == 2
+            and (x.dtype.kind in "iu" or np.array_equal(x, np.floor(x)))
+        ):
+            return "tokens"
+        return "numbers"
+
+    @cached_property
+    def loss(self) -> str:
+        """Keras's name of the loss, as `mean_squared_error`."""
+        loss = self.model.loss
+        if not isinstance(loss, str):
+            loss = getattr(loss, "name", None) or getattr(loss, "__name__", "") or type(loss).__name__
+        snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", loss).lower()
+        return {"mse": "mean_squared_error", "mae": "mean_absolute_error"}.get(snake, snake)
+
+    @cached_property
+    def task(self) -> str:
+        """ "classes" or "regression"."""
+        if self.loss in CLASS_LOSSES:
+            return "classes"
+        y = self.train.rows.y
+        names = {METRICS.get(name) for name in self.metric_names}
+        whole = y is not None and np.array_equal(y, np.floor(y)) and len(np.unique(y[:1000])) <= 20
+        return (
+            "classes" if "accuracy" in names and whole and self.loss != "mean_squared_error" else "regression"
+        )
+
+    @cached_property
+    def metric_names(self) -> list[str]:
+        """Keras's names of the metrics beside the loss, in the order in which they were compiled."""
+        named = [*self.calls[-1].history, *self.reported.call.scores]
+        return [name for name in dict.fromkeys(named) if name != "loss" and not name.startswith("val_")]
+
+    @cached_property
+    def metric_name(self) -> str:
+        """Keras's name of what the network is scored by; "loss" where it is that."""
+        fitting = {"accuracy"} if self.task == "classes" else {"mae", "mse", "rmse"}
+        for name in self.metric_names:
+            if METRICS.get(name) in fitting:
+                return name
+        return "loss" if METRICS.get(self.loss) in fitting else ""
+
+    @property
+    def metric(self) -> str:
+        """ "mae", "mse", "rmse" or "accuracy"."""
+        if self.metric_name:
+            return METRICS[self.loss if self.metric_name == "loss" else self.metric_name]
+        return "accuracy" if self.task == "classes" else "mae"
+
+    @property
+    def scored(self) -> float | None:
+        """What Keras itself said on the reported part, or None."""
+        part = self.reported
+        if part.call.kind == "evaluate":
+            return part.call.scores.get(self.metric_name)
+        history = self.calls[-1].history
+        prefix = "val_" if part.name == "validation" else ""
+        values = history.get(prefix + self.metric_name)
+        # With a callback that gives the best weights back the last epoch's value is not the model's.
+        return values[-1] if values and not self.calls[-1].monitors else None
+
+    @cached_property
+    def architecture(self) -> str:
+        """Equal for models that differ in names and seeds alone."""
+        try:
+            config = json.dumps(self.model.get_config(), sort_keys=True, default=str)
+        except NotImplementedError:
+            config = " ".join(type(layer).__name__ for layer in self.layers)
+        return re.sub(r'"(name|seed|build_input_shape)": [^,}\]]*', "", re.sub(r"_\d+", "", config))
+
+    @property
+    def title(self) -> str:
+        """As `LSTM 50 x 2, 12,340 windows of 60 x 1 -> 1`."""
+        found: list[list] = []
+        for layer in self.recurrent or self.layers:
+            units = getattr(layer, "units", "")
+            name = f"{type(layer).__name__} {units}".strip()
+            if not self.recurrent and not units:
+                continue
+            if found and found[-1][0] == name:
+                found[-1][1] += 1
+            else:
+                found.append([name, 1])
+        what = ", ".join(name if times == 1 else f"{name} x {times}" for name, times in found)
+        rows = self.train.rows
+        if rows.x is None:
+            return what
+        noun = "texts" if self.kind == "tokens" else "windows"
+        shape = " x ".join(map(str, rows.x.shape[1:])) or "1"
+        if self.task == "classes":
+            target = f"{self.classes} classes"
+        else:
+            target = "?" if rows.y is None else str(int(np.prod(rows.y.shape[1:])))
+        return f"{what or 'no layer'}, {rows.count:,} {noun} of {shape} -> {target}"
+
+    @cached_property
+    def classes(self) -> int:
+        y = self.train.rows.y
+        if y is None:
+            return 0
+        if y.ndim == 2 and y.shape[1] > 1:
+            return y.shape[1]
+        return max(int(np.nanmax(y)) + 1, 2)
+
+    def labels(self, y: np.ndarray) -> np.ndarray:
+        """(rows,) int64 classes, of labels or of one-hot rows."""
+        if y.ndim == 2 and y.shape[1] > 1:
+            return y.argmax(axis=1)
+        return y.reshape(len(y)).astype(np.int64)
+
+
+def windows(x: np.ndarray) -> np.ndarray:
+    """(rows, timesteps, features) float32, of whatever shape a model takes.
+
+    Example:
+        >>> windows(np.zeros((4, 7))).shape, windows(np.zeros(4)).shape
+        ((4, 7, 1), (4, 1, 1))
+    """
+    x = np.asarray(x, np.float32)
+    if x.ndim == 1:
+        x = x[:, None]
+    return x[:, :, None] if x.ndim == 2 else x.reshape(*x.shape[:2], -1)
+
+
+def outputs(y: np.ndarray) -> np.ndarray:
+    """(rows, numbers) float64 targets."""
+    return np.asarray(y, np.float64).reshape(len(y), -1)
+
+
+def read(record: Record) -> list[Fit]:
+    """The fits of what was observed. Streams that can be read again are read now."""
+    fits: list[Fit] = []
+    for call in record.calls:
+        rows = _rows(call.given)
+        if call.kind == "fit":
+            train = Part("training", rows, call)
+            val = None if call.val is None else Part("validation", _rows(call.val), call)
+            earlier = next(
+                (fit for fit in fits if fit.model is call.model and _continues(fit, call, train)), None
+            )
+            if earlier:
+                earlier.calls.append(call)
+            else:
+                fits.append(Fit(len(fits) + 1, [call], train, val))
+        else:
+            fit = _fit_of(fits, call, rows)
+            if fit and not rows.declined and len(rows):
+                _judge(fit, Part("test", rows, call))
+    return fits
+
+
+def _rows(given):
+    return given.rows() if isinstance(given, Stream) else given
+
+
+def _continues(fit, call, train):
+    before, now = fit.calls[-1].given, call.given
+    if isinstance(before, Stream) or isinstance(now, Stream):
+        return isinstance(before, Stream) and isinstance(now, Stream) and before.source is now.source
+    return fit.train.same_inputs(train)
+
+
+def _fit_of(fits, call, rows):
+    """The last fit of the model; of one that was never fitted (loaded from a file) the last of its shape."""
+    for fit in reversed(fits):
+        if fit.model is call.model:
+            return fit
+    for fit in reversed(fits):
+        ours = fit.train.rows.x
+        if ours is not None and rows.x is not None and ours.shape[1:] == rows.x.shape[1:]:
+            return fit
+    return None
+
+
+def _judge(fit: Fit, part: Part) -> None:
+    """Adds a part on which a fit was judged, unless it is its training or its validation."""
+    if part.same_inputs(fit.train):
+        return
+    if part.same_inputs(fit.val):
+        if part.call.kind == "evaluate" and part.rows.y is not None:
+            fit.evaluated_val = Part("validation", part.rows, part.call)
+        return
+    ours = fit.train.rows
+    if part.call.kind == "predict" and part.rows.count > ours.count and _holds(part.rows.x, ours.x):
+        return  # everything is predicted, to be drawn
+    fit.tests = [
+        earlier
+        for earlier in fit.tests
+        if not earlier.same_inputs(part) or earlier.call.kind != part.call.kind
+    ]
+    fit.tests.append(part)
+
+
+def _holds(rows, others):
+    """Whether nearly all of `others` stand among `rows`."""
+    if rows.shape[1:] != others.shape[1:] or not len(others):
+        return False
+    there = {row.tobytes() for row in np.asarray(rows, np.float32)}
+    sample = np.asarray(others[:: max(len(others) // 500, 1)], np.float32)
+    return sum(row.tobytes() in there for row in sample) > 0.9 * len(sample)

@@ -1,0 +1,121 @@
+"""`sunhwan audit`: a script or notebook run as it is, and then what its results are worth."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+
+import click
+
+from sunhwan.cli.accelerate import ended, multiprocessing_too, must_exist, run_source
+from sunhwan.errors import SunhwanError
+from sunhwan.recurrence.accelerate import accelerated
+from sunhwan.recurrence.explain import read, recorded
+
+LEAKS = 3
+"""The exit status of `--strict` where a leak is proved."""
+
+
+def seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
+    """`60s`, `2m` or `90` as seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|m|h)?", value.strip())
+    if not found:
+        raise click.BadParameter(f"{value!r} was given; expected a time, as 60s or 2m")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, None: 1}[found[2]]
+
+
+@click.command(
+    context_settings={"allow_interspersed_args": False},
+    epilog="""\b
+Examples:
+  sunhwan audit my_lstm.py
+  sunhwan audit --strict --json my_lstm.ipynb
+  KERAS_BACKEND=torch sunhwan audit --budget 2m train.py --epochs 3""",
+)
+@click.option(
+    "--budget", default="60s", show_default=True, callback=seconds, help="Time that baselines may take."
+)
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object, as the last line of stdout.")
+@click.option("--strict", is_flag=True, help=f"Exit with status {LEAKS} where a leak is proved.")
+@click.option("--allow-shell", is_flag=True, help="Run the lines of a notebook that begin with `!`.")
+@click.argument("script")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+def command(
+    script: str, budget: float, as_json: bool, strict: bool, allow_shell: bool, arguments: tuple[str, ...]
+) -> None:
+    """Run SCRIPT with ARGS as `python` does, accelerated, and hold its Keras models to the light.
+
+    The script itself needs no change, and its results, output and files stay its own. At the end stderr says,
+    for each call of fit, how the network compares with simple models on exactly its rows, and what its arrays
+    tell about leaks, each with the script's lines. The exit status is that of the script.
+    """
+    must_exist(script)
+    source, places = read_source(Path(script), allow_shell)
+    where = os.path.join(os.getcwd(), script)
+    sys.path[0] = str(Path(script).resolve().parent)
+    sys.argv = [script, *arguments]
+    folder, mine = Path(mkdtemp(prefix="sunhwan-")), os.getpid()
+    others = folder / "ran"
+    # Only here, since it loads NumPy.
+    from sunhwan.audit.account import Audit
+    from sunhwan.audit.auditing import fill
+    from sunhwan.audit.watch import Watch
+
+    watch, found = Watch(where), Audit(script, places=places)
+    try:
+        with accelerated(), recorded(others), multiprocessing_too(others):
+            watch.start()
+            status = ended(partial(run_source, source, where, run_name="__main__"))
+            watch.stop()
+            if os.getpid() == mine:  # and not a process that the script forked, and that ended like it
+                sys.stdout.flush()
+                fill(found, watch.record, source, budget)
+                if processes := len(read(others)):
+                    found.remarks.append(
+                        f"models ran in {processes} other process{'es' if processes > 1 else ''} too, which "
+                        "is not audited"
+                    )
+                click.echo(str(found), err=True)
+                if as_json:
+                    click.echo(json.dumps(found.to_dict()))
+    finally:
+        if os.getpid() == mine:
+            shutil.rmtree(folder, ignore_errors=True)
+    if strict and status == 0 and found.leaks:
+        sys.exit(LEAKS)
+    sys.exit(status)
+
+
+def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:
+    """The Python of a script or notebook, and where in the notebook each of its lines is.
+
+    Raises:
+        SunhwanError: it is neither.
+    """
+    if path.is_dir():
+        raise SunhwanError(f"{str(path)!r} is a folder; give the path of a Python file or a notebook")
+    try:
+        # As Python reads its files: by their declared encoding, without a byte order mark.
+        from tokenize import open as open_source
+
+        with open_source(path) as file:
+            text = file.read()
+        if "\0" in text:
+            raise SyntaxError
+        if path.suffix != ".ipynb":
+            if path.suffix != ".py":
+                compile(text, str(path), "exec")
+            return text, {}
+    except (SyntaxError, UnicodeDecodeError):
+        raise SunhwanError(
+            f"{str(path)!r} is no Python; give the path of a Python file or a notebook (.ipynb)"
+        ) from None
+    from sunhwan.audit.notebook import as_script
+
+    return as_script(text, str(path), allow_shell)

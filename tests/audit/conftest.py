@@ -1,0 +1,30 @@
+"""Programs that are audited within the tests' own process, as the command audits them."""
+
+import textwrap
+
+import pytest
+
+from sunhwan.audit.account import Audit
+from sunhwan.audit.auditing import fill
+from sunhwan.audit.watch import Watch
+from sunhwan.cli.accelerate import run_source
+from sunhwan.recurrence.accelerate import accelerated
+
+
+@pytest.fixture
+def audited(tmp_path):
+    """Runs a program (a text) watched, and returns its audit."""
+
+    def run(text, budget=20.0):
+        source, where = textwrap.dedent(text), str(tmp_path / "script.py")
+        watch, found = Watch(where), Audit(where)
+        with accelerated():
+            watch.start()
+            try:
+                run_source(source, where, "__main__")
+            finally:
+                watch.stop()
+            fill(found, watch.record, source, budget)
+        return found
+
+    return run
