@@ -1,4 +1,4 @@
-"""Hold anyone's recurrent model to the light: leaks that its arrays show, and what a straight line makes of them.
+"""Hold anyone's recurrent model to the light: leaks that its arrays show, and how a straight line does.
 
 The data's way, one file each:
 

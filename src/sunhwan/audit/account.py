@@ -137,8 +137,8 @@ def compared(found: Comparison) -> list[str]:
         lines.append(f"{f'your network, {found.part}':<{LABEL}}{figure(found.network, found.metric)}")
     for name, value in found.baselines.items():
         detail = f" ({found.details[name]})" if found.details.get(name) else ""
-        line = f"{NAMES[name] + detail:<{LABEL}}{figure(value, found.metric)}"
-        lines.append(f"{line:<{LABEL + 16}}{beside(found, name)}".rstrip())
+        line = f"{NAMES[name] + detail:<{LABEL - 1}} {figure(value, found.metric)}"
+        lines.append(f"{line:<{LABEL + 15}} {beside(found, name)}".rstrip())
     lines += [f"{NAMES[name]}: left out, {why}" for name, why in found.skipped.items()]
     return lines
 

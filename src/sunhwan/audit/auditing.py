@@ -7,12 +7,16 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
+from sunhwan.audit import cautions, leaks
 from sunhwan.audit.account import Audit
 from sunhwan.audit.baselines import Budget, compare
 from sunhwan.audit.fits import read
+from sunhwan.audit.leaks import Case
+from sunhwan.audit.trace import Trace
 from sunhwan.audit.watch import Record, Watch
 
 BUDGET = 60.0
@@ -62,6 +66,11 @@ def fill(found: Audit, record: Record, source: str, budget: float) -> None:
     known: dict[tuple, dict] = {}
     for fit in found.fits:
         found.comparisons.append(compare(fit, limit, known))
+    trace = Trace(source)
+    for fit, comparison in zip(found.fits, found.comparisons, strict=True):
+        case = Case(fit, comparison, record, trace, found.fits)
+        for find in () if fit.train.rows.declined else (*leaks.FINDERS, *cautions.FINDERS):
+            found.findings += [replace(each, fit=fit.number) for each in find(case)]
     if not found.fits:
         found.remarks.append("Keras's fit was never called, so there is nothing to audit")
     if record.uncounted:

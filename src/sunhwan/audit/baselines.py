@@ -321,11 +321,13 @@ def single_cells(x: np.ndarray, y: np.ndarray) -> tuple[tuple[int, int] | None, 
         (timestep, feature) each, or None: a last value that is further off than the mean of the targets is
         in other units, and an earlier cell is a season only where it beats the last value.
     """
+    own = own_columns(x, y)
     index = spread(len(x), 2_000)
     x, y = x[index], y[index]
     distance = np.empty(x.shape[1:])
     for step in range(x.shape[1]):
         distance[step] = np.abs(x[:, step, :, None] - y[:, None, :]).mean(axis=(0, 2))
+    distance[:, ~own] = np.inf
     column = int(distance[-1].argmin())
     nearest = distance[-1, column]
     last = None if nearest > np.abs(y - np.median(y, axis=0)).mean() else (x.shape[1] - 1, column)
@@ -337,6 +339,13 @@ def single_cells(x: np.ndarray, y: np.ndarray) -> tuple[tuple[int, int] | None, 
         else None
     )
     return last, season
+
+
+def own_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(features,) bool: columns in which the targets stand too, earlier or later; all if none has them."""
+    targets = y[:, 0].astype(np.float32)
+    found = np.array([np.isin(targets, x[:, :, column]).mean() > 0.9 for column in range(x.shape[2])])
+    return found if found.any() else ~found
 
 
 @dataclass(frozen=True, eq=False)

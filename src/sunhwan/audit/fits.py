@@ -216,6 +216,8 @@ class Fit:
         part = self.reported
         if part.call.kind == "evaluate":
             return part.call.scores.get(self.metric_name)
+        if part.name == "test":
+            return None
         history = self.calls[-1].history
         prefix = "val_" if part.name == "validation" else ""
         values = history.get(prefix + self.metric_name)

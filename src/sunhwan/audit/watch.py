@@ -91,7 +91,7 @@ class Scaling:
         name: the scaler's class.
         scaler: as it was then; a copy.
         owner: the identity of the script's own object.
-        rows: (rows, columns) float64: what it learnt from, or was to scale back.
+        rows: (rows, columns): what it learnt from, or was to scale back.
         count: how many rows there were.
         lines: where in the script.
     """
@@ -318,7 +318,8 @@ class Watch:
         if rows.ndim > 2:
             rows = rows.reshape(-1, rows.shape[-1])
         count = len(rows)
-        rows = ends(rows.astype(np.float64), MOST_SCALED // (8 * max(rows.shape[1], 1)))
+        rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)  # float32 is scaled in float32
+        rows = ends(rows, MOST_SCALED // (8 * max(rows.shape[1], 1)))
         self.record.scalings.append(Scaling(kind, name, scaler, owner, rows, count, self._lines()))
 
     # ---- Where in the script ----

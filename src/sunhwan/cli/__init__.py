@@ -26,7 +26,7 @@ COMMANDS = {
     "data": "List the datasets, fetch them, and export texts as CSV.",
     "summary": "Print the layers of a study's model.",
     "accelerate": "Run a Python script with recurrent layers accelerated.",
-    "audit": "Run a Keras script or notebook, and say what its results are worth.",
+    "audit": "Run a Keras script, and say what its results are worth.",
     "bench": "Measure what acceleration gains on this machine.",
     "doctor": "Say what is installed, what runs where, and what is missing.",
 }

@@ -1,0 +1,170 @@
+"""Whether scaling saw the rows of a part: by what observed scalers learnt from, or by the arrays alone."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunhwan.audit.overlap import DIFFERENT, hashes, runs
+from sunhwan.audit.watch import Scaling
+
+RUN = 6
+"""Values of one column in a row that must agree in every bit."""
+
+MOST_COLUMNS = 32
+"""Columns of a scaler, and features of a window, that are compared."""
+
+SAMPLED = 3_000
+"""Windows of a part that are looked for."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How much of a part stood among the rows that a scaler learnt from.
+
+    Attributes:
+        windows: how many windows end with rows that it learnt from.
+        count: of how many.
+        feature: of the window, or -1 for the target.
+        column: of the scaler.
+    """
+
+    windows: int
+    count: int
+    feature: int
+    column: int
+
+    @property
+    def share(self) -> float:
+        return self.windows / max(self.count, 1)
+
+
+def seen(scaling: Scaling, x: np.ndarray, y: np.ndarray | None) -> Seen:
+    """Looks for the ends of windows, and for their targets, among what a scaler learnt from.
+
+    Args:
+        x: (windows, timesteps, features) as the network was given them.
+        y: (windows, numbers) or None.
+    """
+    learnt = scaled(scaling, scaling.rows)[:, :MOST_COLUMNS]
+    best = Seen(0, len(x), -1, -1)
+    if len(learnt) < RUN or len(x) < RUN:
+        return best
+    known = [_varied_runs(learnt[:, column]) for column in range(learnt.shape[1])]
+    index = np.linspace(0, len(x) - 1, min(len(x), SAMPLED)).astype(np.int64)
+    ends = {feature: x[:, -1, feature] for feature in range(min(x.shape[2], MOST_COLUMNS))}
+    if y is not None:
+        ends[-1] = y[:, 0]
+    for feature, series in ends.items():
+        # Windows one row apart make a series of their last values; others have it within.
+        chained = _hashed(series)
+        within = (
+            runs(_values(x[index][:, -RUN:, feature]), RUN)[:, 0]
+            if feature >= 0 and x.shape[1] >= RUN
+            else None
+        )
+        for column, of_scaler in enumerate(known):
+            found = np.zeros(len(x), bool)
+            found[RUN - 1 :] = np.isin(chained, of_scaler)
+            found[RUN - 1 :] &= _varies(series)
+            hits, count = int(found.sum()), len(x)
+            if within is not None:
+                there = np.isin(within, of_scaler) & _varies_within(x[index][:, -RUN:, feature])
+                if there.mean() > hits / count:
+                    hits, count = int(there.sum()), len(there)
+            if hits / count > best.share:
+                best = Seen(hits, count, feature, column)
+    return best
+
+
+def scaled(scaling: Scaling, rows: np.ndarray) -> np.ndarray:
+    """Rows as the scaler leaves them."""
+    if scaling.scaler is None:  # Keras's Normalization is given rows as they are
+        return rows
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.asarray(scaling.scaler.transform(rows))
+
+
+def _values(array):
+    """uint64 hashes of single numbers, in an array of the same shape."""
+    return hashes(np.asarray(array, np.float32).reshape(-1, 1)).reshape(np.shape(array))
+
+
+def _hashed(series):
+    return runs(_values(series), RUN)
+
+
+def _varied_runs(series):
+    return np.unique(_hashed(series)[_varies(series)])
+
+
+def _varies(series):
+    return _varies_within(np.lib.stride_tricks.sliding_window_view(np.asarray(series), RUN))
+
+
+def _varies_within(rows):
+    """(rows,) bool: which have enough different values to be told from others."""
+    return (np.diff(np.sort(rows, axis=1), axis=1) != 0).sum(axis=1) >= DIFFERENT - 1
+
+
+@dataclass(frozen=True)
+class Range:
+    """A feature whose values fill the range of a scaler over all rows, but not over those of training.
+
+    Attributes:
+        feature: of the window.
+        kind: "range" (all values lie in, and reach, [0, 1] or [-1, 1]) or "mean" (mean 0 and spread 1).
+        training, all_rows: (low, high), or (mean, spread), over training rows and over all.
+    """
+
+    feature: int
+    kind: str
+    training: tuple[float, float]
+    all_rows: tuple[float, float]
+
+
+def revealed(training: np.ndarray, others: list[np.ndarray]) -> Range | None:
+    """A feature whose statistics tell that it was scaled over all rows.
+
+    Args:
+        training: (windows, timesteps, features).
+        others: of the parts that it was judged on.
+    """
+    for feature in range(min(training.shape[2], MOST_COLUMNS)):
+        mine, rest = training[:, :, feature], [part[:, :, feature] for part in others]
+        if len(np.unique(mine)) < 50:
+            continue
+        low, high = float(mine.min()), float(mine.max())
+        lowest, highest = (
+            min(low, *(float(part.min()) for part in rest)),
+            max(high, *(float(part.max()) for part in rest)),
+        )
+        for bottom in (0.0, -1.0):
+            filled = abs(lowest - bottom) < 1e-6 and abs(highest - 1) < 1e-6
+            if filled and (low > bottom + 1e-3 or high < 1 - 1e-3):
+                return Range(feature, "range", (low, high), (lowest, highest))
+        series = [_series(mine), *map(_series, rest)]
+        if any(part is None for part in series):
+            continue
+        whole = np.concatenate(series)
+        alone, together = (_moments(values) for values in (series[0], whole))
+        off = [max(abs(mean), abs(spread - 1)) for mean, spread in (alone, together)]
+        if off[1] < 3e-3 and off[0] > max(0.02, 10 * off[1]):
+            return Range(feature, "mean", alone, together)
+    return None
+
+
+def _moments(values):
+    return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+
+
+def _series(windows):
+    """The values from which windows one row apart were cut, each once; None where they are not."""
+    if windows.shape[1] == 1:
+        return windows[:, 0]
+    if len(windows) < 2 or (windows[1:, :-1] == windows[:-1, 1:]).all(axis=1).mean() < 0.99:
+        return None
+    return np.concatenate([windows[0], windows[1:, -1]])

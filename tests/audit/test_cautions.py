@@ -1,0 +1,167 @@
+"""Warnings and notes in small programs, each beside one that deserves none."""
+
+import numpy as np
+import pytest
+
+HEAD = """
+import keras, numpy as np
+from sklearn.preprocessing import MinMaxScaler
+keras.utils.set_random_seed(0)
+random = np.random.default_rng(0)
+x = random.normal(size=(240, 6, 1))
+y = x[:, -1, 0] + 0.1 * random.normal(size=240)
+
+def network(*layers, loss="mse", optimizer="adam", metrics=(), **options):
+    model = keras.Sequential([*(layers or [keras.layers.GRU(2)]), keras.layers.Dense(1, **options)])
+    model.compile(optimizer, loss, metrics=list(metrics))
+    return model
+"""
+
+
+@pytest.fixture
+def findings(audited):
+    """A program's findings by name."""
+
+    def run(text, budget=0):
+        return {finding.name: finding for finding in audited(HEAD + text, budget=budget)}
+
+    return run
+
+
+def test_a_network_that_loses_to_a_baseline_is_told_so_with_the_figures(findings):
+    text = (
+        "model = network()\nmodel.fit(x[:160], y[:160], verbose=0)\n"
+        "model.evaluate(x[160:], y[160:], verbose=0)\n"
+    )
+    found = findings(text, budget=20)["worse_than_baseline"]
+    assert found.level == "warning"
+    assert (
+        found.evidence["last_value" if "last_value" in found.evidence else "ridge"]
+        < found.evidence["network"]
+    )
+    assert found.evidence["interval"][0] > 0
+
+
+def test_a_network_that_says_the_same_of_all_is_told_so(findings):
+    text = (
+        "model = network({}optimizer=keras.optimizers.SGD(0.0))\n"
+        "model.fit(x, y, validation_split=0.3, verbose=0)\n"
+    )
+    assert "constant_predictions" not in findings(text.format(""))
+    found = findings(text.format("kernel_initializer='zeros', "))["constant_predictions"]
+    assert found.evidence["spread"] == [0]
+
+
+def test_accuracy_of_numbers_is_no_metric(findings):
+    text = "model = network(metrics=['accuracy'])\nmodel.fit(x, {}, verbose=0)"
+    assert findings(text.format("y"))["accuracy_of_numbers"].evidence["different_targets"] == 240
+    assert "accuracy_of_numbers" not in findings(text.format("(y > 0).astype(int)"))
+
+
+@pytest.mark.parametrize(
+    ("fit", "after", "level"),
+    [
+        ("x, y", "", "warning"),
+        ("x, y", "model.predict(x, verbose=0)", "warning"),
+        ("x, y, validation_split=0.2", "", "note"),
+        ("x[:99], y[:99]", "model.evaluate(x[99:], y[99:], verbose=0)", None),
+        ("x[:99], y[:99]", "model.predict(x[99:], verbose=0)", None),
+    ],
+)
+def test_where_no_test_part_is_that_is_told(fit, after, level, findings):
+    found = findings(f"model = network()\nmodel.fit({fit}, verbose=0)\n{after}")
+    assert (found["no_test"].level if "no_test" in found else None) == level
+
+
+def test_seeds_are_fits_of_the_same_model_on_the_same_rows(findings):
+    assert "one_seed" in findings("network().fit(x, y, verbose=0)")
+    assert "one_seed" not in findings("for _ in range(2):\n    network().fit(x, y, verbose=0)")
+    assert "one_seed" in findings(
+        "for units in (2, 3):\n    network(keras.layers.GRU(units)).fit(x, y, verbose=0)"
+    )
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.9, True), (0.6, False)])
+def test_accuracy_beside_a_large_majority_is_told(share, told, findings):
+    found = findings(
+        f"labels = (random.random(240) > {share}).astype(int)\n"
+        "model = network(loss='binary_crossentropy', metrics=['accuracy'], activation='sigmoid')\n"
+        "model.fit(x[:160], labels[:160], verbose=0)\nmodel.evaluate(x[160:], labels[160:], verbose=0)\n"
+    )
+    assert ("class_imbalance" in found) == told
+
+
+@pytest.mark.parametrize(
+    ("padding", "layers", "told"),
+    [
+        ("post", "keras.layers.Embedding(50, 2), keras.layers.GRU(2)", True),
+        ("pre", "keras.layers.Embedding(50, 2), keras.layers.GRU(2)", False),
+        ("post", "keras.layers.Embedding(50, 2, mask_zero=True), keras.layers.GRU(2)", False),
+        ("post", "keras.layers.Embedding(50, 2), keras.layers.GlobalMaxPooling1D()", False),
+    ],
+)
+def test_padding_behind_without_a_mask_is_told(padding, layers, told, findings):
+    found = findings(
+        "texts = [random.integers(1, 50, random.integers(3, 20)) for _ in range(240)]\n"
+        f"ids = keras.utils.pad_sequences(texts, 20, padding={padding!r})\n"
+        f"model = network({layers}, activation='sigmoid',"
+        "loss='binary_crossentropy')\nmodel.fit(ids, (y > 0).astype(int), verbose=0)\n"
+    )
+    assert ("padding_without_mask" in found) == told
+
+
+def test_readings_that_are_zero_at_night_are_no_padding(findings):
+    found = findings("x = np.maximum(x, 0)\nx = np.repeat(x, 4, axis=1)\nnetwork().fit(x, y, verbose=0)")
+    assert "padding_without_mask" not in found
+
+
+@pytest.mark.parametrize(("shuffle", "told"), [("", True), (", shuffle=False", False)])
+def test_a_state_that_is_kept_across_shuffled_batches_is_told(shuffle, told, findings):
+    found = findings(
+        "model = network(keras.layers.Input(batch_shape=(20, 6, 1)), keras.layers.GRU(2, stateful=True))\n"
+        f"model.fit(x, y, batch_size=20, verbose=0{shuffle})\n"
+    )
+    assert ("stateful_shuffled" in found) == told
+
+
+def test_a_loss_that_is_no_number_is_told_with_its_epoch(findings):
+    exploding = (
+        "model = network(optimizer=keras.optimizers.SGD(1e30))\nmodel.fit(x, 1e20 * y, epochs=3, verbose=0)"
+    )
+    with np.errstate(all="ignore"):
+        found = findings(exploding)
+    assert found["exploding_gradients"].evidence["epoch"] <= 3
+    broken = findings("x[3, 2, 0] = np.nan\nmodel = network()\nmodel.fit(x, y, epochs=2, verbose=0)")
+    assert broken["nan_in_arrays"].evidence == {"epoch": 1, "values": 1}
+    assert "exploding_gradients" not in broken
+
+
+def test_recurrent_weights_that_no_gradient_reaches_are_told(findings):
+    saturated = "keras.layers.GRU(2, bias_initializer=keras.initializers.Constant(60.0))"
+    text = "model = network({})\nmodel.fit(x, y, epochs=3, verbose=0)"
+    assert "vanishing_gradients" in findings(text.format(saturated))
+    assert "vanishing_gradients" not in findings(text.format(""))
+
+
+@pytest.mark.parametrize(("used", "told"), [("of_inputs", True), ("of_target", False)])
+def test_predictions_scaled_back_by_another_scaler_are_told(used, told, findings):
+    found = findings(
+        "of_inputs, of_target = MinMaxScaler(), MinMaxScaler()\n"
+        "x = of_inputs.fit_transform(x.reshape(-1, 1)).reshape(x.shape)\n"
+        "y = of_target.fit_transform(40 * y[:, None])\nmodel = network()\n"
+        "model.fit(x[:160], y[:160], verbose=0)\n"
+        f"{used}.inverse_transform(model.predict(x[160:], verbose=0))\n"
+    )
+    assert ("inverse_scaling" in found) == told
+    if told:
+        assert found["inverse_scaling"].evidence["unit"] < found["inverse_scaling"].evidence["expected_unit"]
+
+
+def test_many_models_that_are_told_on_one_test_are_told(findings):
+    text = (
+        "for units in {}:\n    model = network(keras.layers.GRU(units))\n"
+        "    model.fit(x[:99], y[:99], verbose=0)\n"
+        "    model.evaluate(x[99:], y[99:], verbose=0)\n"
+    )
+    assert findings(text.format("(1, 2, 3)"))["many_models"].evidence == {"models": 3, "rows": 141}
+    assert "many_models" not in findings(text.format("(1, 2)"))

@@ -1,0 +1,87 @@
+"""Scripts in the manner of public tutorials: planted flaws are found, and no leak is claimed in a sound one.
+
+To add a script, put it into `scripts/` and its verdict here: the names of findings that it must have (and,
+with a level before the name, of what level), or "sound".
+"""
+
+from pathlib import Path
+
+import pytest
+
+from sunhwan.audit.account import Audit
+from sunhwan.audit.auditing import fill
+from sunhwan.audit.watch import Watch
+from sunhwan.cli.accelerate import run_source
+from sunhwan.recurrence.accelerate import accelerated
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+VERDICTS = {
+    "stock_shuffled": {"leak scaled_on_test", "leak window_overlap"},
+    "air_passengers": {"leak scaled_on_test", "leak target_in_inputs"},
+    "energy": {"leak selected_on_reported"},
+    "sensor_windows": {"leak window_overlap", "class_imbalance"},
+    "reviews": {"padding_without_mask", "selected_on_reported"},
+    "spam": {"leak duplicates"},
+    "sales_stateful": {"stateful_shuffled", "inverse_scaling"},
+    "weather_lagged": {"leak shuffled_split", "constant_predictions"},
+    "sound_air_passengers": "sound",
+    "sound_energy": "sound",
+    "sound_sensors": "sound",
+    "sound_reviews": "sound",
+}
+
+
+def test_every_script_has_a_verdict():
+    assert {path.stem for path in SCRIPTS.glob("*.py")} == set(VERDICTS)
+
+
+@pytest.fixture(scope="module")
+def audited():
+    """Each script's audit, made once."""
+    done = {}
+
+    def audit(name):
+        if name not in done:
+            path = SCRIPTS / f"{name}.py"
+            source, watch, found = path.read_text(), Watch(str(path)), Audit(path.name)
+            with accelerated():
+                watch.start()
+                try:
+                    run_source(source, str(path), "__main__")
+                finally:
+                    watch.stop()
+                fill(found, watch.record, source, 20.0)
+            print(found)
+            done[name] = found
+        return done[name]
+
+    return audit
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_verdict_is_that_of_its_author(name, audited):
+    found = audited(name)
+    if VERDICTS[name] == "sound":
+        assert not [finding.name for finding in found if finding.level == "leak"]
+        return
+    names = {name for finding in found for name in (finding.name, f"{finding.level} {finding.name}")}
+    assert names >= VERDICTS[name]
+    # And no leak that nobody planted.
+    planted = {each.removeprefix("leak ") for each in VERDICTS[name]}
+    assert {finding.name for finding in found if finding.level == "leak"} <= planted
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_each_finding_has_evidence_and_a_remedy(name, audited):
+    for finding in audited(name):
+        assert finding.evidence and finding.mend and finding.text
+        assert all(isinstance(line, int) for line in finding.lines)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_each_fit_stands_beside_a_baseline(name, audited):
+    for compared in audited(name).comparisons:
+        assert not compared.declined
+        assert len(compared.baselines) >= 2
+        assert compared.network is not None
