@@ -128,6 +128,19 @@ def test_the_derivations_stand_beside_the_reference_as_it_is(cell):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_korean_tutorial_has_the_same_code_formulas_and_numbers(page):
+    there = ROOT / "docs" / "ko" / "tutorial" / page.name
+    parts = (r"(?:<!-- skip.*?-->\n)?```\w+\n.*?```", r"^\$\$.*?\$\$$", r"^#+ ", r"!\[", r"\d+\.\d{2,}")
+    for part in parts:
+        english, korean = (
+            # Words stand in another order, and with them numbers.
+            sorted(re.findall(part, path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE))
+            for path in (page, there)
+        )
+        assert english == korean
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_numbers_in_the_tutorial_s_tables_are_recorded(page):
     recorded = set(re.findall(r"\d+\.\d+", (ROOT / "docs" / "results.md").read_text(encoding="utf-8")))
     rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
