@@ -9,7 +9,7 @@ help:
 	@echo "make test    install, then run the tests; what needs real files is skipped without SUNHWAN_TEST_DATA"
 	@echo "make docs    install, then build the documentation into site/; open site/index.html"
 	@echo "make lint    check style and formatting"
-	@echo "make bench   time gathering windows and reading a large CSV"
+	@echo "make bench   time gathering windows, reading a large CSV, and a line of a stream"
 	@echo "make clean   remove .venv, build, site and caches"
 
 .venv/made:
@@ -46,6 +46,7 @@ lint: .venv/tested
 
 bench: .venv/installed
 	$(BIN)/python bench/data.py
+	$(BIN)/python bench/stream.py
 
 clean:
 	rm -rf .venv build site .pytest_cache .ruff_cache .hypothesis

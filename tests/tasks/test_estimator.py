@@ -177,7 +177,7 @@ def test_rows_teach_the_same_one_by_one_in_batches_and_in_a_stream(of_two_places
         said = sunhwan.Forecaster.load(tmp_path / "run").update(new).predict_interval()
         said = said.filter(pl.col("series") == answer["series"])
         for column, name in [("T", "median"), ("T lower 80%", "lower"), ("T upper 80%", "upper")]:
-            assert said[column].to_list() == answer["forecast"]["T"][name]
+            assert said[column].to_list() == answer["forecast"]["T"][name].tolist()
 
 
 def test_rows_that_are_known_or_out_of_order_are_refused_and_none_is_taken(of_two_places):

@@ -146,7 +146,8 @@ def test_what_is_written_is_what_was_said(run):
         if "forecast" in answer:
             for target, lists in answer["forecast"].items():
                 for name, values in lists.items():
-                    np.testing.assert_allclose(again["forecast"][target][name], values, rtol=1e-7)
+                    np.testing.assert_allclose(again["forecast"][target][name], values, rtol=2e-7)
+                    assert len(str(again["forecast"][target][name][0])) < 14
 
 
 @pytest.mark.parametrize("way", ["closed", "killed", "killed after the state was written"])
@@ -172,7 +173,7 @@ def test_a_stream_goes_on_where_it_was(run, tmp_path, monkeypatch, way):
             kept.file.close()
             # Killed before the journal was begun anew, and while a line was being written.
             kept.journal.write_text(journal + '{"when": "2024-')
-    assert found == expected
+    assert list(map(text_of, found)) == list(map(text_of, expected))
 
 
 def test_lines_that_are_no_readings_change_nothing(run):

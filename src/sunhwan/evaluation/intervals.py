@@ -69,49 +69,6 @@ class Bounds(NamedTuple):
     upper: np.ndarray
 
 
-Said = tuple[list[float], list[float], list[float]]
-"""Lower bounds, upper bounds and margins of a forecast, each (steps,)."""
-
-
-class Step:
-    """One step of the horizon: its latest scores and its miss rate.
-
-    Args:
-        level: the share of truths to hold.
-        rate: how much a miss moves the miss rate.
-        miss_rate: to begin with.
-        scores: the latest, oldest first.
-        recent: how many to keep.
-    """
-
-    def __init__(self, level: float, rate: float, miss_rate: float, scores: Iterable[float], recent: int):
-        self.target = 1 - level
-        self.ceiling = min(2 * self.target, (1 + self.target) / 2)
-        self.rate = rate
-        self.miss_rate = miss_rate
-        self.scores = deque(scores, maxlen=recent)
-        # Kept beside, since sorting 500 anew at every step takes twenty times as long as inserting one.
-        self.ordered = sorted(self.scores)
-
-    @property
-    def margin(self) -> float:
-        """By how much the bounds go outward, in the target's unit."""
-        count = len(self.ordered)
-        # A hair less, so that 10 * 0.9 is 9 however it is rounded.
-        rank = math.ceil((count + 1) * (1 - self.miss_rate) - 1e-9)
-        return self.ordered[min(max(rank, 1), count) - 1]
-
-    def observe(self, score: float, margin: float) -> None:
-        """The score of a truth, and the margin that its interval had been given; NaN is no truth."""
-        if math.isnan(score):
-            return
-        self.miss_rate = min(self.miss_rate + self.rate * (self.target - (score > margin)), self.ceiling)
-        if len(self.scores) == self.scores.maxlen:
-            del self.ordered[bisect_left(self.ordered, self.scores[0])]
-        self.scores.append(score)
-        insort(self.ordered, score)
-
-
 class Calibration:
     """Margins of one series' forecasts, one for each step of the horizon, learnt and kept up to date.
 
@@ -136,15 +93,42 @@ class Calibration:
         (array([0.091, 0.1  ]), array([0.94, 1.84]))
     """
 
-    def __init__(self, level: float, steps: Sequence[int], rate: float, states: Sequence[Step]):
+    def __init__(
+        self,
+        level: float,
+        steps: Sequence[int],
+        rate: float,
+        scores: Iterable[Iterable[float]],
+        recent: int,
+        miss_rates: Sequence[float] | None = None,
+    ):
         self.level = level
         self.steps = tuple(steps)
         self.rate = rate
-        self._states = list(states)
-        # What was said at each of the last times, oldest first: lower, upper and margins of each step, or
-        # None. As lists: of an array, to look at one number takes ten times as long.
-        self._outstanding: deque[Said | None] = deque(maxlen=max(self.steps))
-        self._now: Said | None = None
+        self._target = 1 - level
+        self._ceiling = np.array(min(2 * self._target, (1 + self._target) / 2))
+        self._ahead = np.array(self.steps)
+        self._columns = np.arange(len(self.steps))
+        # A rate above 1 / (e h) would overshoot, as the file's head explains.
+        self._rates = np.minimum(rate, 1 / (math.e * self._ahead))
+        self._miss_rates = np.array(miss_rates or [self._target] * len(self.steps))
+        # The latest scores of each step (recent, steps), NaN where there are none yet; the row of the next,
+        # which is that of the oldest; how many there are. And the same in order, since sorting 500 anew at
+        # every step takes twenty times as long as inserting one.
+        self._scores = np.full((recent, len(self.steps)), np.nan)
+        self._place, self._counts = np.zeros(len(self.steps), np.int64), np.zeros(len(self.steps))
+        self._ordered: list[list[float]] = []
+        for column, known in enumerate(scores):
+            self._keep(column, list(known)[-recent:])
+            self._ordered.append(sorted(self._latest(column)))
+        ranks = self._ranks().tolist()
+        self._margins = np.array([one[rank] for one, rank in zip(self._ordered, ranks, strict=True)])
+        # Times that have passed, and what was said at each of the latest and now, in the place `time % room`:
+        # lower bounds, upper bounds and margins (3, room, steps), NaN where nothing was. Made when something
+        # is: of 1,440 steps it takes 50 MB.
+        self._time, self._room = 0, max(self.steps) + 1
+        self._said: np.ndarray | None = None
+        self._made = [False] * self._room
 
     @classmethod
     def fit(
@@ -183,7 +167,7 @@ class Calibration:
                     f"{100 * level:g} % intervals take at least {fewest(level)}: give more validation data "
                     "or a lower level"
                 )
-        return cls(level, steps, rate, states(lists, level, steps, recent, rate))
+        return cls(level, steps, rate, lists, recent)
 
     @classmethod
     def fit_series(
@@ -219,8 +203,8 @@ class Calibration:
             raise ValueError(f"series has {len(series):,} ids, expected one a window, {len(score):,}.")
         checked(score, level, steps, recent, rate)
         pooled = []
-        for state in everyone._states:
-            known = list(state.scores)
+        for column in range(len(everyone.steps)):
+            known = everyone._latest(column)
             count = min(len(known), recent)
             pooled.append([known[at] for at in np.linspace(0, len(known) - 1, count).astype(int)])
         rows: dict[Hashable, list[int]] = {}
@@ -232,7 +216,7 @@ class Calibration:
             lists = [
                 mine if len(mine) >= fewest(level) else pool for mine, pool in zip(lists, pooled, strict=True)
             ]
-            found[name] = cls(level, everyone.steps, rate, states(lists, level, everyone.steps, recent, rate))
+            found[name] = cls(level, everyone.steps, rate, lists, recent)
         return found
 
     def rested(self) -> Calibration:
@@ -249,12 +233,18 @@ class Calibration:
     @property
     def margins(self) -> np.ndarray:
         """(steps,) by how much bounds go outward now, in the target's unit."""
-        return np.array([state.margin for state in self._states])
+        return self._margins.copy()
 
     @property
     def miss_rates(self) -> np.ndarray:
         """(steps,) the share of truths that each step aims to miss now; 1 - level at first."""
-        return np.array([state.miss_rate for state in self._states])
+        return self._miss_rates.copy()
+
+    def _ranks(self) -> np.ndarray:
+        """(steps,) which of a step's ordered scores is its margin, from 0."""
+        # A hair less, so that 10 * 0.9 is 9 however it is rounded. Below the ceiling it is never less than 1.
+        rank = np.ceil((self._counts + 1) * (1 - self._miss_rates) - 1e-9)
+        return (np.minimum(rank, self._counts) - 1).astype(np.int64)
 
     def adjust(self, lower: np.ndarray, upper: np.ndarray) -> Bounds:
         """Intervals by the margins of now, of which nothing is noted down: split conformal after `fit`.
@@ -268,7 +258,7 @@ class Calibration:
         lower, upper = sorted_bounds(lower, upper)
         if lower.ndim < 1 or lower.shape[-1] != len(self.steps):
             raise ValueError(f"lower has shape {lower.shape}, expected (..., {len(self.steps)} steps).")
-        return widened(lower, upper, limited(self.margins, lower, upper))
+        return widened(lower, upper, limited(self._margins, lower, upper))
 
     def issue(self, lower: np.ndarray, upper: np.ndarray) -> Bounds:
         """The intervals of a forecast made now, noted down to be judged when the truths are there.
@@ -284,8 +274,8 @@ class Calibration:
         lower, upper = sorted_bounds(lower, upper)
         if lower.shape != (len(self.steps),):
             raise ValueError(f"lower has shape {lower.shape}, expected ({len(self.steps)} steps,).")
-        margins = limited(self.margins, lower, upper)
-        self._now = lower.tolist(), upper.tolist(), margins.tolist()
+        margins = limited(self._margins, lower, upper)
+        self._note(0, lower, upper, margins)
         return widened(lower, upper, margins)
 
     def update(self, truth: float) -> None:
@@ -297,22 +287,33 @@ class Calibration:
         Raises:
             ValueError: `truth` is no number, or infinite.
         """
-        given = np.asarray(truth, np.float64)
-        if given.ndim or np.isinf(given):
-            raise ValueError(f"truth is {given.tolist()}, expected one finite number, or NaN.")
-        truth = float(given)
-        self._outstanding.append(self._now)
-        self._now = None
-        if math.isnan(truth):
+        if not isinstance(truth, float | int) or math.isinf(truth):
+            raise ValueError(f"truth is {np.asarray(truth).tolist()}, expected one finite number, or NaN.")
+        self._time += 1
+        place = self._time % self._room
+        if self._made[place]:
+            self._said[:, place], self._made[place] = math.nan, False
+        if self._said is None or math.isnan(truth):
             return
-        said = list(self._outstanding)
-        for column, (ahead, state) in enumerate(zip(self.steps, self._states, strict=True)):
-            if ahead > len(said):
-                break
-            if (before := said[-ahead]) is not None:
-                lower, upper, margins = before
-                below, above = lower[column] - truth, truth - upper[column]
-                state.observe(below if below > above else above, margins[column])
+        before = (self._time - self._ahead) % self._room
+        lower, upper, margins = self._said[:, before, self._columns]
+        score = np.maximum(lower - truth, truth - upper)
+        known = score == score
+        moved = self._miss_rates + self._rates * (self._target - (score > margins))
+        np.copyto(self._miss_rates, np.minimum(moved, self._ceiling), where=known)
+        gone = self._scores[self._place, self._columns]
+        self._scores[self._place, self._columns] = np.where(known, score, gone)
+        self._place = (self._place + known) % len(self._scores)
+        self._counts = np.minimum(self._counts + known, len(self._scores))
+        said = zip(self._ordered, gone.tolist(), score.tolist(), self._ranks().tolist(), strict=True)
+        found = []
+        for ordered, oldest, value, rank in said:
+            if value == value:
+                if oldest == oldest:
+                    del ordered[bisect_left(ordered, oldest)]
+                insort(ordered, value)
+            found.append(ordered[rank])
+        self._margins = np.array(found)
 
     def run(
         self, lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, at: np.ndarray | None = None
@@ -355,22 +356,72 @@ class Calibration:
                 f"at has shape {times.shape} and is of {times.dtype}, expected rising integers of shape "
                 f"({len(score)},)."
             )
-        if self._now is not None or any(said is not None for said in self._outstanding):
+        if any(self._made):
             raise ValueError("forecasts are outstanding from before; run a calibration that has issued none.")
-        margins, times = np.empty_like(score), times.tolist()
-        for column, (ahead, state) in enumerate(zip(self.steps, self._states, strict=True)):
-            margins[:, column] = one_by_one(
-                state, ahead, times, score[:, column], -(upper[:, column] - lower[:, column]) / 2
+        margins, narrowest = np.empty_like(score), (lower - upper) / 2
+        for column in range(len(self.steps)):
+            margins[:, column] = self._one_by_one(
+                column, times.tolist(), score[:, column].tolist(), narrowest[:, column].tolist()
             )
-        said = list(zip(lower.tolist(), upper.tolist(), margins.tolist(), strict=True))
-        if said:
-            self._now = said[-1]
-            made = dict(zip(times, said, strict=True))
-            # The last slot is that of the time before the last window, as after the `update` that led to it.
-            self._outstanding.extend(
-                made.get(time) for time in range(max(times[0], times[-1] - max(self.steps)), times[-1])
-            )
+        if len(times):
+            self._time += int(times[-1] - times[0])
+            for window in np.flatnonzero(times[-1] - times < self._room):
+                self._note(int(times[-1] - times[window]), lower[window], upper[window], margins[window])
         return widened(lower, upper, margins)
+
+    def _note(self, ago: int, *said: np.ndarray) -> None:
+        """Note down lower bounds, upper bounds and margins, each (steps,), that were said so long ago."""
+        if self._said is None:
+            self._said = np.full((3, self._room, len(self.steps)), np.nan)
+        place = (self._time - ago) % self._room
+        self._said[:, place], self._made[place] = said, True
+
+    def _one_by_one(
+        self, column: int, times: list[int], score: list[float], narrowest: list[float]
+    ) -> list[float]:
+        """The margins of one step's forecasts, each by what had come true when it was made.
+
+        It does for one step and a whole part what `update` does for all steps at one time: in plain numbers,
+        since arrays of one take longer.
+
+        Args:
+            column: of the step, whose state is afterwards that of the last time.
+            times: (windows,) when each forecast was made.
+            score: (windows,) NaN where there is no truth or no forecast.
+            narrowest: (windows,) the margin that leaves the middle of the bounds.
+        """
+        ordered, latest = self._ordered[column], deque(self._latest(column), maxlen=len(self._scores))
+        ahead, rate, ceiling = self.steps[column], float(self._rates[column]), float(self._ceiling)
+        miss_rate, margin = float(self._miss_rates[column]), float(self._margins[column])
+        margins, arrived = [], 0
+        for time, least in zip(times, narrowest, strict=True):
+            while arrived < len(margins) and times[arrived] + ahead <= time:
+                value = score[arrived]
+                if value == value:
+                    moved = miss_rate + rate * (self._target - (value > margins[arrived]))
+                    miss_rate = min(moved, ceiling)
+                    if len(latest) == latest.maxlen:
+                        del ordered[bisect_left(ordered, latest[0])]
+                    latest.append(value)
+                    insort(ordered, value)
+                    rank = math.ceil((len(ordered) + 1) * (1 - miss_rate) - 1e-9)
+                    margin = ordered[min(rank, len(ordered)) - 1]
+                arrived += 1
+            margins.append(margin if least < margin else least)
+        self._miss_rates[column], self._margins[column] = miss_rate, margin
+        self._keep(column, latest)
+        return margins
+
+    def _keep(self, column: int, scores: Sequence[float]) -> None:
+        """Put a step's latest scores, oldest first, in their places."""
+        room = len(self._scores)
+        self._scores[: len(scores), column] = scores
+        self._place[column], self._counts[column] = len(scores) % room, len(scores)
+
+    def _latest(self, column: int) -> list[float]:
+        """A step's scores, oldest first."""
+        scores = np.roll(self._scores[:, column], -self._place[column])
+        return scores[~np.isnan(scores)].tolist()
 
     def to_json(self) -> str:
         """The whole state as JSON text, for a stream that is stopped and goes on: no bit is lost.
@@ -386,14 +437,23 @@ class Calibration:
                 "level": self.level,
                 "steps": self.steps,
                 "rate": self.rate,
-                "recent": self._states[0].scores.maxlen,
-                "miss_rates": [state.miss_rate for state in self._states],
-                "scores": [list(state.scores) for state in self._states],
-                "outstanding": [written(said) for said in self._outstanding],
-                "now": written(self._now),
+                "recent": len(self._scores),
+                "miss_rates": self._miss_rates.tolist(),
+                "scores": [self._latest(column) for column in range(len(self.steps))],
+                "outstanding": [self._written(ago) for ago in range(min(self._time, max(self.steps)), 0, -1)],
+                "now": self._written(0),
             },
             allow_nan=False,
         )
+
+    def _written(self, ago: int) -> list | None:
+        """What was said so long ago: lower and upper bounds and margins, null for NaN; None if nothing."""
+        place = (self._time - ago) % self._room
+        if not self._made[place]:
+            return None
+        return [
+            [None if value != value else value for value in part] for part in self._said[:, place].tolist()
+        ]
 
     @classmethod
     def from_json(cls, text: str) -> Calibration:
@@ -409,7 +469,7 @@ class Calibration:
                     f"the calibration is of format {value['format']}, but this version reads {FORMAT}; fit "
                     "it anew or use the version that made it"
                 )
-            if not all(value["scores"]):
+            if not all(value["scores"]) or len(value["scores"]) != len(value["miss_rates"]):
                 raise ValueError("a step has no scores")
             steps = checked(
                 np.empty((0, len(value["miss_rates"]))),
@@ -422,42 +482,19 @@ class Calibration:
             if not np.isfinite([*value["miss_rates"], *(score for known in lists for score in known)]).all():
                 raise ValueError("a number is not finite")
             calibration = cls(
-                value["level"],
-                steps,
-                value["rate"],
-                states(lists, value["level"], steps, value["recent"], value["rate"], value["miss_rates"]),
+                value["level"], steps, value["rate"], lists, value["recent"], value["miss_rates"]
             )
-            calibration._outstanding.extend(read(said, len(steps)) for said in value["outstanding"])
-            calibration._now = read(value["now"], len(steps))
+            said = [*value["outstanding"][-max(steps) :], value["now"]]
+            calibration._time = len(said) - 1
+            for ago, one in enumerate(reversed(said)):
+                if one is not None:
+                    calibration._note(ago, *np.array(one, np.float64).reshape(3, len(steps)))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise SunhwanError(
                 f"got {text[:40]!r}, expected the JSON that a calibration wrote ({error}); take it from "
                 "where it was kept, or fit the calibration anew"
             ) from error
         return calibration
-
-
-def one_by_one(
-    state: Step, ahead: int, times: list[int], score: np.ndarray, narrowest: np.ndarray
-) -> list[float]:
-    """The margins of one step's forecasts, each by what had come true when it was made.
-
-    Args:
-        state: of the step; afterwards it is that of the last time.
-        ahead: of the step.
-        times: (windows,) when each forecast was made.
-        score: (windows,) NaN where there is no truth or no forecast.
-        narrowest: (windows,) the margin that leaves the middle of the bounds.
-    """
-    score, narrowest = score.tolist(), narrowest.tolist()
-    margins, arrived = [], 0
-    for time, least in zip(times, narrowest, strict=True):
-        while arrived < len(margins) and times[arrived] + ahead <= time:
-            state.observe(score[arrived], margins[arrived])
-            arrived += 1
-        margin = state.margin
-        margins.append(margin if least < margin else least)
-    return margins
 
 
 def scores(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -478,15 +515,14 @@ def sorted_bounds(lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     if lower.shape != upper.shape:
         raise ValueError(f"upper has shape {upper.shape}, expected that of lower, {lower.shape}.")
-    if np.isinf(lower).any() or np.isinf(upper).any():
+    if (np.isinf(lower) | np.isinf(upper)).any():
         raise ValueError("lower or upper holds infinite values, expected finite bounds, or NaN for none.")
     return np.minimum(lower, upper), np.maximum(lower, upper)
 
 
 def limited(margins: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """Margins that leave at least the middle of the bounds, NaN where there are none."""
-    least = -(upper - lower) / 2
-    return np.where(least < margins, margins, least)
+    return np.maximum(margins, (lower - upper) / 2)
 
 
 def widened(lower: np.ndarray, upper: np.ndarray, margins: np.ndarray) -> Bounds:
@@ -503,22 +539,6 @@ def fewest(level: float) -> int:
         (4, 9, 19)
     """
     return math.ceil(level / (1 - level) - 1e-9)
-
-
-def states(
-    lists: Sequence[Sequence[float]],
-    level: float,
-    steps: Sequence[int],
-    recent: int,
-    rate: float,
-    miss_rates: Sequence[float] | None = None,
-) -> list[Step]:
-    """The state of each step; a rate above 1 / (e h) would overshoot, as the file's head explains."""
-    begin = miss_rates or [1 - level] * len(steps)
-    return [
-        Step(level, min(rate, 1 / (math.e * ahead)), miss_rate, known, recent)
-        for known, ahead, miss_rate in zip(lists, steps, begin, strict=True)
-    ]
 
 
 def checked(
@@ -538,20 +558,3 @@ def checked(
     if not 0 <= rate < 1:
         raise ValueError(f"rate is {rate}, expected a number from 0 on, below 1.")
     return ahead
-
-
-def written(said: Said | None) -> list | None:
-    """Outstanding lower bounds, upper bounds and margins as JSON has them, null for NaN."""
-    if said is None:
-        return None
-    return [[None if math.isnan(value) else value for value in part] for part in said]
-
-
-def read(said: list | None, steps: int) -> Said | None:
-    """What `written` wrote."""
-    if said is None:
-        return None
-    lower, upper, margins = ([math.nan if v is None else float(v) for v in part] for part in said)
-    if {len(lower), len(upper), len(margins)} != {steps}:
-        raise ValueError(f"an outstanding forecast has not {steps} steps")
-    return lower, upper, margins

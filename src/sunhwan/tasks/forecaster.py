@@ -96,11 +96,15 @@ class Forecast:
 
     def mixed(self, said: Mapping[str, np.ndarray]) -> np.ndarray:
         """What `members` said, mixed: (windows, steps, targets, 3) in the targets' units, float64."""
-        scale, total = self.plan.target_scale, np.float32(0)
-        for name, share in self.weights.items():
-            one = said[name] if name == NETWORK else banded(said[name], self.spread[name])
-            total = total + np.float32(share) * one
-        return total.astype(np.float64) * scale.std[:, None] + scale.mean[:, None]
+        scale = self.plan.target_scale
+        total, *more = (
+            np.float32(share) * (said[name] if name == NETWORK else banded(said[name], self.spread[name]))
+            for name, share in self.weights.items()
+        )
+        physical = sum(more, total).astype(np.float64)
+        physical *= scale.std[:, None]
+        physical += scale.mean[:, None]
+        return physical
 
     def quantiles(self, paths: Paths, single: Single | None = None) -> np.ndarray:
         """(windows, steps, targets, 3) in the targets' units, float64: median, lower, upper, uncalibrated."""
@@ -132,7 +136,7 @@ class Forecast:
 
         Returns:
             (windows, steps, targets, 3) in the targets' units: median, lower, upper; and the calibrations of
-            each series as they are at the last window.
+            each series as they are at the last window, with no forecast outstanding.
         """
         said = self.quantiles(paths, single)
         truth = self.plan.physical(paths.truths())
@@ -140,11 +144,12 @@ class Forecast:
         for code in np.unique(series):
             mine = np.flatnonzero(series == code)
             name = paths.rows.series_names[code]
-            states = ended[name] = self.calibration(name)
+            states = self.calibration(name)
             for target, state in enumerate(states):
                 one = said[mine, :, target]
                 bounds = state.run(one[..., 1], one[..., 2], truth[mine, :, target], paths.last[mine])
                 said[mine, :, target] = within(one[..., 0], bounds)
+            ended[name] = tuple(one.rested() for one in states)
         return said, ended
 
     def followed(self, rows: Rows, since: Mapping[str, np.datetime64]) -> Forecast:
@@ -182,10 +187,10 @@ class Forecast:
 
     def updated(self, ended: Mapping[str, tuple[Calibration, ...]]) -> Forecast:
         """The same forecaster, its intervals kept up to date by what `run` returned."""
-        rested = {name: tuple(one.rested() for one in states) for name, states in ended.items()}
-        if "" in rested and len(self.calibrations) > 1:
-            del rested[""]
-        return replace(self, calibrations={**self.calibrations, **rested})
+        learnt = dict(ended)
+        if "" in learnt and len(self.calibrations) > 1:
+            del learnt[""]
+        return replace(self, calibrations={**self.calibrations, **learnt})
 
     def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
         """For JSON, and the arrays."""

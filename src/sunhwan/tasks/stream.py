@@ -17,10 +17,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+import orjson
 
 from sunhwan.data import features
 from sunhwan.data.paths import Paths, Rows
@@ -31,14 +33,12 @@ from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.files import read_json, write_json
 from sunhwan.tasks.clock import Clock
-from sunhwan.tasks.forecaster import NETWORK, Forecast, within
+from sunhwan.tasks.forecaster import NETWORK, Forecast
 from sunhwan.tasks.single import Single
-from sunhwan.units import duration, human
+from sunhwan.units import duration
 
 SNAPSHOT = 10_000
 """Readings after which the whole state is written and the journal begun anew."""
-
-DIGITS = "%.8g".__mod__
 
 MISSING = frozenset(MISSING_TEXTS)
 
@@ -50,6 +50,7 @@ class Track:
     Attributes:
         time: of the latest row, in seconds since 1970.
         rows: (room, features) float32, of which the first `count` are in use.
+        gaps: (room,) 1 where a row has a gap that is not filled.
         count: rows in use.
         known: the latest known value of each feature that is read from a column, in its unit.
         age: rows since it was known.
@@ -58,6 +59,7 @@ class Track:
 
     time: int
     rows: np.ndarray
+    gaps: bytearray
     count: int
     known: list[float]
     age: list[int]
@@ -83,31 +85,46 @@ class Stream:
         self.past = max(self.span, plan.season)
         self.room = 4 * self.past
         self.tracks: dict[str, Track] = {}
-        self.read = [
-            i for i, item in enumerate(plan.recipe.ingredients) if item.kind in ("number", "category")
+        items, scale = plan.recipe.ingredients, plan.recipe.scale
+        self.mean, self.std = scale.mean, scale.std
+        read = [i for i, item in enumerate(items) if item.kind in ("number", "category")]
+        # Each column that is read, with the word that its feature stands for, or None where it is a number.
+        self.columns = [
+            (items[i].column, items[i].value if items[i].kind == "category" else None) for i in read
         ]
-        self.targets = [(i, self.read.index(i)) for i in plan.target_features]
-        self.scale = plan.recipe.scale
-        calendar = (item.column for item in plan.recipe.ingredients if item.kind == "calendar")
-        self.wheels = tuple(dict.fromkeys(calendar))
+        self.targets = [
+            (int(i), read.index(i), float(scale.std[i]), float(scale.mean[i])) for i in plan.target_features
+        ]
+        wheels = list(dict.fromkeys(item.column for item in items if item.kind == "calendar"))
+        self.periods = [features.CALENDAR[name] for name in wheels]
+        # Where each feature stands in a row as it is made: numbers, whether each was filled, the calendar.
+        made = [(items[i].kind, items[i].name) for i in read] + [("filled", name) for name, _ in self.columns]
+        made += [("calendar", f"{name} {wave}") for name in wheels for wave in ("sine", "cosine")]
+        self.order = [
+            made.index((item.kind, item.column if item.kind == "filled" else item.name)) for item in items
+        ]
         self.single = Single(forecast)
+        self.simple = set(forecast.weights) <= {NETWORK, "ridge"}
 
     def line(self, text: str) -> dict:
         """The answer to one line; after an error nothing has changed.
 
         Returns:
-            `{"made_at", "series", "forecast": {target: {"median", "lower", "upper"}}}` with lists of one
-            number a step; or `{.., "waiting": why}` where no forecast can be made yet.
+            `{"made_at", "series", "forecast": {target: {"median", "lower", "upper"}}}` with one number a
+            step, (steps,) float64; or `{.., "waiting": why}` where no forecast can be made yet.
 
         Raises:
             SunhwanError: the line is no reading, or it is late, or off the grid of time.
         """
         try:
-            reading = json.loads(text)
-        except ValueError as error:
-            raise SunhwanError(
-                f"the line is no JSON ({error}); expected an object such as {self.example()}"
-            ) from None
+            reading = orjson.loads(text)
+        except ValueError:
+            try:
+                reading = json.loads(text)  # which also knows the NaN that Python and others write
+            except ValueError as error:
+                raise SunhwanError(
+                    f"the line is no JSON ({error}); expected an object such as {self.example()}"
+                ) from None
         if not isinstance(reading, dict):
             raise SunhwanError(f"the line is JSON but no object; expected one such as {self.example()}")
         return self.reading(reading)
@@ -136,10 +153,11 @@ class Stream:
                 raise SunhwanError(f"the reading of {when(now)} {what}; it is passed over")
         # From here on nothing fails: the state changes as a whole or not at all.
         if track is None:
-            count = len(self.read)
+            count = len(self.columns)
             track = self.tracks[name] = Track(
                 now - self.interval,
                 np.empty((self.room, len(self.plan.names)), np.float32),
+                bytearray(self.room),
                 0,
                 [math.nan] * count,
                 [0] * count,
@@ -149,7 +167,7 @@ class Stream:
         missing = min(steps - 1, self.past + self.plan.steps + self.plan.recipe.fill)
         track.time = now - missing * self.interval
         for _ in range(missing):
-            self.advance(track, [math.nan] * len(self.read))
+            self.advance(track, [math.nan] * len(self.columns))
             track.time += self.interval
         truth = self.advance(track, values)
         return self.answer(track, name, ahead, truth)
@@ -157,14 +175,13 @@ class Stream:
     def values(self, reading: dict) -> list[float]:
         """The reading's numbers, one for each feature that is read from a column; NaN where there is none."""
         found = []
-        for i in self.read:
-            item = self.plan.recipe.ingredients[i]
-            value = reading.get(item.column)
-            if item.kind == "category":
-                text = None if value is None else str(value).strip()
-                found.append(math.nan if text is None or text in MISSING else float(text == item.value))
+        for column, word in self.columns:
+            value = reading.get(column)
+            if word is None:
+                found.append(number(value, column))
             else:
-                found.append(number(value, item.column))
+                text = None if value is None else str(value).strip()
+                found.append(math.nan if text is None or text in MISSING else float(text == word))
         return found
 
     def ahead(self, reading: dict) -> np.ndarray:
@@ -186,55 +203,45 @@ class Stream:
                 raw = [float(str(value).strip() == item.value) for value in column]
             else:
                 raw = [number(value, item.column) for value in column]
-            found[0, :, place] = (np.array(raw) - self.scale.mean[i]) / self.scale.std[i]
+            found[0, :, place] = (np.array(raw) - self.mean[i]) / self.std[i]
         return found
 
     def advance(self, track: Track, values: list[float]) -> list[float]:
         """Move on by one row, which intervals learn from; the targets as observed, in their units."""
-        recipe, limit = self.plan.recipe, self.plan.recipe.fill
         if track.count == self.room:
             track.rows[: self.past] = track.rows[self.room - self.past :]
+            track.gaps[: self.past] = track.gaps[self.room - self.past :]
             track.count = self.past
-        raw, filled = {}, set()
-        for place, i in enumerate(self.read):
-            value = values[place]
+        known, age, made, filled, gap = track.known, track.age, [], [], 0
+        for place, value in enumerate(values):
+            fill = False
             if value == value:
-                track.known[place], track.age[place] = value, 0
+                known[place], age[place] = value, 0
             else:
-                track.age[place] += 1
-                if track.age[place] <= limit and track.known[place] == track.known[place]:
-                    value = track.known[place]
-                    filled.add(recipe.ingredients[i].column)
-            raw[i] = value
-        row = np.empty(len(recipe.ingredients))
-        calendar = self.calendar(track.time)
-        for i, item in enumerate(recipe.ingredients):
-            if item.kind == "filled":
-                row[i] = item.column in filled
-            elif item.kind == "calendar":
-                row[i] = calendar[item.name]
-            else:
-                row[i] = raw[i]
-        track.rows[track.count] = (row - self.scale.mean) / self.scale.std
+                age[place] += 1
+                fill = age[place] <= self.plan.recipe.fill and known[place] == known[place]
+                if fill:
+                    value = known[place]
+                else:
+                    gap = 1
+            made.append(value)
+            filled.append(fill)
+        made += filled
+        for period in self.periods:
+            phase = 2 * math.pi * (track.time % period) / period
+            made += math.sin(phase), math.cos(phase)
+        row = track.rows[track.count]
+        row[:] = (np.array([made[i] for i in self.order]) - self.mean) / self.std
+        track.gaps[track.count] = gap
         track.count += 1
         # As they come back from the network's numbers, which is how files are read.
-        scaled = track.rows[track.count - 1].astype(np.float64)
         truth = [
-            scaled[i] * self.scale.std[i] + self.scale.mean[i] if values[place] == values[place] else math.nan
-            for i, place in self.targets
+            row.item(i) * std + mean if values[place] == values[place] else math.nan
+            for i, place, std, mean in self.targets
         ]
         for calibration, true in zip(track.calibrations, truth, strict=True):
             calibration.update(true)
         return truth
-
-    def calendar(self, time: int) -> dict[str, float]:
-        """The calendar's features at a time, by name."""
-        found = {}
-        for name in self.wheels:
-            period = features.CALENDAR[name]
-            phase = 2 * math.pi * (time % period) / period
-            found[f"{name} sine"], found[f"{name} cosine"] = math.sin(phase), math.cos(phase)
-        return found
 
     def answer(self, track: Track, name: str, ahead: np.ndarray, truth: list[float]) -> dict:
         """What is said after a row."""
@@ -244,31 +251,27 @@ class Stream:
             said["series"] = name
         if track.count < self.span:
             return {**said, "waiting": f"{self.span - track.count:,} more rows until the first forecast"}
-        window = track.rows[track.count - self.span : track.count : grid.step]
-        if all(true != true for true in truth):
+        if not [true for true in truth if true == true]:
             return {**said, "waiting": f"no value of {plan.targets[0]!r} in this reading"}
-        # One sum is quicker than a look at each number, and NaN where any is.
-        if not math.isfinite(window.sum() + ahead.sum()):
+        seen = slice(track.count - self.span, track.count, grid.step)
+        window = track.rows[seen]
+        if 1 in track.gaps[seen] or (ahead.size and not np.isfinite(ahead).all()):
             gap = np.isnan(window).any(axis=0)
             what = plan.names[int(np.argmax(gap))] if gap.any() else "ahead"
             return {**said, "waiting": f"{what!r} has a gap longer than is filled in the rows that are read"}
         quantiles = self.quantiles(window, ahead, track)
         forecasts = {}
         for i, (target, calibration) in enumerate(zip(plan.targets, track.calibrations, strict=True)):
-            one = quantiles[:, i]
-            bounds = calibration.issue(one[:, 1], one[:, 2])
-            found = within(one[:, 0], bounds)
-            forecasts[target] = {
-                "median": found[:, 0].tolist(),
-                "lower": found[:, 1].tolist(),
-                "upper": found[:, 2].tolist(),
-            }
+            median, lower, upper = quantiles[:, i].T
+            lower, upper = calibration.issue(lower, upper)
+            median = np.minimum(np.maximum(median, lower), upper)
+            forecasts[target] = {"median": median, "lower": lower, "upper": upper}
         return {**said, "forecast": forecasts}
 
     def quantiles(self, window: np.ndarray, ahead: np.ndarray, track: Track) -> np.ndarray:
         """(steps, targets, 3) in the targets' units, uncalibrated."""
         forecast, plan = self.forecast, self.plan
-        if set(forecast.weights) <= {NETWORK, "ridge"}:
+        if self.simple:
             return forecast.mixed(self.single.members(window, ahead))[0]
         have = min(track.count, self.past)
         values = np.full((self.past + plan.steps, len(plan.names)), np.nan, np.float32)
@@ -308,12 +311,14 @@ class Stream:
                 rows = np.array(kept["rows"], np.float64).reshape(-1, len(self.plan.names)).astype(np.float32)
                 room = np.empty((self.room, len(self.plan.names)), np.float32)
                 room[: len(rows)] = rows
+                gaps = bytearray(self.room)
+                gaps[: len(rows)] = np.isnan(rows).any(axis=1).tobytes()
                 known = [math.nan if value is None else float(value) for value in kept["known"]]
                 calibrations = tuple(Calibration.from_json(json.dumps(one)) for one in kept["calibrations"])
-                if len(known) != len(self.read) or len(calibrations) != len(self.plan.targets):
+                if len(known) != len(self.columns) or len(calibrations) != len(self.plan.targets):
                     raise ValueError("it has other columns")
                 tracks[name] = Track(
-                    int(kept["time"]), room, len(rows), known, list(kept["age"]), calibrations
+                    int(kept["time"]), room, gaps, len(rows), known, list(kept["age"]), calibrations
                 )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SunhwanError(
@@ -382,15 +387,14 @@ class Kept:
 
 
 def text_of(answer: dict) -> str:
-    """An answer as a line of JSON; numbers to eight digits, which is more than a forecast knows."""
-    if "forecast" not in answer:
-        return json.dumps(answer, ensure_ascii=False)
-    head = json.dumps({key: value for key, value in answer.items() if key != "forecast"}, ensure_ascii=False)
-    targets = []
-    for target, lists in answer["forecast"].items():
-        columns = (f'"{name}": [{", ".join(map(DIGITS, values))}]' for name, values in lists.items())
-        targets.append(f"{json.dumps(target, ensure_ascii=False)}: {{{', '.join(columns)}}}")
-    return f'{head[:-1]}, "forecast": {{{", ".join(targets)}}}}}'
+    """An answer as a line of JSON; forecasts to seven digits or more, which is more than they know."""
+    if "forecast" in answer:
+        forecasts = {
+            target: {name: values.astype(np.float32) for name, values in said.items()}
+            for target, said in answer["forecast"].items()
+        }
+        answer = {**answer, "forecast": forecasts}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def number(value: object, column: str) -> float:
@@ -399,9 +403,11 @@ def number(value: object, column: str) -> float:
     Raises:
         SunhwanError: it is something else.
     """
-    if value is None:
+    if type(value) is float or type(value) is int:
+        value = float(value)
+    elif value is None:
         return math.nan
-    if isinstance(value, str):
+    elif isinstance(value, str):
         text = value.strip()
         if text in MISSING:
             return math.nan
@@ -425,5 +431,18 @@ def plain(array: np.ndarray) -> list:
 
 
 def when(seconds: int) -> str:
-    """A time for people and machines."""
-    return human(np.datetime64(seconds, "s"))
+    """A time for people and machines, as `units.human` has it.
+
+    Example:
+        >>> when(86_400 * 365 + 3_600), when(-7)
+        ('1971-01-01 01:00', '1969-12-31 23:59:53')
+    """
+    day, rest = divmod(seconds, 86_400)
+    text = f"{date(day)} {rest // 3600:02}:{rest % 3600 // 60:02}"
+    return f"{text}:{rest % 60:02}" if rest % 60 else text
+
+
+@lru_cache(4)
+def date(day: int) -> str:
+    """The date of a day since 1970; of one in a row of readings it is asked for again and again."""
+    return str(np.datetime64(day, "D"))
