@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test docs lint bench clean
+.PHONY: help demo test docs accessible lint bench clean
 
 help:
 	@echo "make demo    install, then forecast tomorrow's temperature with seven networks beside baselines (about three minutes)"
 	@echo "make test    install, then run the tests; what needs real files is skipped without SUNHWAN_TEST_DATA"
 	@echo "make docs    install, then build the documentation into site/; open site/index.html"
+	@echo "make accessible  check the built site with axe-core in Chromium; needs npm and chromium"
 	@echo "make lint    check style and formatting"
 	@echo "make bench   time gathering windows, reading a large CSV, and a line of a stream"
 	@echo "make clean   remove .venv, build, site and caches"
@@ -39,6 +40,10 @@ test: .venv/tested
 docs: .venv/tested
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open site/index.html"
+
+accessible:
+	npm install --silent --no-save --prefix build/accessible axe-core playwright-core
+	node docs/accessible.mjs
 
 lint: .venv/tested
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ Try: python docs/figures.py site/figures
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from sunhwan.reference import CELLS, backward, forward
 from sunhwan.report import style
-from sunhwan.report.style import BASELINE, BLUE, FAINT, GREEN, INK, ORANGE, QUIET, SEQUENCE, SKY
+from sunhwan.report.style import BASELINE, BLUE, FAINT, GREEN, INK, NETWORK, ORANGE, QUIET, SEQUENCE, SKY
+
+DOCS = Path(__file__).parent
 
 
 def unrolled() -> style.Picture:
@@ -143,6 +146,37 @@ def windows() -> style.Picture:
     )
 
 
+def newyork() -> style.Picture:
+    """The recorded run of the tutorial's networks, each seed a point."""
+    rows = recorded("## The tutorial's networks on New York's weather")
+    figure, (axes,) = style.page(0.33 * len(rows) + 0.4)
+    for place, (name, cells) in enumerate(reversed(rows.items())):
+        found = [float(number) for number in re.findall(r"\d+\.\d+", cells[1])]
+        mark = BASELINE if "baseline" in name else NETWORK
+        axes.plot(found, [place] * len(found), linestyle="none", marker=mark.marker, color=mark.color)
+    axes.set_yticks(range(len(rows)), [name.replace(" (baseline)", "") for name in reversed(rows)])
+    ridge = float(re.search(r"\d+\.\d+", rows["ridge (baseline)"][1])[0])
+    axes.axvline(ridge, color=BASELINE.color, linestyle="--", linewidth=1)
+    return style.finish(
+        figure,
+        "More layers and directions did not forecast better than a straight line",
+        "Mean absolute error on the test part, °C; a point a seed. The line is ridge's.",
+        "Points of test errors, one row a model",
+        handles=[
+            NETWORK.legend("network", marker=True, linestyle="none"),
+            BASELINE.legend("baseline", marker=True, linestyle="none"),
+        ],
+        x_label="mean absolute error on the test part, °C",
+    )
+
+
+def recorded(heading: str) -> dict[str, list[str]]:
+    """The table below a heading of results.md: by the first column, the other cells."""
+    text = (DOCS / "results.md").read_text(encoding="utf-8").split(heading)[1].split("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")][2:]
+    return {cells[0].strip().strip("`"): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
 def tiles() -> style.Picture:
     """The order in which a batch is computed."""
     figure, panels = style.page(2.0, 2, 2)
@@ -210,7 +244,7 @@ def arrow(axes, start, end, bend: float = 0) -> None:
     )
 
 
-FIGURES = (unrolled, saturation, vanishing, windows, tiles, lanes)
+FIGURES = (unrolled, saturation, vanishing, windows, newyork, tiles, lanes)
 
 
 def draw() -> dict[str, bytes]:

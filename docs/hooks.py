@@ -109,7 +109,10 @@ def on_page_content(html, page, config, files):
     ):
         html = re.sub(
             rf'<{tag} class="arithmatex">{opened}(.*?){closed}</{tag}>',
-            lambda formula, display=display: convert(unescaped(formula[1]), display=display),
+            # A long formula is scrolled on a narrow screen, and so must be reached by the keyboard.
+            lambda formula, display=display: convert(unescaped(formula[1]), display=display).replace(
+                'display="block"', 'display="block" tabindex="0"'
+            ),
             html,
             flags=re.DOTALL,
         )
