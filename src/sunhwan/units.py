@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -39,6 +40,19 @@ def shown(unit: str) -> str:
         ('°C', 'mm')
     """
     return SIGNS.get(unit, unit)
+
+
+def digits(value: float) -> str:
+    """A number in three significant digits, or in all that stand before its point.
+
+    Example:
+        >>> digits(2.2081), digits(5.9), digits(123.4), digits(12345.6), digits(0.00012345), digits(0)
+        ('2.21', '5.90', '123', '12,346', '0.000123', '0')
+    """
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{min(max(decimals, 0), 12)}f}"
 
 
 def duration(seconds: int) -> str:

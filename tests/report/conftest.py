@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from sunhwan.report import evidence, plots, style
@@ -330,3 +331,48 @@ def line_like():
         ]
 
     return find
+
+
+def station(target: str, rows: int = 600) -> pl.DataFrame:
+    """Hourly readings of two places: a daily wave, noise, a gap of a day, a column that drifts."""
+    frames = []
+    for number, place in enumerate(("Ulm", "Köln")):
+        random = np.random.default_rng(number)
+        hours = np.arange(rows)
+        t = 10 + 5 * np.sin(hours / 24 * 2 * np.pi) + random.normal(size=rows) + 8 * number
+        gap = (hours > 520) & (hours < 545)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "time": np.datetime64("2024-03-01T00", "ms") + hours * np.timedelta64(1, "h"),
+                    "place": [place] * rows,
+                    target: pl.Series(t).set(pl.Series(gap), None),
+                    "p": 1000 + hours / 50 + random.normal(size=rows),
+                }
+            )
+        )
+    return pl.concat(frames)
+
+
+@pytest.fixture(scope="session")
+def forecast_run(tmp_path_factory):
+    """A run of `forecast`, really made: two targets, the first of an evil name, in two series."""
+    from sunhwan.data import table
+    from sunhwan.data.paths import Wanted
+    from sunhwan.experiments.train import Nobody
+    from sunhwan.tasks import folder as folders
+    from sunhwan.tasks import forecast
+    from sunhwan.tasks.forecaster import Options
+    from sunhwan.tasks.network import Settings
+
+    target = "T </script><b onclick=x>&'\""
+    home = tmp_path_factory.mktemp("report")
+    station(target).write_parquet(home / "station.parquet")
+    readings = table.load(home / "station.parquet", series="place")
+    options = Options(Settings(units=4, dense=8, epochs=2), seeds=2)
+    result = forecast.learn(readings, Wanted((target, "p"), "6h", "12h"), options, Nobody())
+    folder = home / "run"
+    known = folders.record("forecast", ["sunhwan", "forecast", "a file"], {"seeds": 2}, {"station": "ab"})
+    source = forecast.Source(home / "station.parquet", ("time",), "place")
+    forecast.keep(result, known, folder, source)
+    return folder

@@ -20,6 +20,7 @@ COMMANDS = {
     "forecast": "Forecast a column of your file, by a network if it is worth it.",
     "classify": "Tell labelled texts apart, by a network if it is worth it.",
     "predict": "Forecast what comes next, or tell new texts apart, by a run.",
+    "report": "Show a run, or several, on one page in the browser.",
     "stream": "Answer each reading on stdin by a forecast, by a run.",
     "study": "List, show and run studies: models and baselines on real data.",
     "runs": "List the runs under a folder.",

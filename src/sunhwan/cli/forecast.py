@@ -102,6 +102,7 @@ def command(
             f"{interval['level']:.0%} intervals of {one['target']} held {interval['coverage']:.1%} of the "
             f"test part, {interval['mean_width']:.3g} wide on average"
         )
-    click.echo(f"everything is in {run}; `sunhwan predict {run} {file}` says what comes next")
+    click.echo(f"everything is in {run}; `sunhwan report {run} --open` shows it")
+    click.echo(f"`sunhwan predict {run} {file}` says what comes next")
     if as_json:
         click.echo(json.dumps(metrics, ensure_ascii=False, allow_nan=False))

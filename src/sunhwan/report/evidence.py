@@ -189,8 +189,8 @@ def read(run: Path) -> Evidence:
         run=facts,
         metrics=read_json(metrics) if metrics.is_file() else {},
         curves=_history(run / "history.csv", measured),
-        predictions=_arrays(run / "predictions.npz", predicted),
-        series=_arrays(run / "series.npz", ["time", "value", "series", "series_names", "edges"]),
+        predictions=arrays(run / "predictions.npz", predicted),
+        series=arrays(run / "series.npz", ["time", "value", "series", "series_names", "edges"]),
     )
 
 
@@ -220,7 +220,7 @@ def _history(path: Path, measured: list[str]) -> dict[str, list[Curve]]:
     }
 
 
-def _arrays(path: Path, expected: list[str]) -> dict[str, np.ndarray]:
+def arrays(path: Path, expected: list[str]) -> dict[str, np.ndarray]:
     """The arrays of an .npz file, the `expected` among them; {} when there is none."""
     if not path.is_file():
         return {}

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sunhwan.data import paths, records, table
+from sunhwan.data.health import health
 from sunhwan.data.paths import Learnt, Paths, Plan, Wanted
 from sunhwan.data.records import Records, listed
 from sunhwan.data.table import Table
@@ -33,7 +34,7 @@ from sunhwan.tasks import forecaster
 from sunhwan.tasks.clock import samples
 from sunhwan.tasks.forecaster import Fitted, Forecast, Options
 from sunhwan.tasks.network import Trained
-from sunhwan.units import duration, shown, unit_of
+from sunhwan.units import digits, duration, shown, unit_of
 
 MODEL = "model"
 
@@ -115,6 +116,7 @@ class Judged:
         said: (windows, steps, targets, 3): median, lower, upper of the model.
         rivals: each baseline's forecasts, (windows, steps, targets).
         ridge: (windows, steps, targets, 2) ridge's intervals by the same calibration.
+        alone: each network's forecasts without the mixture, (windows, steps, targets), a seed each.
         ended: the model's calibrations after the test part.
     """
 
@@ -123,11 +125,15 @@ class Judged:
     said: np.ndarray
     rivals: Mapping[str, np.ndarray]
     ridge: np.ndarray
+    alone: tuple[np.ndarray, ...]
     ended: Mapping[str, tuple[Calibration, ...]]
 
     def errors(self, name: str, target: int) -> dict[str, float]:
         """MAE, RMSE and the last step's MAE of the model or a baseline."""
-        forecast = self.said[..., 0] if name == MODEL else self.rivals[name]
+        return self.errors_of(self.said[..., 0] if name == MODEL else self.rivals[name], target)
+
+    def errors_of(self, forecast: np.ndarray, target: int) -> dict[str, float]:
+        """The same of a forecast, (windows, steps, targets)."""
         found = forecast_errors(forecast[:, :, target], self.truth[:, :, target])
         return {"mae": found.mae, "rmse": found.rmse, "mae_last_step": found.mae_last_step}
 
@@ -166,12 +172,14 @@ class Result:
         judged: on the test part.
         notes: what was met and done.
         metrics: what `--json` prints, without the run's folder.
+        health: of the readings' columns; see `data.health`.
     """
 
     fitted: Fitted
     judged: Judged
     notes: tuple[str, ...]
     metrics: dict
+    health: dict
 
 
 def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Table | None = None) -> Result:
@@ -204,7 +212,8 @@ def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Tab
     watcher.begin("test part", 1, 1)
     found = judge(fitted, learnt, test)
     metrics = summary(fitted, found, time.perf_counter() - began)
-    return Result(fitted, found, (*notes, *fitted.notes), metrics)
+    sound = health(paths.without_clock(readings, wanted.targets), learnt.part, later)
+    return Result(fitted, found, (*notes, *fitted.notes), metrics, sound)
 
 
 def check_enough(learnt: Learnt) -> None:
@@ -227,7 +236,11 @@ def judge(fitted: Fitted, learnt: Learnt, test: Paths) -> Judged:
     truth = plan.physical(test.truths())
     ridge = ridge_intervals(fitted, judged(learnt.paths("val")), test, rivals["ridge"], truth)
     said, ended = forecast.run(test)
-    return Judged(test, truth, said, rivals, ridge, ended)
+    alone = tuple(
+        plan.physical(one.predict(test, forecast.line)[..., 0])
+        for one in forecaster.averaged_of(fitted.trained)
+    )
+    return Judged(test, truth, said, rivals, ridge, alone, ended)
 
 
 def ridge_intervals(
@@ -265,7 +278,8 @@ def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
             found.ridge[:, :, i, 0], found.ridge[:, :, i, 1], found.truth[:, :, i], forecast.level
         )
         rival = found.best_rival(i)
-        gain = found.improvement(rival, i)
+        against = {name: found.improvement(name, i) for name in found.rivals}
+        gain = against[rival]
         unit = unit_of(target)
         per_target.append(
             {
@@ -279,8 +293,10 @@ def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
                     "mean_width": model.mean_width,
                     "ridge_winkler": ridge.winkler,
                 },
+                "networks": [found.errors_of(one, i) for one in found.alone],
                 "best_baseline": rival,
                 "improvement": gain_of(gain),
+                "against": {name: gain_of(one) for name, one in against.items()},
                 "verdict": verdict(
                     plan, target, unit, gain, rival, forecast.weights, found.errors(MODEL, i)["mae"]
                 ),
@@ -327,7 +343,7 @@ def verdict(
     """Whether the network is worth it, in a sentence with a figure and how sure that is."""
     named = rival.replace("_", " ")
     ahead = duration(plan.steps * seconds_of(plan.interval))
-    figure = f"{mae:#.3g} {shown(unit)}".strip()
+    figure = f"{digits(mae)} {shown(unit)}".strip()
     about = f"{target}, {ahead} ahead: mean absolute error {figure}"
     if gain is None:
         return f"{about}. {named} makes no error on the test part: use {named}."
@@ -368,6 +384,7 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
         model,
         arrays,
         metrics_json=metrics,
+        health_json=result.health,
         history_csv=history(result.fitted.trained),
         predictions_npz=predictions,
     )

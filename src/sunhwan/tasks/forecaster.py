@@ -294,7 +294,7 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
         [np.zeros((plan.outputs, 1)), quantiles_of(seen.truths() - line.predict(seen), options.level)], axis=1
     )
     trained = networks(train, val, line, offsets, options, watcher)
-    chosen = tuple(one.network for one in trained if one.settings == trained[-1].settings)
+    chosen = averaged_of(trained)
 
     held = baselines.judged(val)
     truth = held.truths()
@@ -334,6 +334,11 @@ def networks(train, val, line, offsets, options: Options, watcher) -> tuple[netw
         absolute, relative = relative, absolute
     rest = [one(relative.settings.relative, seed) for seed in range(1, options.seeds)]
     return (absolute, relative, *rest)
+
+
+def averaged_of(trained: tuple[network.Trained, ...]) -> tuple[Network, ...]:
+    """Those that are averaged: all that read windows in the better way."""
+    return tuple(one.network for one in trained if one.settings == trained[-1].settings)
 
 
 def averaged(networks: tuple[Network, ...], paths: Paths, line: baselines.Linear) -> np.ndarray:

@@ -1,0 +1,40 @@
+"""The page of a run of a task, or of several beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sunhwan.errors import SunhwanError
+from sunhwan.report import comparison_page, forecast_page, task_evidence
+from sunhwan.report.page import Page
+from sunhwan.report.task_evidence import Evidence
+
+PAGES: dict[str, Callable[[Evidence], Page]] = {"forecast": forecast_page.page}
+"""What makes the page of a run of each task."""
+
+
+def of(folders: Sequence[Path]) -> Page:
+    """The page of a run, or of several.
+
+    Args:
+        folders: the run directories.
+
+    Raises:
+        SunhwanError: one is no run of a task, a file is missing or cannot be read, or the runs are of
+            different tasks.
+    """
+    runs = [task_evidence.read(folder) for folder in dict.fromkeys(folders)]
+    for run in runs:
+        if run.run["task"] not in PAGES:
+            raise SunhwanError(
+                f"{str(run.folder)!r} is a run of {run.run['task']!r}; pages are made of {', '.join(PAGES)}"
+            )
+    if len(runs) == 1:
+        return PAGES[runs[0].run["task"]](runs[0])
+    tasks = {run.run["task"] for run in runs}
+    if len(tasks) > 1:
+        raise SunhwanError(
+            f"the runs are of {' and '.join(sorted(tasks))}; runs of one task can be set beside each other"
+        )
+    return comparison_page.page(runs)

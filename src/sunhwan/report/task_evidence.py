@@ -1,0 +1,147 @@
+"""The run directory of a task as the report reads it, and what the pages of all tasks say of a run."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sunhwan.errors import SunhwanError
+from sunhwan.files import read_json
+from sunhwan.report.charts import DASHES, line, view
+from sunhwan.report.page import SERIES, Chart, Code, Table, Text
+from sunhwan.report.words import count, printer
+from sunhwan.units import duration
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run of a task wrote.
+
+    Attributes:
+        folder: the run directory.
+        run: run.json.
+        metrics: metrics.json.
+        history: history.csv, a dictionary for each row.
+    """
+
+    folder: Path
+    run: dict
+    metrics: dict
+    history: Sequence[dict[str, str]]
+
+
+def read(folder: Path) -> Evidence:
+    """The run directory of a task.
+
+    Raises:
+        SunhwanError: it is none, or a file is missing or cannot be read.
+    """
+    if not (folder / "run.json").is_file():
+        raise SunhwanError(
+            f"{str(folder)!r} holds no run.json, so it is no run directory; give one that "
+            "`sunhwan forecast` or `sunhwan classify` made"
+        )
+    run = read_json(folder / "run.json")
+    if "task" not in run:
+        raise SunhwanError(
+            f"{str(folder)!r} is no run of `sunhwan forecast` or `sunhwan classify`; "
+            "the pictures of a study's run lie in its folder"
+        )
+    lacking = [name for name in ("metrics.json", "history.csv") if not (folder / name).is_file()]
+    if lacking:
+        raise SunhwanError(
+            f"{str(folder)!r} lacks {' and '.join(lacking)}; copy the whole run directory, or make it anew"
+        )
+    with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+        history = list(csv.DictReader(file))
+    return Evidence(folder, run, read_json(folder / "metrics.json"), history)
+
+
+def about(evidence: Evidence) -> list[str]:
+    """When, of which file, how long."""
+    run = evidence.run
+    return [
+        " and ".join(run["data"]),
+        f"learnt in {lasting(run['seconds'])}, {run['started'][:10]}",
+    ]
+
+
+def lasting(seconds: float) -> str:
+    """How long something took, rounded.
+
+    Example:
+        >>> lasting(0.3), lasting(82.1), lasting(430)
+        ('1 s', '82 s', '7 min')
+    """
+    return duration(60 * round(seconds / 60) if seconds >= 120 else max(round(seconds), 1))
+
+
+def curves(evidence: Evidence, held: str, label: str) -> Chart | Text:
+    """The loss of each network on the validation part (solid) and in training (dotted), epoch by epoch.
+
+    Args:
+        held: the column of the validation loss.
+        label: what the loss is, as an axis label.
+    """
+    networks: dict[str, list[dict[str, str]]] = {}
+    for row in evidence.history:
+        networks.setdefault(row["network"], []).append(row)
+    if not networks:
+        return Text("No network was trained.")
+    data, rows, told = [], [], []
+    for number, (name, epochs) in enumerate(networks.items()):
+        # The networks of forecasts read windows in two ways; the first of each way are compared.
+        way = {"True": ", relative", "False": ", absolute"}.get(epochs[0].get("relative"), "")
+        named = f"network {int(name) + 1}{way}"
+        color = SERIES[number % len(SERIES)]
+        epoch = np.array([float(row["epoch"]) for row in epochs])
+        loss = {key: np.array([float(row[key]) for row in epochs]) for key in ("loss", held)}
+        data += [
+            line(f"{named}, training", color, epoch, loss["loss"], "dot"),
+            line(f"{named}, validation", color, epoch, loss[held], DASHES[number % 2]),
+        ]
+        best = int(loss[held].argmin())
+        told.append(f"{named}: least validation loss {loss[held][best]:.4g} after {count(best + 1, 'epoch')}")
+        show = printer(loss[held])
+        rows += [
+            [f"{at:g}", named, show(a), show(b)]
+            for at, a, b in zip(epoch, loss["loss"], loss[held], strict=True)
+        ]
+    return Chart(
+        f"{label}, by epoch",
+        "; ".join(told) + ".",
+        {"all": view(data, "epoch", label, xaxis={"dtick": max(1, round(len(rows) / len(networks) / 10))})},
+        Table(label, ["epoch", "network", "training", "validation"], rows, texts=(0, 1)),
+    )
+
+
+def reproduce(evidence: Evidence) -> list[Text | Code | Table]:
+    """How to make the run again, and what it was made with."""
+    run = evidence.run
+    blocks: list[Text | Code | Table] = []
+    if run["command"]:
+        blocks += [Text("The run was made by"), Code(shlex.join(run["command"]))]
+    blocks += [
+        Text("What it says of new rows:"),
+        Code(f"sunhwan predict {shlex.quote(str(evidence.folder))} FILE"),
+        Table(
+            "What it was made of",
+            ["", ""],
+            [
+                *([f"SHA-256 of {name}", fingerprint] for name, fingerprint in run["data"].items()),
+                *([name, version] for name, version in run["versions"].items()),
+                *([name, str(value)] for name, value in run["machine"].items()),
+                [
+                    "options",
+                    ", ".join(f"{k} {v}" for k, v in run["options"].items() if v not in (None, [], "")),
+                ],
+            ],
+            texts=(0, 1),
+        ),
+    ]
+    return blocks
