@@ -50,14 +50,14 @@ def shares(counts: Sequence[int], expected: str) -> Callable:
     return read
 
 
-def learning(task: str, split: str, cells: Sequence[str], epochs: int | None = None) -> Callable:
+def learning(task: str, split: str, cells: Sequence[str], epochs: int | str) -> Callable:
     """Give a command the options of what is trained on a user's file.
 
     Args:
         task: as the run's directory is named.
         split: what the shares are, for the help.
         cells: the recurrent layers to choose from, the default first.
-        epochs: by default, or None where they depend on what is learnt.
+        epochs: by default; a text where they depend on what is learnt, which the task then knows.
     """
     either = "three shares such as 60/20/20, or with --test two such as 80/20"
     directory = click.Path(path_type=Path)
@@ -79,7 +79,11 @@ def learning(task: str, split: str, cells: Sequence[str], epochs: int | None = N
             help="The recurrent layers.",
         ),
         click.option(
-            "--epochs", type=click.IntRange(1), default=epochs, show_default=bool(epochs), help="At most."
+            "--epochs",
+            type=click.IntRange(1),
+            default=epochs if isinstance(epochs, int) else None,
+            show_default=epochs if isinstance(epochs, str) else True,
+            help="At most.",
         ),
         click.option("--out", type=directory, help=f"The run's directory.  [default: runs/{task}-TIME]"),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line."),

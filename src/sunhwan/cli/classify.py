@@ -34,7 +34,7 @@ Examples:
 @click.option(
     "--features", callback=names, help="With --series: the columns read.  [default: all that serve]"
 )
-@learning("classify", "Shares, shuffled.", ("lstm", "gru", "simple_rnn"))
+@learning("classify", "Shares, shuffled.", ("lstm", "gru", "simple_rnn"), epochs="12, of readings 40")
 def command(
     file: Path,
     text: str | None,

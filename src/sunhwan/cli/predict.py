@@ -48,7 +48,8 @@ def command(run: Path, file: Path, out: Path | None, every: str | None, explain:
     reads. Columns that are known in advance go on beyond the last observed row, with the target left empty.
 
     Of texts, FILE is CSV, Parquet, JSON lines or a folder of .txt files, and may be larger than memory. Each
-    row is given back with all its columns, the likeliest class and the probability of each.
+    row is given back with all its columns, the likeliest class and the probability of each. Of sensor
+    readings there is a row for each recording.
 
     What was met is said on stderr.
     """
