@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from sunhwan.data import recordings
 from sunhwan.data.recordings import Columns, load
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import minirocket
 from sunhwan.experiments.train import Nobody
-from sunhwan.tasks import classify, folder
+from sunhwan.tasks import classify, folder, recording_classifier
 from sunhwan.tasks.label import labelling
 from sunhwan.tasks.recording_classifier import Options, RecordingClassifier
 from sunhwan.tasks.recording_network import Settings
@@ -122,6 +124,25 @@ def test_a_damaged_run_is_refused(run):
         with pytest.raises(SunhwanError, match="cannot be read"):
             classify.from_kept(*broken)
     assert isinstance(classify.from_kept(model, arrays), RecordingClassifier)
+
+
+def test_preparation_learns_from_training_rows_until_all_is_chosen(file, monkeypatch):
+    masks = []
+
+    def learn(rows, wanted, training):
+        masks.append(np.unique(rows.series[training]))
+        return recordings.learn(rows, wanted, training)
+
+    monkeypatch.setattr(minirocket, "installed", lambda: False)
+    monkeypatch.setattr(
+        recording_classifier, "recordings", SimpleNamespace(learn=learn, taken=recordings.taken)
+    )
+    source = load(file, Columns("id", "wave", ("step",)))
+    held = np.arange(90) % 4 == 0
+    labels = source.labels.cast(pl.Enum(sorted(WAVES))).to_physical().to_numpy().astype(np.int64)
+    options = Options(Settings(units=2, layers=1, epochs=1), seeds=1)
+    recording_classifier.fit(source.table, labels, sorted(WAVES), held, options, Nobody())
+    assert [mask.tolist() for mask in masks] == [np.flatnonzero(~held).tolist(), list(range(90))]
 
 
 def test_labels_that_are_no_classes(tmp_path):
