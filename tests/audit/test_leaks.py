@@ -10,7 +10,7 @@ random = np.random.default_rng(0)
 series = np.cumsum(random.normal(size=400))
 
 def cut(values, width=12, ahead=1):
-    starts = range(len(values) - width - ahead + 1)
+    starts = range(len(values) - width - max(ahead, 0) + 1)
     x = np.array([values[s : s + width] for s in starts])
     y = np.array([np.ravel(values[s + width + ahead - 1])[0] for s in starts])
     return x.reshape(len(x), width, -1), y

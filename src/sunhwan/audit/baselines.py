@@ -7,14 +7,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 import numpy as np
 
 from sunhwan.audit.fits import Fit, outputs, windows
 from sunhwan.data.tokens import Ragged
 from sunhwan.errors import SunhwanError
-from sunhwan.evaluation import ngrams
+from sunhwan.evaluation import minirocket, ngrams
 from sunhwan.evaluation.baselines import lags
 from sunhwan.evaluation.significance import Improvement, improvement
 
@@ -29,6 +28,9 @@ MOST_SCORED = 50_000
 
 MOST_COLUMNS = 1_500
 """Ridge and logistic regression see so many numbers of a window, the latest ones."""
+
+MOST_CONVOLVED = 60_000
+"""Timesteps that random convolutions learn from, or are scored on: 10 ms a window would spend any budget."""
 
 FEWEST_ROWS = 20
 """From fewer training rows no baseline learns."""
@@ -122,7 +124,8 @@ def compare(fit: Fit, budget: Budget, known: dict[tuple, dict[str, tuple[np.ndar
     found.said = predictions(fit, index)
     mine = None if found.said is None else errors(fit, found.said, found.truth)
     found.network = None if mine is None else score(mine, found.metric)
-    if fit.scored is not None and np.isfinite(fit.scored):
+    # Of a stream Keras may have seen other rows than those that are kept, on which baselines are scored.
+    if fit.scored is not None and np.isfinite(fit.scored) and part.rows.whole and not part.rows.streamed:
         # The model may have gone on since; what Keras said then is the result.
         if found.network is None or abs(found.network - fit.scored) > 0.02 * abs(fit.scored) + 1e-6:
             mine = None
@@ -397,18 +400,26 @@ def numbers_classes(fit: Fit) -> list[Maker]:
         return one_hot(best.predict(scaler.transform(features(seen))), classes), ""
 
     def random_convolutions(seen):
-        if find_spec("aeon") is None:
+        x = np.concatenate([windows(data.x), windows(data.held_x)])
+        if not minirocket.installed() or x.shape[1] < minirocket.TAPS:
             return None
-        from aeon.classification.convolution_based import MiniRocketClassifier
+        if len(seen) * x.shape[1] > MOST_CONVOLVED:
+            return None
+        x = x[spread(len(x), MOST_CONVOLVED // x.shape[1])]
+        chosen = np.concatenate(train)[spread(len(data.x) + len(data.held_x), len(x))]
+        model = minirocket.fit(*recordings(x), chosen)
+        return model.logits(*recordings(windows(seen))), ""
 
-        model = MiniRocketClassifier(random_state=0)
-        both = np.concatenate([windows(data.x), windows(data.held_x)]).transpose(0, 2, 1)
-        model.fit(both, np.concatenate(train))
-        return one_hot(model.predict(windows(seen).transpose(0, 2, 1)), classes), ""
+    return [
+        ("majority", majority(fit, np.concatenate(train))),
+        ("logistic", logistic),
+        ("random_convolutions", random_convolutions),
+    ]
 
-    return [("majority", majority(fit, np.concatenate(train))), ("logistic", logistic)] + (
-        [("random_convolutions", random_convolutions)] if windows(data.x[:1]).shape[1] >= 9 else []
-    )
+
+def recordings(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of equal length as recordings, one behind the other: values (rows, features), offsets."""
+    return x.reshape(-1, x.shape[2]), np.arange(len(x) + 1) * x.shape[1]
 
 
 def majority(fit: Fit, labels: np.ndarray) -> Callable:

@@ -197,7 +197,11 @@ def padding_without_mask(case: Case) -> Iterator[Finding]:
     if fit.kind == "numbers" and x.ndim == 2:
         return
     lengths = x.shape[1] - np.argmax(~empty[:, ::-1], axis=1)
-    lengths = lengths[~empty.all(axis=1)]
+    inside = np.arange(x.shape[1]) < lengths[:, None]
+    inside, lengths = inside[~empty.all(axis=1)], lengths[~empty.all(axis=1)]
+    # Where zeros stand before the end too, they are readings.
+    if not len(lengths) or empty[~empty.all(axis=1)][inside].mean() > 0.02:
+        return
     padded = lengths < x.shape[1]
     steps = 1 - lengths.mean() / x.shape[1]
     different = len(np.unique(lengths))

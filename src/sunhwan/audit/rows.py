@@ -163,6 +163,8 @@ class Stream:
 
 def _copied(part):
     try:
-        return np.array(plain(part))
+        array = plain(part)
+        # Models compute in float32 too, and twice as many rows are kept.
+        return np.array(array, np.float32 if array.dtype == np.float64 else array.dtype)
     except Declined as why:
         return why

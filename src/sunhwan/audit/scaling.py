@@ -16,6 +16,9 @@ RUN = 6
 MOST_COLUMNS = 32
 """Columns of a scaler, and features of a window, that are compared."""
 
+ENDS = 5
+"""Spreads by which the values that no window holds may move a sum."""
+
 SAMPLED = 3_000
 """Windows of a part that are looked for."""
 
@@ -146,13 +149,13 @@ def revealed(training: np.ndarray, others: list[np.ndarray]) -> Range | None:
             filled = abs(lowest - bottom) < 1e-6 and abs(highest - 1) < 1e-6
             if filled and (low > bottom + 1e-3 or high < 1 - 1e-3):
                 return Range(feature, "range", (low, high), (lowest, highest))
-        series = [_series(mine), *map(_series, rest)]
-        if any(part is None for part in series):
+        series, whole = _series(mine), _series(np.concatenate([mine, *rest]))
+        if series is None or whole is None:
             continue
-        whole = np.concatenate(series)
-        alone, together = (_moments(values) for values in (series[0], whole))
+        alone, together = _moments(series), _moments(whole)
         off = [max(abs(mean), abs(spread - 1)) for mean, spread in (alone, together)]
-        if off[1] < 3e-3 and off[0] > max(0.02, 10 * off[1]):
+        # The last rows are in no window, so a mean of 0 is not met exactly.
+        if off[1] < max(1e-3, ENDS / len(whole)) and off[0] > max(0.02, 10 * off[1]):
             return Range(feature, "mean", alone, together)
     return None
 
@@ -162,9 +165,11 @@ def _moments(values):
 
 
 def _series(windows):
-    """The values from which windows one row apart were cut, each once; None where they are not."""
-    if windows.shape[1] == 1:
-        return windows[:, 0]
-    if len(windows) < 2 or (windows[1:, :-1] == windows[:-1, 1:]).all(axis=1).mean() < 0.99:
+    """The values from which windows were cut that follow each other, each once; None where they do not."""
+    timesteps = windows.shape[1]
+    moved = np.full(len(windows), timesteps)  # rows from one window's beginning to the next one's
+    for by in range(timesteps - 1, 0, -1):
+        moved[1:][(windows[1:, : timesteps - by] == windows[:-1, by:]).all(axis=1)] = by
+    if timesteps > 1 and (moved[1:] == 1).mean() < 0.95:
         return None
-    return np.concatenate([windows[0], windows[1:, -1]])
+    return np.concatenate([window[timesteps - by :] for window, by in zip(windows, moved, strict=True)])
