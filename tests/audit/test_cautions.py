@@ -138,7 +138,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_epoch(findings):
 
 def test_recurrent_weights_that_no_gradient_reaches_are_told(findings):
     saturated = "keras.layers.SimpleRNN(2, bias_initializer=keras.initializers.Constant(60.0))"
-    text = "model = network({})\nmodel.fit(x, y, epochs=3, verbose=0)"
+    text = "model = network({})\nmodel.build((None, 6, 1))\nmodel.fit(x, y, epochs=3, verbose=0)"
     assert "vanishing_gradients" in findings(text.format(saturated))
     assert "vanishing_gradients" not in findings(text.format(""))
 
