@@ -376,3 +376,33 @@ def forecast_run(tmp_path_factory):
     source = forecast.Source(home / "station.parquet", ("time",), "place")
     forecast.keep(result, known, folder, source)
     return folder
+
+
+@pytest.fixture(scope="session")
+def classify_run(tmp_path_factory):
+    """A run of `classify`, really made: three classes, one of an evil name, and words that sometimes lie."""
+    from sunhwan.data.labelled import Labelled
+    from sunhwan.experiments.train import Nobody
+    from sunhwan.tasks import classify
+    from sunhwan.tasks import folder as folders
+    from sunhwan.tasks.text_classifier import Options
+    from sunhwan.tasks.text_network import Settings
+
+    words = {"good": ["fine", "lovely"], "</script>bad": ["dull", "weak"], "so-so": ["plain", "medium"]}
+    random = np.random.default_rng(0)
+    labels = random.choice(list(words), 300)
+    texts = []
+    for number, label in enumerate(labels):
+        told = random.choice(list(words)) if random.random() < 0.2 else label
+        texts.append(" ".join([*random.choice(["the", "film", "a"], 5), *words[told], f"<b>{number}"]))
+    source = Labelled(pl.Series(texts), pl.Series(labels), "made.csv", "")
+    options = Options(Settings(units=4, embedding=4, epochs=1), seeds=1)
+    result = classify.learn(source, (60, 20, 20), options, Nobody())
+    folder = tmp_path_factory.mktemp("classify") / "run"
+    classify.keep(
+        result,
+        folders.record("classify", [], {}, {"made.csv": "ab"}),
+        folder,
+        {"text": "text", "label": "label"},
+    )
+    return folder

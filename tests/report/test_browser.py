@@ -111,8 +111,9 @@ def test_every_chart_draws_and_nothing_is_amiss(browser, page, tmp_path):
     assert browser.find_element(By.CSS_SELECTOR, ".answer").text == "The answer."
 
 
-def test_the_page_of_a_run_draws_whole_and_is_accessible(browser, forecast_run, tmp_path):
-    page = pages.of([forecast_run])
+@pytest.mark.parametrize("kind", ["forecast_run", "classify_run"])
+def test_the_page_of_a_run_draws_whole_and_is_accessible(browser, kind, request, tmp_path):
+    page = pages.of([request.getfixturevalue(kind)])
     shown(browser, page, tmp_path)
     assert browser.get_log("browser") == []
     drawn = browser.execute_script(

@@ -231,14 +231,53 @@ def test_colours_are_seen_on_their_paper(theme):
 
 def test_every_network_of_the_history_has_its_curve(forecast_run):
     evidence = task_evidence.read(forecast_run)
-    chart = task_evidence.curves(evidence, "val_loss", "loss")
+    chart = task_evidence.curves(evidence, "loss")
     names = [trace["name"] for trace in chart.views["all"]["data"]]
     assert len(names) == 2 * len({row["network"] for row in evidence.history})
-    assert task_evidence.curves(replace(evidence, history=[]), "val_loss", "loss") == Text(
-        "No network was trained."
-    )
+    assert task_evidence.curves(replace(evidence, history=[]), "loss") == Text("No network was trained.")
 
 
 def test_a_page_without_charts_carries_no_plotly():
     html = Page("t", "a", [], [Section("s", [Text("hello")])]).html()
     assert len(html) < 20_000 and "hello" in html
+
+
+def test_the_page_of_a_classifier_says_what_the_run_found(classify_run):
+    page = pages.of([classify_run])
+    metrics = read_json(classify_run / "metrics.json")
+    assert page.answer == metrics["verdict"]
+    sections = {section.title: section.blocks for section in page.sections}
+    accuracy = {row[0]: float(row[1]) for row in sections["Scores"][0].rows}
+    for name, said in (("model", "the model"), ("nb_svm", "NB-SVM"), ("majority", "the commonest class")):
+        assert accuracy[said] == pytest.approx(metrics["test"][name]["accuracy"], abs=1e-4)
+    with np.load(classify_run / "predictions.npz") as kept:
+        truth, said = kept["truth"], kept["model"]
+    told = said.argmax(axis=1)
+    shares = unpacked(sections["Confusions"][0].views["all"]["data"][0]["z"])
+    first = truth == 0
+    np.testing.assert_allclose(shares[0], np.bincount(told[first], minlength=3) / first.sum(), rtol=1e-5)
+    most = sections["Confusions"][1].rows[0]
+    assert int(most[2]) == (metrics["confusion"] * (1 - np.eye(3))).max()
+    mistakes = sections["Mistakes"][0].rows
+    assert len(mistakes) == min((told != truth).sum(), 30) > 0
+    assert float(mistakes[0][3][:-1]) == pytest.approx(100 * said[told != truth].max(), abs=0.06)
+    assert all(row[1] != row[2] for row in mistakes)
+    after = metrics["reliability"]["after"]
+    assert sum(after["count"]) == len(truth)
+    gap = np.abs(np.array(after["confidence"]) - after["accuracy"]) @ after["count"] / len(truth)
+    assert gap == pytest.approx(metrics["test"]["model"]["ece"])
+    parsed = Parsed(page.html())
+    assert not [tag for tag, _ in parsed.tags if tag == "b"]
+
+
+def test_classifiers_beside_each_other_and_not_beside_forecasts(classify_run, forecast_run, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(classify_run, other)
+    metrics = read_json(other / "metrics.json")
+    metrics["test"]["model"]["accuracy"] = 1.0
+    write_json(other / "metrics.json", metrics)
+    page = pages.of([classify_run, other])
+    assert page.answer == "other tells most of the test part: 100.0%."
+    assert page.sections[0].blocks[0].strong == 1
+    with pytest.raises(SunhwanError, match="the runs are of classify and forecast"):
+        pages.of([classify_run, forecast_run])

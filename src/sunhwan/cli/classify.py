@@ -110,6 +110,6 @@ def command(
     for name, figures in metrics["test"].items():
         scores.add_row(name, *(f"{figures[key]:.4f}" for key in ("accuracy", "macro_f1", "ece")))
     Console(width=200).print(scores)
-    click.echo(f"everything is in {run}")
+    click.echo(f"everything is in {run}; `sunhwan report {run} --open` shows it")
     if as_json:
         click.echo(json.dumps(metrics, ensure_ascii=False, allow_nan=False))

@@ -148,7 +148,7 @@ def page(evidence: Evidence) -> Page:
             Section(f"Intervals{of}", intervals(one)),
         ]
     sections += [
-        Section("Training", [curves(evidence, "val_loss", "pinball loss, scaled")]),
+        Section("Training", [curves(evidence, "pinball loss, scaled")]),
         Section("Data", data(evidence)),
         Section("Reproduce", reproduce(evidence)),
     ]

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sunhwan.errors import SunhwanError
-from sunhwan.report import comparison_page, forecast_page, task_evidence
+from sunhwan.report import classify_page, comparison_page, forecast_page, task_evidence
 from sunhwan.report.page import Page
 from sunhwan.report.task_evidence import Evidence
 
-PAGES: dict[str, Callable[[Evidence], Page]] = {"forecast": forecast_page.page}
+PAGES: dict[str, Callable[[Evidence], Page]] = {
+    "forecast": forecast_page.page,
+    "classify": classify_page.page,
+}
 """What makes the page of a run of each task."""
 
 
@@ -25,11 +28,6 @@ def of(folders: Sequence[Path]) -> Page:
             different tasks.
     """
     runs = [task_evidence.read(folder) for folder in dict.fromkeys(folders)]
-    for run in runs:
-        if run.run["task"] not in PAGES:
-            raise SunhwanError(
-                f"{str(run.folder)!r} is a run of {run.run['task']!r}; pages are made of {', '.join(PAGES)}"
-            )
     if len(runs) == 1:
         return PAGES[runs[0].run["task"]](runs[0])
     tasks = {run.run["task"] for run in runs}

@@ -17,6 +17,8 @@ from sunhwan.report.page import SERIES, Chart, Code, Table, Text
 from sunhwan.report.words import count, printer
 from sunhwan.units import duration
 
+TASKS = ("forecast", "classify")
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -47,7 +49,7 @@ def read(folder: Path) -> Evidence:
             "`sunhwan forecast` or `sunhwan classify` made"
         )
     run = read_json(folder / "run.json")
-    if "task" not in run:
+    if run.get("task") not in TASKS:
         raise SunhwanError(
             f"{str(folder)!r} is no run of `sunhwan forecast` or `sunhwan classify`; "
             "the pictures of a study's run lie in its folder"
@@ -81,11 +83,10 @@ def lasting(seconds: float) -> str:
     return duration(60 * round(seconds / 60) if seconds >= 120 else max(round(seconds), 1))
 
 
-def curves(evidence: Evidence, held: str, label: str) -> Chart | Text:
-    """The loss of each network on the validation part (solid) and in training (dotted), epoch by epoch.
+def curves(evidence: Evidence, label: str) -> Chart | Text:
+    """The loss of each network on the validation part, and dotted that in training, epoch by epoch.
 
     Args:
-        held: the column of the validation loss.
         label: what the loss is, as an axis label.
     """
     networks: dict[str, list[dict[str, str]]] = {}
@@ -100,22 +101,28 @@ def curves(evidence: Evidence, held: str, label: str) -> Chart | Text:
         named = f"network {int(name) + 1}{way}"
         color = SERIES[number % len(SERIES)]
         epoch = np.array([float(row["epoch"]) for row in epochs])
-        loss = {key: np.array([float(row[key]) for row in epochs]) for key in ("loss", held)}
-        data += [
-            line(f"{named}, training", color, epoch, loss["loss"], "dot"),
-            line(f"{named}, validation", color, epoch, loss[held], DASHES[number % 2]),
-        ]
-        best = int(loss[held].argmin())
-        told.append(f"{named}: least validation loss {loss[held][best]:.4g} after {count(best + 1, 'epoch')}")
-        show = printer(loss[held])
+        # A network that was trained on all examples has no validation loss.
+        loss, held = (
+            np.array([float(row.get(key) or "nan") for row in epochs]) for key in ("loss", "val_loss")
+        )
+        data.append(line(f"{named}, training", color, epoch, loss, "dot"))
+        if np.isfinite(held).any():
+            data.append(line(f"{named}, validation", color, epoch, held, DASHES[number % 2]))
+            best = int(np.nanargmin(held))
+            said = f"least validation loss {held[best]:.4g} after {count(int(epoch[best]), 'epoch')}"
+            told.append(f"{named}: {said}")
+        else:
+            told.append(f"{named}: training loss {loss[-1]:.4g} after {count(len(epoch), 'epoch')}")
+        show = printer([*loss, *held])
         rows += [
-            [f"{at:g}", named, show(a), show(b)]
-            for at, a, b in zip(epoch, loss["loss"], loss[held], strict=True)
+            [f"{at:g}", named, show(a), show(b) if np.isfinite(b) else ""]
+            for at, a, b in zip(epoch, loss, held, strict=True)
         ]
+    longest = max(len(epochs) for epochs in networks.values())
     return Chart(
         f"{label}, by epoch",
         "; ".join(told) + ".",
-        {"all": view(data, "epoch", label, xaxis={"dtick": max(1, round(len(rows) / len(networks) / 10))})},
+        {"all": view(data, "epoch", label, xaxis={"dtick": max(1, round(longest / 10))})},
         Table(label, ["epoch", "network", "training", "validation"], rows, texts=(0, 1)),
     )
 

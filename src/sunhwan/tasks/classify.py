@@ -54,6 +54,9 @@ NAMES = {
 SPLIT_SEED = 0
 """One split for all seeds of a network, so that their spread is the network's alone."""
 
+MOST_WRONG, EXCERPT = 30, 400
+"""Examples that a run keeps of those that it told wrong, and characters of each text."""
+
 SURE = 0.05
 """Below this p-value two classifiers are held to differ."""
 
@@ -97,6 +100,7 @@ class Result:
         noun: what people call its examples.
         notes: what was met and done.
         metrics: what `--json` prints, without the run's folder.
+        wrong: the examples of the test part that were told wrong with the most confidence; see `most_wrong`.
     """
 
     fitted: Fitted
@@ -104,6 +108,7 @@ class Result:
     noun: str
     notes: tuple[str, ...]
     metrics: dict
+    wrong: list[dict]
 
 
 def learn(
@@ -164,7 +169,8 @@ def learn(
     watcher.begin("test part", 1, 1)
     found = judge(fitted, test, truth)
     metrics = summary(fitted, found, noun, time.perf_counter() - began)
-    return Result(fitted, found, noun, (*notes, *fitted.notes), metrics)
+    wrong = most_wrong(found, test, classes)
+    return Result(fitted, found, noun, (*notes, *fitted.notes), metrics, wrong)
 
 
 def numbered(labels: pl.Series, classes: Sequence[str]) -> np.ndarray:
@@ -206,6 +212,33 @@ def judge(fitted: Fitted, examples: pl.Series | Table, truth: np.ndarray) -> Jud
     )
 
 
+def most_wrong(found: Judged, examples: pl.Series | Table, classes: Sequence[str]) -> list[dict]:
+    """What was told wrong with the most confidence: a text by its beginning, a recording by its name."""
+    names = examples if isinstance(examples, pl.Series) else examples.series_names
+    probability = found.probabilities[MODEL]
+    told = probability.argmax(axis=1)
+    order = np.argsort(-probability.max(axis=1), kind="stable")
+    return [
+        {
+            "example": names[int(i)][:EXCERPT],
+            "truth": classes[found.truth[i]],
+            "told": classes[told[i]],
+            "probability": float(probability[i, told[i]]),
+            "probability_of_truth": float(probability[i, found.truth[i]]),
+        }
+        for i in order[~found.right(MODEL)[order]][:MOST_WRONG]
+    ]
+
+
+def reliability_of(probabilities: np.ndarray, truth: np.ndarray) -> dict:
+    """The reliability table of probabilities, for JSON: bins that hold no example are left out."""
+    from sunhwan.evaluation.metrics import reliability
+
+    table = reliability(probabilities, truth)
+    held = table.count > 0
+    return {key: getattr(table, key)[held].tolist() for key in ("confidence", "accuracy", "count")}
+
+
 def summary(fitted: Fitted, found: Judged, noun: str, seconds: float) -> dict:
     """What `--json` prints."""
     from sunhwan.evaluation.metrics import classification, expected_calibration_error
@@ -240,6 +273,10 @@ def summary(fitted: Fitted, found: Judged, noun: str, seconds: float) -> dict:
             for k, name in enumerate(classes)
         ],
         "confusion": ours.confusion.tolist(),
+        "reliability": {
+            "before": reliability_of(found.before[MODEL], found.truth),
+            "after": reliability_of(found.probabilities[MODEL], found.truth),
+        },
         "validation": {name: dict(figures) for name, figures in fitted.weighed.validation.items()},
         "weights": weights,
         "best_baseline": rival,
@@ -295,6 +332,7 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
         {**model, "kind": result.noun, "columns": dict(columns)},
         arrays,
         metrics_json=metrics,
+        wrong_json={"examples": result.wrong},
         history_csv=as_csv(result.fitted.history),
         predictions_npz={
             "truth": found.truth,

@@ -6,6 +6,7 @@
     history.csv       a row for each network, seed and epoch
     metrics.json      what `--json` prints
     health.json       of a forecast: its columns' gaps, stuck values and drift
+    wrong.json        of a classifier: what it told wrong with the most confidence
     predictions.npz   truth, the model's and the baselines' answers on the test part
 
 Nothing in it is code: JSON, CSV, and arrays of numbers that are read with `allow_pickle=False`. The checksums
