@@ -210,7 +210,7 @@ def test_a_file_of_its_own_is_the_test_part(tmp_path):
     frame = station(rows=900)
     first, second = read(frame[:600], tmp_path, "a.csv"), read(frame[600:], tmp_path, "b.csv")
     result = forecast.learn(first, wanted(split=(80, 20)), SMALL, Nobody(), second)
-    made = result.judged.test.rows.time[result.judged.test.last]
+    made = result.judged.made_at
     assert made[0] == np.datetime64("2024-03-26T00:00") + np.timedelta64(11, "h")
     assert len(made) == 300 - 11 - 6
 
@@ -356,6 +356,6 @@ def test_beijing_is_forecast_better_than_by_a_straight_line(real_file):
     assert metrics["interval"]["winkler"] <= metrics["interval"]["ridge_winkler"]
     truth, said = result.judged.truth[:, :, 0], result.judged.said[:, :, 0]
     held = (said[..., 1] <= truth) & (truth <= said[..., 2])
-    months = result.judged.test.rows.time[result.judged.test.last].astype("datetime64[M]")
+    months = result.judged.made_at.astype("datetime64[M]")
     by_month = [held[months == month].mean() for month in np.unique(months)]
     assert max(abs(share - 0.8) for share in (*by_month, *held.mean(axis=0))) <= 0.08

@@ -11,6 +11,7 @@ import click
 
 from sunhwan.cli import need_backend
 from sunhwan.cli.asking import asked, learning, names, split_of, text
+from sunhwan.errors import SunhwanError
 
 
 @click.command(
@@ -19,6 +20,7 @@ Examples:
   sunhwan forecast station.csv --target "T (degC)" --horizon 24h
   sunhwan forecast stations.csv --time time_hour --target temp --series origin
   sunhwan forecast beijing.csv --time year,month,day,hour --target TEMP,DEWP --split 50/25/25
+  sunhwan forecast beijing.csv --target TEMP --split 40/10/50 --folds 5
   sunhwan forecast load.parquet --target load --known holiday,price --horizon 48h --json"""
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -36,6 +38,11 @@ Examples:
     show_default=True,
     help="The share of values that intervals are to hold.",
 )
+@click.option(
+    "--folds",
+    type=click.IntRange(2, 50),
+    help="Cut the test share into so many parts, each forecast by a model trained on the rows before it.",
+)
 @learning("forecast", "Shares by time.", ("gru", "lstm", "simple_rnn"), epochs=20)
 def command(
     file: Path,
@@ -50,6 +57,7 @@ def command(
     test: Path | None,
     seeds: int,
     level: float,
+    folds: int | None,
     model: str,
     epochs: int,
     out: Path | None,
@@ -63,10 +71,15 @@ def command(
     """
     from sunhwan.data.paths import Wanted
     from sunhwan.files import new_run
-    from sunhwan.tasks import folder, forecast
+    from sunhwan.tasks import backtest, folder, forecast
     from sunhwan.tasks.forecaster import Options
     from sunhwan.tasks.network import Settings
 
+    if folds and test:
+        raise SunhwanError(
+            "--folds cuts the test share of FILE into parts, and --test names another file to test on; leave "
+            "one of them out"
+        )
     shares = split_of(split, test)
     need_backend()
     run = new_run("forecast", out)
@@ -85,17 +98,23 @@ def command(
 
     from rich.console import Console
 
-    from sunhwan.cli.progress import Bars, forecast_scores
+    from sunhwan.cli.progress import Bars, fold_scores, forecast_scores
 
     data = {each.name: each.fingerprint for each in (readings, later) if each is not None}
     with Bars() as bars:
-        result = forecast.learn(readings, wanted, options, bars, later)
+        if folds:
+            result = backtest.backtest(readings, wanted, options, bars, folds)
+        else:
+            result = forecast.learn(readings, wanted, options, bars, later)
     known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked(), data)
     metrics = forecast.keep(result, known_of, run, source)
     click.echo(metrics["verdict"])
     for note in result.notes:
         click.echo(f"  {note}")
-    Console(width=200).print(forecast_scores(metrics))
+    console = Console(width=200)
+    console.print(forecast_scores(metrics))
+    if folds:
+        console.print(fold_scores(metrics))
     for one in metrics["targets"]:
         interval = one["interval"]
         click.echo(

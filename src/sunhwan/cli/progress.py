@@ -150,6 +150,34 @@ def forecast_scores(metrics: dict) -> Table:
     return table
 
 
+def fold_scores(metrics: dict) -> Table:
+    """The model beside the baseline that is best over all folds, fold by fold and target by target."""
+    table = Table(title=Text("mean absolute error by fold"), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("", "from", "to", "model", "best baseline", "", "lower by"):
+        right = column in ("model", "best baseline", "lower by")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    for i, one in enumerate(metrics["targets"]):
+        unit, rival = units.shown(one["unit"]), one["best_baseline"]
+        named = f"{one['target']}: " if len(metrics["targets"]) > 1 else ""
+        for fold in metrics["folds"]:
+            found = fold["targets"][i]["test"]
+            model, theirs = found["model"]["mae"], found[rival]["mae"]
+            cells = (
+                f"{named}{fold['fold']}",
+                fold["from"],
+                fold["to"],
+                f"{model:.4g} {unit}".strip(),
+                f"{theirs:.4g} {unit}".strip(),
+                rival,
+                f"{100 * (1 - model / theirs):.1f} %" if theirs else "",
+            )
+            table.add_row(*map(Text, cells))
+        over = one["over_folds"]
+        mine, other = ("{mean:.4g} ± {std:.2g}".format(**over[name]["mae"]) for name in ("model", rival))
+        table.add_row(*map(Text, (f"{named}mean", "", "", mine, other, "", "")), style="bold")
+    return table
+
+
 def cell(mean: float | None, std: float | None) -> str:
     """A figure with its spread over seeds."""
     if mean is None:

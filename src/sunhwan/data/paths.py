@@ -358,15 +358,20 @@ class Learnt:
         return self.rows.paths(self.rows.series.astype(np.int64) * len(split.PARTS) + self.part)
 
 
-def learn(readings: Table, wanted: Wanted) -> Learnt:
+def learn(readings: Table, wanted: Wanted, part: np.ndarray | None = None) -> Learnt:
     """A plan from training rows, and the table laid out by it.
+
+    Args:
+        readings: the table.
+        wanted: the targets, the horizon, ...
+        part: (rows,) 0 train, 1 validation, 2 test; by default as the split has it.
 
     Raises:
         SunhwanError: a column is not there, a target has no values or one value alone in the training rows,
             a column known in advance is a gap too often, or the parts hold no whole window.
     """
     interval = readings.interval
-    part = parts(readings.series, wanted.split)
+    part = parts(readings.series, wanted.split) if part is None else part
     training = part == 0
     for target in wanted.targets:
         check_target(readings, target, training)

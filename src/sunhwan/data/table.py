@@ -71,6 +71,12 @@ class Table:
             )
         return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
+    def take(self, rows: np.ndarray) -> Table:
+        """The rows where `rows` (rows,) is true; of each series those up to some time."""
+        return replace(
+            self, time=self.time[rows], series=self.series[rows], columns=self.columns.filter(pl.Series(rows))
+        )
+
     def note(self, *sentences: str) -> Table:
         """The same table with further notes."""
         return replace(self, notes=(*self.notes, *sentences))

@@ -43,6 +43,17 @@ class Nobody:
     def epoch(self, row: dict) -> None: ...
 
 
+class Within:
+    """Tells a watcher of one part of the work, by whose name each member's begins."""
+
+    def __init__(self, watcher: Watcher, part: str):
+        self.watcher, self.part = watcher, part
+        self.prepared, self.batch, self.epoch = watcher.prepared, watcher.batch, watcher.epoch
+
+    def begin(self, member: str, epochs: int, batches: int) -> None:
+        self.watcher.begin(f"{self.part}: {member}", epochs, batches)
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and in what portions a model is trained.

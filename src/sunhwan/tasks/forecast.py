@@ -111,22 +111,32 @@ class Judged:
     """What came of a forecaster on the test part; all in the targets' units.
 
     Attributes:
-        test: the windows.
+        plan: how windows lie.
+        made_at: (windows,) datetime64[s], the time of each window's last row.
+        series: (windows,) int, whose it is.
+        series_names: the name of each series.
+        apart: rows between the windows: 1, or more where only some of many were judged.
         truth: (windows, steps, targets).
         said: (windows, steps, targets, 3): median, lower, upper of the model.
         rivals: each baseline's forecasts, (windows, steps, targets).
         ridge: (windows, steps, targets, 2) ridge's intervals by the same calibration.
         alone: each network's forecasts without the mixture, (windows, steps, targets), a seed each.
         ended: the model's calibrations after the test part.
+        fold: (windows,) int, which part of a backtest each is of, from 1; None without one.
     """
 
-    test: Paths
+    plan: Plan
+    made_at: np.ndarray
+    series: np.ndarray
+    series_names: tuple[str, ...]
+    apart: int
     truth: np.ndarray
     said: np.ndarray
     rivals: Mapping[str, np.ndarray]
     ridge: np.ndarray
     alone: tuple[np.ndarray, ...]
     ended: Mapping[str, tuple[Calibration, ...]]
+    fold: np.ndarray | None = None
 
     def errors(self, name: str, target: int) -> dict[str, float]:
         """MAE, RMSE and the last step's MAE of the model or a baseline."""
@@ -152,15 +162,7 @@ class Judged:
         )
         if not np.nansum(theirs):
             return None
-        plan = self.test.plan
-        apart = np.diff(np.unique(self.test.last))
-        stride = int(np.median(apart)) if len(apart) else 1
-        return improvement(
-            ours,
-            theirs,
-            time=self.test.rows.time[self.test.last],
-            horizon=max(plan.steps // max(stride, 1), 1),
-        )
+        return improvement(ours, theirs, time=self.made_at, horizon=max(self.plan.steps // self.apart, 1))
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Tab
             )
     watcher.begin("test part", 1, 1)
     found = judge(fitted, learnt, test)
-    metrics = summary(fitted, found, time.perf_counter() - began)
+    metrics = summary(found, fitted.forecast, fitted.forecast.weights, time.perf_counter() - began)
     sound = health(paths.without_clock(readings, wanted.targets), learnt.part, later)
     return Result(fitted, found, (*notes, *fitted.notes), metrics, sound)
 
@@ -240,7 +242,20 @@ def judge(fitted: Fitted, learnt: Learnt, test: Paths) -> Judged:
         plan.physical(one.predict(test, forecast.line)[..., 0])
         for one in forecaster.averaged_of(fitted.trained)
     )
-    return Judged(test, truth, said, rivals, ridge, alone, ended)
+    apart = np.diff(np.unique(test.last))
+    return Judged(
+        plan,
+        test.rows.time[test.last].astype("datetime64[s]"),
+        test.rows.series[test.last],
+        test.rows.series_names,
+        max(int(np.median(apart)), 1) if len(apart) else 1,
+        truth,
+        said,
+        rivals,
+        ridge,
+        alone,
+        ended,
+    )
 
 
 def ridge_intervals(
@@ -265,9 +280,15 @@ def ridge_intervals(
     return found
 
 
-def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
-    """What `--json` prints: figures of each target, and the verdict; the first target's stand on top."""
-    forecast = fitted.forecast
+def summary(found: Judged, forecast: Forecast, weights: Mapping[str, float], seconds: float) -> dict:
+    """What `--json` prints: figures of each target, and the verdict; the first target's stand on top.
+
+    Args:
+        found: what came of the test part.
+        forecast: what will predict.
+        weights: of the mixture, by member; of several folds, their mean.
+        seconds: that it all took.
+    """
     plan = forecast.plan
     per_target = []
     for i, target in enumerate(plan.targets):
@@ -297,9 +318,7 @@ def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
                 "best_baseline": rival,
                 "improvement": gain_of(gain),
                 "against": {name: gain_of(one) for name, one in against.items()},
-                "verdict": verdict(
-                    plan, target, unit, gain, rival, forecast.weights, found.errors(MODEL, i)["mae"]
-                ),
+                "verdict": verdict(plan, target, unit, gain, rival, weights, found.errors(MODEL, i)["mae"]),
             }
         )
     first = per_target[0]
@@ -309,12 +328,12 @@ def summary(fitted: Fitted, found: Judged, seconds: float) -> dict:
         "unit": first["unit"],
         "horizon": plan.steps,
         "interval_seconds": seconds_of(plan.interval),
-        "windows": len(found.test),
+        "windows": len(found.made_at),
         "test": first["test"],
         "interval": first["interval"],
         "best_baseline": first["best_baseline"],
         "improvement": first["improvement"],
-        "weights": dict(forecast.weights),
+        "weights": dict(weights),
         "targets": per_target,
         "verdict": " ".join(one["verdict"] for one in per_target),
         "seconds": round(seconds, 1),
@@ -371,12 +390,13 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
     model, arrays = result.fitted.forecast.updated(found.ended).as_kept()
     model["source"] = source.as_dict()
     predictions = {
-        "origin": found.test.rows.time[found.test.last].astype("datetime64[s]"),
-        "series": found.test.rows.series[found.test.last],
-        "series_names": np.array(found.test.rows.series_names),
+        "origin": found.made_at,
+        "series": found.series,
+        "series_names": np.array(found.series_names),
         "truth": found.truth.astype(np.float32),
         "model": found.said.astype(np.float32),
         **{f"baseline:{name}": said.astype(np.float32) for name, said in found.rivals.items()},
+        **({} if found.fold is None else {"fold": found.fold}),
     }
     folders.write(
         folder,
