@@ -43,6 +43,11 @@ Examples:
     type=click.IntRange(2, 50),
     help="Cut the test share into so many parts, each forecast by a model trained on the rows before it.",
 )
+@click.option(
+    "--search",
+    type=click.IntRange(3),
+    help="Try so many settings of the network within the training part. Needs sunhwan[search].",
+)
 @learning("forecast", "Shares by time.", ("gru", "lstm", "simple_rnn"), epochs=20)
 def command(
     file: Path,
@@ -58,6 +63,7 @@ def command(
     seeds: int,
     level: float,
     folds: int | None,
+    search: int | None,
     model: str,
     epochs: int,
     out: Path | None,
@@ -67,11 +73,13 @@ def command(
 
     A recurrent network corrects a straight line (ridge); validation decides how much of it is used, and the
     test part is looked at once, at the end. What is not said is drawn from the data: a day ahead of rows
-    within a day, from two days; all columns that can serve.
+    within a day, from two days; all columns that can serve. --search begins with --model, and holds a
+    --lookback that is given.
     """
     from sunhwan.data.paths import Wanted
     from sunhwan.files import new_run
     from sunhwan.tasks import backtest, folder, forecast
+    from sunhwan.tasks import search as searching
     from sunhwan.tasks.forecaster import Options
     from sunhwan.tasks.network import Settings
 
@@ -101,13 +109,24 @@ def command(
     from sunhwan.cli.progress import Bars, fold_scores, forecast_scores
 
     data = {each.name: each.fingerprint for each in (readings, later) if each is not None}
+    found = None
     with Bars() as bars:
+        if search:
+            found = searching.search(readings, wanted, options, bars, search)
+            wanted, options = found.wanted, found.options
         if folds:
             result = backtest.backtest(readings, wanted, options, bars, folds)
         else:
             result = forecast.learn(readings, wanted, options, bars, later)
     known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked(), data)
-    metrics = forecast.keep(result, known_of, run, source)
+    if found:
+        result = replace(
+            result,
+            notes=(*result.notes, found.note),
+            metrics={**result.metrics, "search": found.summary},
+        )
+        known_of["search"] = found.summary
+    metrics = forecast.keep(result, known_of, run, source, found.trials if found else ())
     click.echo(metrics["verdict"])
     for note in result.notes:
         click.echo(f"  {note}")

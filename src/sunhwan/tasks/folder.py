@@ -4,6 +4,7 @@
     model.json        what predicts, in words and numbers: preparation, structure, calibration
     model.npz         its arrays
     history.csv       a row for each network, seed and epoch
+    search.csv        of a search, a row for each setting that was tried
     metrics.json      what `--json` prints
     health.json       of a forecast: its columns' gaps, stuck values and drift
     wrong.json        of a classifier: what it told wrong with the most confidence

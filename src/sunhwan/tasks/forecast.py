@@ -376,7 +376,9 @@ def verdict(
     return f"{about}, {gain.sentence(named)}: {named} is the simpler choice."
 
 
-def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
+def keep(
+    result: Result, known: Mapping, folder: Path, source: Source, trials: Sequence[Mapping] = ()
+) -> dict:
     """Write the run directory; what `--json` prints.
 
     Args:
@@ -384,11 +386,13 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
         known: from `folders.record`.
         folder: from `files.new_run`.
         source: how the file was read, which `predict` goes by.
+        trials: a row for each setting that a search tried.
     """
     metrics = {"run": str(folder), **result.metrics}
     found = result.judged
     model, arrays = result.fitted.forecast.updated(found.ended).as_kept()
     model["source"] = source.as_dict()
+    model["settings"] = asdict(result.fitted.trained[-1].settings)
     predictions = {
         "origin": found.made_at,
         "series": found.series,
@@ -407,6 +411,7 @@ def keep(result: Result, known: Mapping, folder: Path, source: Source) -> dict:
         health_json=result.health,
         history_csv=history(result.fitted.trained),
         predictions_npz=predictions,
+        **({"search_csv": as_csv(trials)} if trials else {}),
     )
     return metrics
 

@@ -44,11 +44,13 @@ class Options:
         settings: of the networks.
         seeds: networks that are averaged.
         level: the share of truths that intervals are to hold.
+        relative: whether windows are read relative to their last row; None where validation is to choose.
     """
 
     settings: Settings = field(default_factory=Settings)
     seeds: int = 2
     level: float = 0.8
+    relative: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -289,11 +291,7 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
     if not plan.season:
         del said["same_time_yesterday"]
 
-    seen = train.thinned(10_000)
-    offsets = np.concatenate(
-        [np.zeros((plan.outputs, 1)), quantiles_of(seen.truths() - line.predict(seen), options.level)], axis=1
-    )
-    trained = networks(train, val, line, offsets, options, watcher)
+    trained = networks(train, val, line, offsets(train, line, options.level), options, watcher)
     chosen = averaged_of(trained)
 
     held = baselines.judged(val)
@@ -323,17 +321,27 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
 
 
 def networks(train, val, line, offsets, options: Options, watcher) -> tuple[network.Trained, ...]:
-    """The networks of all seeds; of both ways to read windows, those after the first seed by the better."""
+    """The networks of all seeds; where both ways to read windows are tried, those after the first seed by the
+    better."""
 
     def one(relative: bool, seed: int) -> network.Trained:
         settings = replace(options.settings, relative=relative)
         return network.train(train, val, line, offsets, options.level, settings, seed, watcher)
 
+    if options.relative is not None:
+        return tuple(one(options.relative, seed) for seed in range(options.seeds))
     absolute, relative = one(False, 0), one(True, 0)
     if absolute.loss < (1 - RELATIVE_UNLESS) * relative.loss:
         absolute, relative = relative, absolute
     rest = [one(relative.settings.relative, seed) for seed in range(1, options.seeds)]
     return (absolute, relative, *rest)
+
+
+def offsets(train: Paths, line: baselines.Linear, level: float) -> np.ndarray:
+    """(outputs, 3) what networks add to the straight line to begin with: quantiles of its errors."""
+    seen = train.thinned(10_000)
+    around = quantiles_of(seen.truths() - line.predict(seen), level)
+    return np.concatenate([np.zeros((len(around), 1)), around], axis=1)
 
 
 def averaged_of(trained: tuple[network.Trained, ...]) -> tuple[Network, ...]:
