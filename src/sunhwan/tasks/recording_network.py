@@ -19,9 +19,8 @@ import numpy as np
 from sunhwan.data.recordings import Sequences
 from sunhwan.evaluation.ngrams import two_columns
 from sunhwan.recurrence.cells import CELLS
-from sunhwan.recurrence.ops.numpy import Options, forward
 from sunhwan.tasks import folder as folders
-from sunhwan.tasks import training
+from sunhwan.tasks import pooled, training
 from sunhwan.tasks.network import check_cell, recurrent_layer
 from sunhwan.tasks.training import Feed, Routine, Trained
 
@@ -86,44 +85,23 @@ class RecordingNetwork:
     @cached_property
     def _layers(self) -> list[list[list[np.ndarray]]]:
         count = sum(name.startswith("forward") and name.endswith("_bias") for name in self.weights)
-        parts = ("kernel", "recurrent_kernel", "bias")
-        return [
-            [[self.weights[f"{side}_{i}_{part}"] for part in parts] for side in ("forward", "backward")]
-            for i in range(count)
-        ]
+        return [pooled.sides_of(self.weights, str(i)) for i in range(count)]
 
     def logits(self, recordings: Sequences) -> np.ndarray:
         """(recordings, classes) float32: their softmax are probabilities."""
         steps = recordings.thinned(self.step)
         lengths = np.minimum(steps.lengths, self.length)
         said = np.empty((len(steps), self.weights["dense_kernel"].shape[1]), np.float32)
-        order = np.argsort(lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            # Those of about one length run together, as many as fit by the longest that may be among them.
-            count = max(1, PREDICTION_STEPS // int(lengths[order[min(start + 500, len(order) - 1)]]))
-            index = order[start : start + min(count, 500)]
+        for index in pooled.groups(lengths, PREDICTION_STEPS, 500):
             said[index] = self._run(*padded(steps, index, int(lengths[index[-1]])))
-            start += len(index)
         return two_columns(said)
 
     def _run(self, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Readings (batch, time, features), and where they are (batch, time), to scores (batch, columns)."""
         there = mask[..., None].astype(np.float32)
         for layer in self._layers:
-            read = []
-            for backward, weights in enumerate(layer):
-                options = Options(
-                    self.cell, return_sequences=True, go_backwards=bool(backward), zero_output_for_mask=True
-                )
-                output = forward(options, x, *weights, mask=mask, save=False).output
-                read.append(output[:, ::-1] if backward else output)
-            x = np.concatenate(read, axis=2)
-        # Outputs lie above -1, so that padding is never the strongest.
-        strongest = (x * there - (1 - there)).max(axis=1)
-        mean = (x * there).sum(axis=1) / there.sum(axis=1)
-        pooled = np.concatenate([strongest, mean], axis=1)
-        return pooled @ self.weights["dense_kernel"] + self.weights["dense_bias"]
+            x = pooled.read(self.cell, layer, x, mask)
+        return pooled.pooled(x, there) @ self.weights["dense_kernel"] + self.weights["dense_bias"]
 
     def as_dict(self) -> dict:
         """For JSON: all but the arrays."""
@@ -232,24 +210,13 @@ def build(features: int, prior: np.ndarray, settings: Settings) -> keras.Model:
     for i in range(settings.layers):
         x = layers.Dropout(settings.dropout)(x) if i else x
         x = layers.Bidirectional(cell(settings.units, return_sequences=True), name=f"read_{i}")(x, mask=mask)
-    strongest = ops.max(x * there - (1 - there), axis=1)
-    mean = ops.sum(x * there, axis=1) / ops.sum(there, axis=1)
-    pooled = layers.Dropout(settings.dropout)(layers.Concatenate()([strongest, mean]))
-    said = layers.Dense(
-        len(prior),
-        bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(prior, dtype),
-        name="dense",
-    )(pooled)
-    return keras.Model([values, mask], said)
+    return keras.Model([values, mask], pooled.scores(x, there, prior, settings.dropout))
 
 
 def taken(model: keras.Model, settings: Settings) -> dict[str, np.ndarray]:
     """A Keras model's weights as `RecordingNetwork` names them."""
     found = {}
     for i in range(settings.layers):
-        both = model.get_layer(f"read_{i}")
-        for side, layer in (("forward", both.forward_layer), ("backward", both.backward_layer)):
-            for part, array in zip(("kernel", "recurrent_kernel", "bias"), layer.get_weights(), strict=True):
-                found[f"{side}_{i}_{part}"] = array
+        found |= pooled.of_bidirectional(model.get_layer(f"read_{i}"), str(i))
     found["dense_kernel"], found["dense_bias"] = model.get_layer("dense").get_weights()
     return {name: np.array(array, np.float32) for name, array in found.items()}

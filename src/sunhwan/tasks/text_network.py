@@ -22,9 +22,8 @@ from sunhwan.data.segments import UNKNOWN
 from sunhwan.data.tokens import Ragged
 from sunhwan.evaluation.ngrams import two_columns
 from sunhwan.recurrence.cells import CELLS
-from sunhwan.recurrence.ops.numpy import Options, forward
 from sunhwan.tasks import folder as folders
-from sunhwan.tasks import training
+from sunhwan.tasks import pooled, training
 from sunhwan.tasks.network import check_cell, recurrent_layer
 from sunhwan.tasks.training import Feed, Routine, Trained
 
@@ -99,8 +98,7 @@ class TextNetwork:
 
     @cached_property
     def _directions(self) -> list[list[np.ndarray]]:
-        parts = ("kernel", "recurrent_kernel", "bias")
-        return [[self.weights[f"{side}_{part}"] for part in parts] for side in ("forward", "backward")]
+        return pooled.sides_of(self.weights)
 
     def logits(self, texts: Ragged) -> np.ndarray:
         """(texts, classes) float32: their softmax are probabilities.
@@ -111,14 +109,8 @@ class TextNetwork:
         rows = clipped(texts, self.length, self.ids)
         lengths = rows.lengths
         said = np.empty((len(rows), self.weights["dense_kernel"].shape[1]), np.float32)
-        order = np.argsort(lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            # Texts of about one length run together. As many as fit by the longest that may be among them.
-            count = max(1, PREDICTION_TOKENS // int(lengths[order[min(start + 1_000, len(order) - 1)]]))
-            index = order[start : start + min(count, 1_000)]
+        for index in pooled.groups(lengths, PREDICTION_TOKENS, 1_000):
             said[index] = self._run(padded(rows, index, int(lengths[index[-1]])))
-            start += len(index)
         return two_columns(said)
 
     def _run(self, tokens: np.ndarray) -> np.ndarray:
@@ -126,20 +118,9 @@ class TextNetwork:
         mask = tokens != PADDING
         there = mask[..., None].astype(np.float32)
         words = self.weights["embedding"][tokens]
-        read = []
-        for backward, weights in enumerate(self._directions):
-            options = Options(
-                self.cell, return_sequences=True, go_backwards=bool(backward), zero_output_for_mask=True
-            )
-            output = forward(options, words, *weights, mask=mask, save=False).output
-            read.append(output[:, ::-1] if backward else output)
-        whole = np.concatenate(read, axis=2)
-        # Outputs lie above -1, so that padding is never the strongest.
-        strongest = (whole * there - (1 - there)).max(axis=1)
-        mean = (whole * there).sum(axis=1) / there.sum(axis=1)
-        pooled = np.concatenate([strongest, mean], axis=1)
+        whole = pooled.read(self.cell, self._directions, words, mask)
         votes = (self.weights["votes"][tokens] * there).sum(axis=1)
-        return pooled @ self.weights["dense_kernel"] + self.weights["dense_bias"] + votes
+        return pooled.pooled(whole, there) @ self.weights["dense_kernel"] + self.weights["dense_bias"] + votes
 
     def as_dict(self) -> dict:
         """For JSON: all but the arrays."""
@@ -281,24 +262,16 @@ def build(ids: int, prior: np.ndarray, settings: Settings) -> keras.Model:
     both = layers.Bidirectional(cell(settings.units, return_sequences=True), name="read")
     read = both(words, mask=embedding.compute_mask(tokens))
     there = ops.expand_dims(ops.cast(ops.not_equal(tokens, PADDING), "float32"), -1)
-    strongest = ops.max(read * there - (1 - there), axis=1)
-    mean = ops.sum(read * there, axis=1) / ops.sum(there, axis=1)
-    pooled = layers.Dropout(settings.dropout)(layers.Concatenate()([strongest, mean]))
-    columns = len(prior)
-    said = layers.Dense(
-        columns, bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(prior, dtype), name="dense"
-    )(pooled)
-    votes = layers.Embedding(ids, columns, embeddings_initializer="zeros", name="votes")(tokens)
+    said = pooled.scores(read, there, prior, settings.dropout)
+    votes = layers.Embedding(ids, len(prior), embeddings_initializer="zeros", name="votes")(tokens)
     counted = ops.sum(layers.Dropout(settings.dropout)(votes) * there, axis=1)
     return keras.Model(tokens, said + counted)
 
 
 def taken(model: keras.Model) -> dict[str, np.ndarray]:
     """A Keras model's weights as `TextNetwork` names them."""
-    both, parts = model.get_layer("read"), ("kernel", "recurrent_kernel", "bias")
     found = {"embedding": model.get_layer("embedding").get_weights()[0]}
-    for side, layer in (("forward", both.forward_layer), ("backward", both.backward_layer)):
-        found |= {f"{side}_{part}": array for part, array in zip(parts, layer.get_weights(), strict=True)}
+    found |= pooled.of_bidirectional(model.get_layer("read"))
     kernel, bias = model.get_layer("dense").get_weights()
     found |= {"dense_kernel": kernel, "dense_bias": bias, "votes": model.get_layer("votes").get_weights()[0]}
     return {name: np.array(array, np.float32) for name, array in found.items()}
