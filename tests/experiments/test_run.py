@@ -260,14 +260,6 @@ def test_the_adding_problem_s_sentence_counts_up_to_the_first_failure():
     )
 
 
-def test_spread_is_the_sample_s():
-    assert verdict.spread([1.0]) == {"mean": 1.0, "std": None, "values": [1.0]}
-    spread = verdict.spread([1.0, 2.0, 4.0])
-    assert spread["mean"] == pytest.approx(7 / 3)
-    assert spread["std"] == pytest.approx(math.sqrt(7 / 3))
-    assert verdict.spread([1.0, None, 4.0]) == {"mean": None, "std": None, "values": [1.0, None, 4.0]}
-
-
 # ---- killed and resumed -----------------------------------------------------------------------------------
 
 MASKED = {"builder": "gru_dropout", "units": 32, "dropout": 0.3, "recurrent_dropout": 0.3}

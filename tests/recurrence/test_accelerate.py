@@ -345,8 +345,8 @@ def test_without_user_contexts_programs_are_made_anew():
         "import sys, jax, pytest\ndel jax.make_user_context\n"
         "sys.exit(pytest.main(['-q', '-x', '-p', 'no:cacheprovider', sys.argv[1], '-k', 'that_have_run']))"
     )
-    path = os.path.join(os.path.dirname(__file__), "test_seam.py")
-    environment = os.environ | {"KERAS_BACKEND": "jax", "SUNHWAN_TEST_ONE_BACKEND": "1"}
+    path = os.path.join(os.path.dirname(__file__), "seam", "test_switching.py")
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", code, path]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert ended.returncode == 0, ended.stdout + ended.stderr

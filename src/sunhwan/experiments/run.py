@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ import numpy as np
 import tomli_w
 
 from sunhwan.errors import SunhwanError
+from sunhwan.evaluation.significance import spread
 from sunhwan.experiments import adding, forecasting, texts, verdict
 from sunhwan.experiments.problem import Problem
 from sunhwan.experiments.provenance import machine, now, versions
@@ -342,10 +343,10 @@ def summary(study: Study, members: list[Member], problems: dict[str, Problem], f
     for entry in dict.fromkeys(member.entry for member in members):
         fits = [read_json(folder / "fits" / f"{m.file}.json") for m in members if m.entry == entry]
         entries[entry] = {
-            "val": verdict.spread([fit["val"] and fit["val"]["value"] for fit in fits]),
-            "test": verdict.spread([fit["test"] and fit["test"]["value"] for fit in fits]),
+            "val": asdict(spread([fit["val"] and fit["val"]["value"] for fit in fits])),
+            "test": asdict(spread([fit["test"] and fit["test"]["value"] for fit in fits])),
             "normalised": {
-                part: verdict.spread([fit[part] and fit[part]["loss"] for fit in fits])["mean"]
+                part: spread([fit[part] and fit[part]["loss"] for fit in fits]).mean
                 for part in ("val", "test")
             },
             "best_epochs": [fit["best_epoch"] for fit in fits],

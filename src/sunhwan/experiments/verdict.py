@@ -1,28 +1,9 @@
-"""What a run's figures say: mean and spread over seeds, and who won, in a sentence."""
+"""What a run's figures say: who won, in a sentence."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from sunhwan import units
 from sunhwan.experiments.study import Study
-
-
-def spread(values: list[float | None]) -> dict:
-    """Mean and, with two seeds or more, sample standard deviation over seeds; null if one diverged (None).
-
-    Example:
-        >>> spread([1.0, 2.0, 3.0])
-        {'mean': 2.0, 'std': 1.0, 'values': [1.0, 2.0, 3.0]}
-        >>> spread([1.0, None])
-        {'mean': None, 'std': None, 'values': [1.0, None]}
-    """
-    known = None not in values
-    return {
-        "mean": float(np.mean(values)) if known else None,
-        "std": float(np.std(values, ddof=1)) if known and len(values) > 1 else None,
-        "values": values,
-    }
 
 
 def headline(study: Study, result: dict) -> str:
