@@ -4,10 +4,11 @@ import http.server
 import socket
 import threading
 
+import polars as pl
 import pytest
 
 from sunhwan.cli.data import DATASETS
-from sunhwan.data import download, imdb, jena
+from sunhwan.data import download, imdb, jena, newyork
 from sunhwan.experiments.study import DATA
 
 
@@ -71,6 +72,21 @@ def test_an_unknown_dataset(refuses):
     assert "there is no dataset 'weather'; there are newyork, jena, imdb, table, adding" in refuses(
         "data", "fetch", "weather"
     )
+
+
+def test_the_weather_is_exported_as_files_to_forecast(sunhwan, tmp_path):
+    ended = sunhwan("data", "export", "newyork", "weather")
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == "".join(f"8,730 readings in weather/{name}.csv\n" for name in ("EWR", "JFK", "LGA"))
+    weather = newyork.load()
+    first = pl.read_csv(tmp_path / "weather" / "JFK.csv", try_parse_dates=True).row(0, named=True)
+    assert first["time"] == weather.time[8730].astype(object)
+    assert first["temp (degC)"] == round(weather.columns["temp (degC)"][8730], 3)
+
+
+def test_what_cannot_be_exported(refuses):
+    assert "'jena' cannot be exported; there are newyork and imdb" in refuses("data", "export", "jena", "x")
+    assert "--data is for imdb" in refuses("data", "export", "newyork", "x", "--data", "y")
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sunhwan.errors import SunhwanError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 DATASETS = {
     "newyork": "hourly weather of three New York airports in 2013 (NOAA, public domain); ships inside",
@@ -21,7 +25,7 @@ DATASETS = {
     epilog="\b\nExamples:\n  sunhwan data list\n  sunhwan data fetch imdb\n  sunhwan data export imdb reviews"
 )
 def command() -> None:
-    """List the datasets, fetch them into the cache, and export texts as CSV."""
+    """List the datasets, fetch them into the cache, and export them as CSV."""
 
 
 @command.command("list")
@@ -55,7 +59,9 @@ def fetch(name: str) -> None:
 @command.command(
     "export",
     epilog="""\b
-Example:
+Examples:
+  sunhwan data export newyork weather
+  sunhwan forecast weather/LGA.csv --target "temp (degC)"
   sunhwan data export imdb reviews --data aclImdb_v1.tar.gz
   sunhwan classify reviews/train.csv --test reviews/test.csv""",
 )
@@ -65,24 +71,45 @@ Example:
     "--data", type=click.Path(path_type=Path), help="The archive you already have.  [default: the cache]"
 )
 def export(name: str, folder: Path, data: Path | None) -> None:
-    """Write a dataset of texts into FOLDER as CSV: a file for each part, with columns text and label."""
+    """Write a dataset into FOLDER as CSV, to try `forecast` and `classify` on.
+
+    Of newyork there is a file for each airport; of imdb one for each part, with columns text and label.
+    """
+    from sunhwan.files import atomic
+
+    if name not in EXPORTED:
+        raise SunhwanError(f"{name!r} cannot be exported; there are {' and '.join(EXPORTED)}")
+    if name == "newyork" and data is not None:
+        raise SunhwanError("--data is for imdb; the weather of New York ships inside")
+    rows, each = EXPORTED[name]
+    for (part,), frame in rows(data).partition_by("part", as_dict=True, maintain_order=True).items():
+        with atomic(folder / f"{part}.csv") as temporary:
+            frame.drop("part").write_csv(temporary, datetime_format="%Y-%m-%d %H:%M:%S")
+        click.echo(f"{len(frame):,} {each} in {folder / f'{part}.csv'}")
+
+
+def weather(data: None) -> pl.DataFrame:
+    """The weather of New York's airports, in SI units and local time; `part` is the airport."""
+    import polars as pl
+
+    from sunhwan.data import newyork
+
+    table = newyork.load()
+    part = pl.Series("part", [table.series_names[code] for code in table.series])
+    readings = table.columns.with_columns(pl.col(pl.Float64).round(3))
+    return readings.select(part, pl.Series("time", table.time.astype("datetime64[ms]")), pl.all())
+
+
+def reviews(data: Path | None) -> pl.DataFrame:
+    """The film reviews of IMDB, `text` and `label`; `part` is the official one."""
     import polars as pl
 
     from sunhwan.data import imdb
-    from sunhwan.files import atomic
 
-    if name != "imdb":
-        raise SunhwanError(f"{name!r} cannot be exported; there is imdb, whose texts come as an archive")
-    reviews = imdb.load(data)
-    frame = pl.DataFrame(
-        {
-            "text": reviews.texts,
-            "label": [reviews.classes[label] for label in reviews.labels],
-            "part": reviews.part,
-        }
-    )
-    for part in imdb.PARTS:
-        rows = frame.filter(pl.col("part") == part).drop("part")
-        with atomic(folder / f"{part}.csv") as temporary:
-            rows.write_csv(temporary)
-        click.echo(f"{len(rows):,} texts in {folder / f'{part}.csv'}")
+    found = imdb.load(data)
+    labels = [found.classes[label] for label in found.labels]
+    return pl.DataFrame({"text": found.texts, "label": labels, "part": found.part})
+
+
+EXPORTED = {"newyork": (weather, "readings"), "imdb": (reviews, "texts")}
+"""What makes the rows of a dataset that can be exported, and what a row is."""
