@@ -34,8 +34,9 @@ NATIVE := CMakeLists.txt $(wildcard native/include/* native/src/*)
 demo: .venv/installed
 	$(BIN)/sunhwan study run newyork_temperature --epochs 3
 
+# Files are shared out among processes, each of which takes up to 2 GiB where all backends are installed.
 test: .venv/tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 # Material advises at each build against MkDocs 2, which pyproject.toml rules out.
 docs: .venv/tested

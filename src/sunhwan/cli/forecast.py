@@ -106,7 +106,8 @@ def command(
 
     from rich.console import Console
 
-    from sunhwan.cli.progress import Bars, fold_scores, forecast_scores
+    from sunhwan.cli.progress import Bars
+    from sunhwan.cli.tables import fold_scores, forecast_scores
 
     data = {each.name: each.fingerprint for each in (readings, later) if each is not None}
     found = None

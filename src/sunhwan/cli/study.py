@@ -149,7 +149,8 @@ def run_study(
 
     from rich.console import Console
 
-    from sunhwan.cli.progress import Bars, results, stderr
+    from sunhwan.cli.progress import Bars, stderr
+    from sunhwan.cli.tables import results
     from sunhwan.report import plots
 
     click.echo(chosen.question)
