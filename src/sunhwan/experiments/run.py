@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -337,14 +337,20 @@ def read_rows(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
+def over_seeds(values: list[float | None]) -> dict:
+    """Mean and spread as metrics.json has them; nulls if a seed diverged (None)."""
+    found = spread(values)
+    return {"mean": found.mean, "std": found.std, "values": list(found.values)}
+
+
 def summary(study: Study, members: list[Member], problems: dict[str, Problem], folder: Path) -> dict:
     """The figures of all models (mean and spread over seeds) and baselines, and who won."""
     entries: dict[str, dict] = {}
     for entry in dict.fromkeys(member.entry for member in members):
         fits = [read_json(folder / "fits" / f"{m.file}.json") for m in members if m.entry == entry]
         entries[entry] = {
-            "val": asdict(spread([fit["val"] and fit["val"]["value"] for fit in fits])),
-            "test": asdict(spread([fit["test"] and fit["test"]["value"] for fit in fits])),
+            "val": over_seeds([fit["val"] and fit["val"]["value"] for fit in fits]),
+            "test": over_seeds([fit["test"] and fit["test"]["value"] for fit in fits]),
             "normalised": {
                 part: spread([fit[part] and fit[part]["loss"] for fit in fits]).mean
                 for part in ("val", "test")
