@@ -12,6 +12,7 @@ import numpy as np
 from sunhwan.audit.baselines import NAMES, Comparison
 from sunhwan.audit.findings import LEVELS, Finding
 from sunhwan.audit.fits import Fit
+from sunhwan.audit.speed import Speed, Times, told
 
 WIDTH = 110
 
@@ -28,6 +29,8 @@ class Audit:
         fits, comparisons: each fit, and how it compares with baselines.
         findings: in the order of their levels, by fit.
         remarks: what could not be seen, in a sentence each.
+        speeds: of each fit; empty where none was to be measured.
+        times: of the whole program, as it ran and as it would have run otherwise; or None.
         places: how a line of the script is told, where that is not its number (in notebooks).
     """
 
@@ -37,6 +40,8 @@ class Audit:
     findings: list[Finding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     places: dict[int, str] = field(default_factory=dict)
+    speeds: list[Speed] = field(default_factory=list)
+    times: Times | None = None
 
     @property
     def leaks(self) -> bool:
@@ -56,7 +61,8 @@ class Audit:
                 for finding in self.findings:
                     if finding.fit == fit.number and finding.level == level:
                         lines += self._told(finding)
-        return "\n".join([*lines, *self.remarks])
+        speed = told(self.times, self.speeds)
+        return "\n".join([*lines, *self.remarks, *([speed] if speed else [])])
 
     __repr__ = __str__
 
@@ -77,7 +83,12 @@ class Audit:
         """What `--json` prints."""
         return {
             "script": self.script,
-            "fits": [self._fit(fit, found) for fit, found in zip(self.fits, self.comparisons, strict=True)],
+            "fits": [
+                self._fit(fit, found, one)
+                for fit, found, one in zip(
+                    self.fits, self.comparisons, self.speeds or [Speed()] * len(self.fits), strict=True
+                )
+            ],
             "findings": [
                 {
                     "level": finding.level,
@@ -92,9 +103,11 @@ class Audit:
                 for finding in self.findings
             ],
             "remarks": self.remarks,
+            "seconds": None if self.times is None else self.times.ran,
+            "seconds_otherwise": None if self.times is None else self.times.otherwise,
         }
 
-    def _fit(self, fit: Fit, found: Comparison) -> dict[str, Any]:
+    def _fit(self, fit: Fit, found: Comparison, speed: Speed) -> dict[str, Any]:
         return jsonable(
             {
                 "model": fit.title,
@@ -110,7 +123,10 @@ class Audit:
                 },
                 "skipped": found.skipped,
                 "declined": found.declined or None,
-                "speedup": None,
+                "speedup": speed.ratio,
+                "step_seconds": {"stock": speed.stock, "accelerated": speed.accelerated} if speed else None,
+                "steps_timed": speed.steps,
+                "not_timed": speed.declined or None,
             }
         )
 

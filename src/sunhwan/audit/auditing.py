@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import random
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,11 +17,15 @@ from sunhwan.audit.account import Audit
 from sunhwan.audit.baselines import Budget, compare
 from sunhwan.audit.fits import read
 from sunhwan.audit.leaks import Case
+from sunhwan.audit.speed import estimate, measure
 from sunhwan.audit.trace import Trace
 from sunhwan.audit.watch import Record, Watch
 
 BUDGET = 60.0
-"""Seconds for baselines, unless something else is asked for."""
+"""Seconds for baselines and for timing, unless something else is asked for."""
+
+OF_BASELINES = 0.8
+"""The share of a budget that baselines may take, so that there is time to measure the speed."""
 
 
 @contextmanager
@@ -31,7 +36,7 @@ def audit(budget: float = BUDGET) -> Iterator[Audit]:
     fitted to the same rows, and whatever the arrays tell about leaks is found.
 
     Args:
-        budget: seconds that baselines may take.
+        budget: seconds that baselines may take, and measuring how much faster it is accelerated.
 
     Example:
         >>> import keras, numpy, sunhwan
@@ -47,12 +52,16 @@ def audit(budget: float = BUDGET) -> Iterator[Audit]:
     source = sys._getframe(2).f_code.co_filename
     watch, found = Watch(source), Audit(source)
     watch.start()
+    begun = time.monotonic()
     try:
         yield found
     finally:
+        ran = time.monotonic() - begun
         watch.stop()
         with undisturbed():
-            fill(found, watch.record, "".join(linecache.getlines(source)), budget)
+            limit = Budget(budget)
+            fill(found, watch.record, "".join(linecache.getlines(source)), OF_BASELINES * budget)
+            clock(found, ran - watch.record.seconds, limit)
 
 
 def fill(found: Audit, record: Record, source: str, budget: float) -> None:
@@ -75,6 +84,17 @@ def fill(found: Audit, record: Record, source: str, budget: float) -> None:
         found.remarks.append("Keras's fit was never called, so there is nothing to audit")
     if record.uncounted:
         found.remarks.append(f"{record.uncounted} more calls of fit were not looked at")
+
+
+def clock(found: Audit, ran: float, limit: Budget) -> None:
+    """How fast the audited fits are, into an audit.
+
+    Args:
+        ran: seconds that the program took.
+        limit: what is left of the budget.
+    """
+    found.speeds = measure(found.fits, limit)
+    found.times = estimate(found.fits, found.speeds, ran)
 
 
 @contextmanager

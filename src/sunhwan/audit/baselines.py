@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sunhwan.audit.fits import Fit, outputs, windows
+from sunhwan.audit.unchanged import unchanged
 from sunhwan.data.tokens import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import minirocket, ngrams
@@ -181,16 +182,13 @@ def predictions(fit: Fit, index: np.ndarray) -> np.ndarray | None:
     model, weights = fit.model, part.call.after if part.call.kind == "evaluate" else fit.calls[-1].after
     if weights is None:
         return None
-    now = model.get_weights()
-    model.set_weights(weights)
-    try:
+    with unchanged(model):  # recurrent dropout draws seeds in predictions, too
+        model.set_weights(weights)
         batch = part.call.options.get("batch_size") if part.call.kind == "evaluate" else None
         batch = batch or fit.calls[-1].options.get("batch_size")
         if any(getattr(layer, "stateful", False) for layer in fit.recurrent):
             return None  # its answers depend on what it was fed before
         return np.asarray(model.predict(part.rows.x[index], batch_size=batch, verbose=0))
-    finally:
-        model.set_weights(now)
 
 
 def errors(fit: Fit, said: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from sunhwan.audit.rows import Declined, Rows, Stream, ends, keep, plain
+from sunhwan.recurrence.accelerate import is_on
 from sunhwan.recurrence.imported import WhenImported
 
 MOST_FITS = 30
@@ -63,6 +64,8 @@ class Call:
         truth: the name of the variable in which the targets of `predict` were found.
         before, after: the weights before and after the call; None where they are not kept.
         seconds: how long it took.
+        steps: of training, in `fit`.
+        accelerated: whether Sunhwan was on.
     """
 
     kind: str
@@ -80,6 +83,8 @@ class Call:
     before: list[np.ndarray] | None = None
     after: list[np.ndarray] | None = None
     seconds: float = 0.0
+    steps: int = 0
+    accelerated: bool = False
 
 
 @dataclass(eq=False)
@@ -212,6 +217,7 @@ class Watch:
         with self._ours():
             call, given = self._fit_call(model, given)
             self.record.calls.append(call)
+            begun_at = _iterations(model)
         begun, self.fitting = time.perf_counter(), True
         try:
             history = stock(**given)
@@ -223,6 +229,7 @@ class Watch:
                     name: list(map(_number, values)) for name, values in getattr(of, "history", {}).items()
                 }
                 call.after = _weights(model)
+                call.steps = _iterations(model) - begun_at
         return history
 
     def _fit_call(self, model, given):
@@ -251,6 +258,7 @@ class Watch:
         )
         call.monitors = _monitors(given.get("callbacks"))
         call.before = _weights(model)
+        call.accelerated = is_on()
         return call, given
 
     def _observe_evaluate(self, stock, model, *args, **kwargs):
@@ -370,6 +378,12 @@ def _weights(model: Any) -> list[np.ndarray] | None:
     if sum(int(np.prod(variable.shape)) for variable in variables) > MOST_WEIGHTS:
         return None
     return model.get_weights()
+
+
+def _iterations(model: Any) -> int:
+    """Training steps so far; 0 of a model that is not compiled."""
+    optimizer = getattr(model, "optimizer", None)
+    return int(optimizer.iterations.numpy()) if hasattr(optimizer, "iterations") else 0
 
 
 def _monitors(callbacks: Any) -> dict[str, str]:

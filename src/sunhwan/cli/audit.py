@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -39,7 +40,11 @@ Examples:
   KERAS_BACKEND=torch sunhwan audit --budget 2m train.py --epochs 3""",
 )
 @click.option(
-    "--budget", default="60s", show_default=True, callback=seconds, help="Time that baselines may take."
+    "--budget",
+    default="60s",
+    show_default=True,
+    callback=seconds,
+    help="Time that baselines and timing may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object, as the last line of stdout.")
 @click.option("--strict", is_flag=True, help=f"Exit with status {LEAKS} where a leak is proved.")
@@ -64,18 +69,23 @@ def command(
     others = folder / "ran"
     # Only here, since it loads NumPy.
     from sunhwan.audit.account import Audit
-    from sunhwan.audit.auditing import fill
+    from sunhwan.audit.auditing import OF_BASELINES, clock, fill
+    from sunhwan.audit.baselines import Budget
     from sunhwan.audit.watch import Watch
 
     watch, found = Watch(where), Audit(script, places=places)
     try:
         with accelerated(), recorded(others), multiprocessing_too(others):
             watch.start()
+            begun = time.monotonic()
             status = ended(partial(run_source, source, where, run_name="__main__"))
+            ran = time.monotonic() - begun
             watch.stop()
             if os.getpid() == mine:  # and not a process that the script forked, and that ended like it
                 sys.stdout.flush()
-                fill(found, watch.record, source, budget)
+                limit = Budget(budget)
+                fill(found, watch.record, source, OF_BASELINES * budget)
+                clock(found, ran - watch.record.seconds, limit)
                 if processes := len(read(others)):
                     found.remarks.append(
                         f"models ran in {processes} other process{'es' if processes > 1 else ''} too, which "
