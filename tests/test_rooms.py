@@ -2,27 +2,23 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
+import house
+
 PACKAGE = Path(__file__).parent.parent / "src" / "sunhwan"
 
 ROOT = {"errors", "files", "units"}
 """Modules that every room may use."""
 
-MAY_IMPORT = {
-    "recurrence": set(),
-    "data": set(),
-    "evaluation": {"data"},
-    "experiments": {"data", "evaluation", "recurrence"},
-    "tasks": {"data", "evaluation", "experiments", "recurrence"},
-    "audit": {"data", "evaluation", "recurrence"},
-    "report": set(),
-    "cli": {"audit", "data", "evaluation", "experiments", "recurrence", "report", "tasks"},
-}
+BY_THEMSELVES = {"recurrence", "data", "report"}
+"""Rooms that import no other: kernels without a study, windows without a model, pages from files alone."""
 
 FORBIDDEN = {
     "recurrence": {"polars", "pandas", "matplotlib", "sklearn"},
@@ -35,63 +31,111 @@ FORBIDDEN = {
 """What a room must not import at all, though it is installed."""
 
 
-def imported(path):
-    """The modules that a file imports, anywhere in it, in full."""
-    package = ["sunhwan", *path.relative_to(PACKAGE).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) + 1 - node.level] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+@pytest.fixture(scope="module")
+def architecture():
+    return house.DOCUMENT.read_text(encoding="utf-8")
 
 
-def rooms_of(path):
-    """The rooms and root modules of Sunhwan that a file imports."""
-    for module in imported(path):
-        parts = module.split(".")
-        if parts[0] == "sunhwan":
-            yield parts[1] if len(parts) > 1 else ""
+def test_the_house_is_as_it_is_drawn(architecture):
+    drawn = house.picture(house.concepts(architecture))
+    assert house.drawn(architecture) == drawn, "python docs/house.py draws it anew; look at what changed"
 
 
-def test_the_picture_names_every_room():
-    assert set(MAY_IMPORT) == {entry.parent.name for entry in PACKAGE.glob("*/__init__.py")}
+def test_every_room_is_drawn(architecture):
+    drawn = set(re.findall(r"\w+", re.sub(r"│ \S+", "", house.drawn(architecture))))
+    assert drawn == house.rooms()
+    assert {room for room in BY_THEMSELVES for _, taker in house.imports() if taker == room} == set()
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_rooms_import_in_one_direction(room):
-    allowed = (
-        MAY_IMPORT[room] | ROOT | {room} | ({"__version__"} if room in ("cli", "experiments") else set())
-    )
+def functions(path):
+    """The functions of a module and what each says that it returns."""
+    return {
+        node.name: ast.unparse(node.returns) if node.returns else ""
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+def test_the_data_takes_the_way_that_is_drawn(architecture):
+    """Each `module.function --> Type` is a function that says that it returns this type."""
+    ways = architecture.split("## The data's way")[1].split("\n## ")[0]
+    arrows = re.findall(r"--\s*(\w+)\.(\w+)\s*--> (\w+\.\w+|[A-Z]\w*[a-z]\w*)", ways)
+    assert len(arrows) >= 7
+    for module, function, kind in arrows:
+        places = [functions(path) for path in PACKAGE.rglob(f"{module}.py")]
+        returned = [names[function] for names in places if function in names]
+        assert any(kind in text for text in returned), f"{module}.{function} returns {returned}, not {kind}"
+
+
+@pytest.mark.parametrize("room", sorted(house.rooms()))
+def test_rooms_take_only_rooms_and_root_modules(room):
+    allowed = house.rooms() | ROOT | ({"__version__"} if room in ("cli", "experiments") else set())
     for path in (PACKAGE / room).rglob("*.py"):
-        strays = set(rooms_of(path)) - allowed
+        strays = set(house.rooms_of(path)) - allowed
         assert not strays, f"{path.relative_to(PACKAGE)} imports {', '.join(strays)}"
+
+
+def a_house(folder, **rooms):
+    """A package whose rooms have one module each, of the code given."""
+    for room, code in rooms.items():
+        (folder / room).mkdir()
+        (folder / room / "__init__.py").touch()
+        (folder / room / "a.py").write_text(code)
+    return folder
+
+
+def test_the_picture_shows_imports_concepts_and_files(tmp_path):
+    package = a_house(
+        tmp_path,
+        low="class Grain: ...\nclass Husk: ...\n",
+        high="from sunhwan.low import a\nfrom ..low.a import Husk\na.Grain\n'x.json'\n",
+        page="'x.json'\n",
+    )
+    assert house.picture({("low", "Grain"), ("high", "Husk")}, package) == (
+        "low ─●\n"
+        "     │ Grain\n"
+        "     ▼\n"
+        "     high ────○\n"
+        "              │ x.json\n"
+        "              ▼\n"
+        "              page\n"
+    )
+
+
+def test_a_circle_cannot_be_drawn(tmp_path):
+    package = a_house(tmp_path, a="import sunhwan.b\n", b="import sunhwan.a\n")
+    with pytest.raises(ValueError, match="a, b import each other in a circle"):
+        house.picture(set(), package)
 
 
 @pytest.mark.parametrize("room", FORBIDDEN)
 def test_rooms_do_without_what_their_users_may_not_have(room):
     for path in (PACKAGE / room).rglob("*.py"):
-        strays = {module.split(".")[0] for module in imported(path)} & FORBIDDEN[room]
+        strays = {module.split(".")[0] for module in house.imported(path)} & FORBIDDEN[room]
         assert not strays, f"{path.relative_to(PACKAGE)} imports {', '.join(strays)}"
 
 
 @pytest.mark.parametrize("module", sorted(ROOT | {"__init__"}))
 def test_root_modules_import_no_room(module):
-    assert set(rooms_of(PACKAGE / f"{module}.py")) <= ROOT
+    assert set(house.rooms_of(PACKAGE / f"{module}.py")) <= ROOT
 
 
-def test_the_eye_for_imports_sees_all_kinds(tmp_path, monkeypatch):
-    """Were `imported` blind, every test above would pass."""
-    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+def test_the_eye_for_imports_sees_all_kinds(tmp_path):
+    """Were it blind, every test above would pass."""
     path = tmp_path / "data" / "a.py"
     path.parent.mkdir()
     path.write_text(
         "import a.b\nfrom c import d\ndef f():\n"
         "    from . import e\n    from ..report import g\n    from .h import i\n"
     )
-    assert list(imported(path)) == ["a.b", "c.d", "sunhwan.data.e", "sunhwan.report.g", "sunhwan.data.h.i"]
-    assert list(rooms_of(path)) == ["data", "report", "data"]
+    assert list(house.imported(path, tmp_path)) == [
+        "a.b",
+        "c.d",
+        "sunhwan.data.e",
+        "sunhwan.report.g",
+        "sunhwan.data.h.i",
+    ]
+    assert list(house.rooms_of(path, tmp_path)) == ["data", "report", "data"]
 
 
 def loaded_by(statement):
