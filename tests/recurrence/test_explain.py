@@ -8,8 +8,8 @@ import pytest
 import rich.console
 
 import sunhwan
-from sunhwan.recurrence import explain
-from sunhwan.recurrence.explain import Explanation, Row
+from sunhwan.recurrence.explain import Explanation
+from sunhwan.recurrence.record import Row, recorded
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_model_of_keras_2_is_refused_with_what_to_do():
 
 
 def test_rows_are_recorded_as_they_come_and_outlive_their_models():
-    with sunhwan.accelerated(), explain.recorded() as ran:
+    with sunhwan.accelerated(), recorded() as ran:
         keras.layers.GRU(2, name="gone")(np.ones((1, 4, 2), "float32"))
         assert ran == [[Row("gone", "GRU(2)", "fused")]]
         for mask in (None, np.ones((1, 4, 1), bool)):

@@ -23,7 +23,8 @@ import click
 
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.accelerate import accelerate, accelerated
-from sunhwan.recurrence.explain import KERAS, Explanation, Row, read, record_to, recorded
+from sunhwan.recurrence.explain import Explanation
+from sunhwan.recurrence.record import KERAS, Row, read, record_to, recorded
 
 
 @click.command(

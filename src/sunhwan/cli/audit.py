@@ -17,7 +17,7 @@ import click
 from sunhwan.cli.accelerate import ended, multiprocessing_too, must_exist, run_source
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.accelerate import accelerated
-from sunhwan.recurrence.explain import read, recorded
+from sunhwan.recurrence.record import read, recorded
 
 LEAKS = 3
 """The exit status of `--strict` where a leak is proved."""

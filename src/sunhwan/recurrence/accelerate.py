@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from sunhwan.errors import SunhwanError
-from sunhwan.recurrence.explain import log
 from sunhwan.recurrence.imported import WhenImported
+from sunhwan.recurrence.record import log
 
 _on = False
 

@@ -20,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sunhwan.recurrence import explain
+from sunhwan.recurrence import record
 from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.ops import library
 from sunhwan.recurrence.ops.options import ACTIVATIONS, Options
@@ -87,7 +87,7 @@ def fused(stock: Callable, layer: Any, sequences: Any, initial_state: Any, mask:
     states = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
     step_mask = mask[0] if isinstance(mask, (list, tuple)) else mask
     why = reason(layer, sequences, states, step_mask)
-    explain.record(layer, why)
+    record.add(layer, why)
     if why:
         return stock(layer, sequences, initial_state, mask, training)
 
@@ -138,7 +138,7 @@ def composed(layer: Any, training: Any, inputs: Any, **given: Any) -> tuple:
         inputs, given: float32 arrays by the names of `recurrence`, as are the output and states returned.
     """
     ops, cell = keras.ops, layer.cell
-    inputs = WHEN_RUN[keras.backend.backend()](inputs, lambda: explain.record(layer, SECOND))
+    inputs = WHEN_RUN[keras.backend.backend()](inputs, lambda: record.add(layer, SECOND))
     # The loop is in the cell's own type, from which no state may differ.
     inputs, given = (
         keras.tree.map_structure(
@@ -305,7 +305,7 @@ def is_never_fused(layer: Any) -> bool:
     """Whether a layer takes Keras's own path whatever it is called with; if so, that is on record then."""
     why = getattr(_thread, "suspended", None) or reason_of_layer(layer)
     if why:
-        explain.record(layer, why)
+        record.add(layer, why)
     return why is not None
 
 
@@ -348,7 +348,7 @@ def _reason_of_machine(sequences):
 @cache
 def say_once(text: str) -> None:
     """One line on stderr, unless the program has its own way with logs."""
-    explain.log.warning(text)
+    record.log.warning(text)
 
 
 def _call(layer, sequences):
