@@ -7,9 +7,8 @@ import threading
 import polars as pl
 import pytest
 
-from sunhwan.cli.data import DATASETS
 from sunhwan.data import download, imdb, jena, newyork
-from sunhwan.experiments.study import DATA
+from sunhwan.data.catalog import DATASETS
 
 
 @pytest.fixture
@@ -37,17 +36,14 @@ def server():
 def test_list_names_every_dataset_that_a_study_may_use(sunhwan, tmp_path):
     ended = sunhwan("data", "list")
     assert (ended.status, ended.err) == (0, "")
-    assert set(DATASETS) == {name for known in DATA.values() for name in known}
-    for name, text in DATASETS.items():
-        assert f"{name} " in ended.out and text in ended.out
+    for name, dataset in DATASETS.items():
+        assert f"{name} " in ended.out and dataset.about in ended.out
     assert "(in the cache)" not in ended.out
     assert f"cache: {tmp_path / 'cache'}" in ended.out
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "module", "file"), [("jena", jena, jena.FILE), ("imdb", imdb, imdb.ARCHIVE)]
-)
+@pytest.mark.parametrize(("name", "module", "file"), [("jena", jena, jena.FILE), ("imdb", imdb, imdb.FILE)])
 def test_fetch_brings_a_file_once(name, module, file, server, sunhwan, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{server.server_port}/{file}")
     for _ in range(2):

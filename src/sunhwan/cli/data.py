@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sunhwan.data.catalog import DATASETS, source
 from sunhwan.errors import SunhwanError
 
 if TYPE_CHECKING:
     import polars as pl
-
-DATASETS = {
-    "newyork": "hourly weather of three New York airports in 2013 (NOAA, public domain); ships inside",
-    "jena": "weather every 10 minutes at Jena, 2009 to 2016; 14 MB download, or --data FILE",
-    "imdb": "50,000 labelled film reviews; 84 MB download, or --data FILE or FOLDER",
-    "table": "your own CSV or Parquet file, given with --data FILE",
-    "adding": "the adding problem, generated",
-}
 
 
 @click.group(
@@ -31,13 +24,13 @@ def command() -> None:
 @command.command("list")
 def list_datasets() -> None:
     """The datasets, what they are, and whether they lie in the cache."""
-    from sunhwan.data import download, imdb, jena
+    from sunhwan.data import download
 
     width = max(len(name) for name in DATASETS)
-    cached = {"jena": jena.FILE, "imdb": imdb.ARCHIVE}
-    for name, text in DATASETS.items():
-        here = name in cached and (download.cache_folder() / cached[name]).exists()
-        click.echo(f"{name:<{width}}  {text}{' (in the cache)' if here else ''}")
+    for name, dataset in DATASETS.items():
+        fetched = source(name)
+        here = fetched and (download.cache_folder() / fetched[1]).exists()
+        click.echo(f"{name:<{width}}  {dataset.about}{' (in the cache)' if here else ''}")
     click.echo(f"cache: {download.cache_folder()} (SUNHWAN_CACHE overrides)")
 
 
@@ -45,15 +38,14 @@ def list_datasets() -> None:
 @click.argument("name")
 def fetch(name: str) -> None:
     """Download a dataset into the cache, or say that there is nothing to download."""
-    from sunhwan.data import download, imdb, jena
+    from sunhwan.data import download
 
-    sources = {"jena": (jena.URL, jena.FILE), "imdb": (imdb.URL, imdb.ARCHIVE)}
     if name not in DATASETS:
         raise SunhwanError(f"there is no dataset {name!r}; there are {', '.join(DATASETS)}")
-    if name not in sources:
-        click.echo(f"{name}: nothing to download; {DATASETS[name]}")
-        return
-    click.echo(download.fetch(*sources[name]))
+    if fetched := source(name):
+        click.echo(download.fetch(*fetched))
+    else:
+        click.echo(f"{name}: nothing to download; {DATASETS[name].about}")
 
 
 @command.command(

@@ -25,7 +25,7 @@ from sunhwan.data.texts import Texts
 from sunhwan.errors import SunhwanError
 
 URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"  # the publisher gives no checksum
-ARCHIVE = "aclImdb_v1.tar.gz"
+FILE = "aclImdb_v1.tar.gz"
 PARTS = ("train", "test")
 CLASSES = ("neg", "pos")
 # Reviews are FOLDER/train/pos/ID_STARS.txt; hidden files (macOS adds ._ files to archives) are not reviews.
@@ -63,10 +63,10 @@ def load(path: Path | None = None, *, progress: bool = True) -> Texts:
         >>> reviews.texts, reviews.labels.tolist(), reviews.stars.tolist()
         (('Dull.', 'Well done!\\nSee it.'), [0, 1], [2, 9])
     """
-    remedy = f"get {ARCHIVE} from {URL} and pass it, or its unpacked folder"
+    remedy = f"get {FILE} from {URL} and pass it, or its unpacked folder"
     if path is None:
-        path = fetch(URL, ARCHIVE, progress=progress)
-        remedy = f"delete it and {ARCHIVE}.json beside it, and run again to download them anew"
+        path = fetch(URL, FILE, progress=progress)
+        remedy = f"delete it and {FILE}.json beside it, and run again to download them anew"
     try:
         if not path.exists():
             raise SunhwanError(f"there is no {path}; {remedy}")
@@ -159,7 +159,7 @@ def _archive_reviews(path: Path, progress: bool, remedy: str) -> Iterator[tuple[
                 pass
     except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError) as error:
         raise SunhwanError(
-            f"{path} is truncated, damaged or no tar archive ({error}), expected {ARCHIVE}; {remedy}"
+            f"{path} is truncated, damaged or no tar archive ({error}), expected {FILE}; {remedy}"
         ) from error
 
 

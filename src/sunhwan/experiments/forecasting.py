@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 
-from sunhwan.data import jena, newyork, table
+from sunhwan.data import catalog, table
 from sunhwan.data.records import listed
 from sunhwan.data.series import Preparation, Series, prepare
 from sunhwan.errors import SunhwanError
@@ -21,15 +20,12 @@ BASELINES = ("last_value", "same_time_yesterday", "ridge", "boosting")
 
 def readings(study: Study) -> table.Table:
     """The table that a study's `[data]` names."""
-    path = Path(study.data["path"]).expanduser() if study.data.get("path") else None
-    if study.data["name"] == "newyork":
-        return newyork.load()
-    if study.data["name"] == "jena":
-        return jena.load(path)
-    if path is None:
+    given = dict(study.data)
+    if given["name"] == "table" and not given.get("path"):
         raise SunhwanError(f"study {study.name!r} works on a file of yours; give it with --data FILE.csv")
-    time = study.data.get("time", ())
-    return table.load(path, time=[time] if isinstance(time, str) else time, series=study.data.get("series"))
+    if isinstance(given.get("time"), str):
+        given["time"] = [given["time"]]
+    return catalog.load(**given)
 
 
 def preparation(study: Study, columns: list[str]) -> Preparation:

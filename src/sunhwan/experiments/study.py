@@ -11,7 +11,7 @@ A study is a TOML file; the shipped ones lie in `studies/`. Its keys:
     batch_size         int     examples a batch (128)
     steps_per_epoch    int     batches an epoch (absent: all training examples)
     unit               str     the target's unit (absent: read out of its name)
-    [data]             name, and what that data takes: see `DATA`
+    [data]             name, and what that data takes: see `sunhwan.data.catalog`
     [prepare]          forecast: see `sunhwan.data.series.Preparation`; text: num_words, length, padding,
                        truncating, validation; adding: timesteps = [..]
     [model.NAME]       builder = "gru" (absent: NAME), epochs, and the builder's own options
@@ -28,14 +28,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 
+from sunhwan.data.catalog import of_kind
 from sunhwan.errors import SunhwanError
 
-DATA = {
-    "forecast": {"newyork": (), "jena": ("path",), "table": ("path", "time", "series")},
-    "text": {"imdb": ("path",)},
-    "adding": {"adding": ()},
-}
-"""The data by kind of study and name, and the keys that each takes in `[data]` besides its name."""
+KINDS = ("forecast", "text", "adding")
 
 TYPES = {
     "name": str,
@@ -86,8 +82,8 @@ class Study:
             value = getattr(self, key)
             if not whole(value) and not (key == "steps_per_epoch" and value is None):
                 self.refuse(f"{key} is {value!r}; expected a whole number, at least 1")
-        if self.kind not in DATA:
-            self.refuse(f"kind is {self.kind!r}; expected one of {', '.join(DATA)}")
+        if self.kind not in KINDS:
+            self.refuse(f"kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
         if not NAME.fullmatch(self.name):
             self.refuse("the name cannot name a file; expected letters, digits, spaces and _ + - .")
         for key in ("models", "baselines"):
@@ -116,17 +112,17 @@ class Study:
 
     def check_data(self) -> None:
         """Refuse data that is not there for the kind of study, and keys that the data does not take."""
-        name, known = self.data.get("name"), DATA[self.kind]
+        name, known = self.data.get("name"), of_kind(self.kind)
         if name not in known:
             self.refuse(f"name in [data] is {name!r}; a {self.kind} study has {' or '.join(known)}")
         for key, value in self.data.items():
             several = key == "time" and isinstance(value, list | tuple)
             if not all(isinstance(item, str) for item in (value if several else [value])):
                 self.refuse(f"{key} in [data] is {value!r}; expected a text")
-            if key not in ("name", *known[name]):
+            if key not in ("name", *known[name].takes):
                 takes = (
-                    f"takes {', '.join(known[name])}"
-                    if known[name]
+                    f"takes {', '.join(known[name].takes)}"
+                    if known[name].takes
                     else "ships with the package and takes nothing"
                 )
                 self.refuse(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 
-from sunhwan.data import imdb
+from sunhwan.data import catalog
 from sunhwan.data.split import shuffled
 from sunhwan.data.texts import Texts
 from sunhwan.data.tokens import Ragged, Vocabulary, pad
@@ -72,8 +71,7 @@ def problem(study: Study) -> dict[str, Problem]:
     for name in study.baselines:
         if name not in BASELINES:
             raise SunhwanError(f"there is no baseline {name!r} for texts; there are {', '.join(BASELINES)}")
-    path = study.data.get("path")
-    corpus = imdb.load(Path(path).expanduser() if path else None)
+    corpus = catalog.load(**study.data)
     parts = split(corpus, how["validation"])
     texts = {part: [corpus.texts[i] for i in index] for part, index in parts.items()}
     labels = {part: corpus.labels[index] for part, index in parts.items()}
