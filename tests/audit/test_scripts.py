@@ -1,7 +1,8 @@
 """Scripts in the manner of public tutorials: planted flaws are found, and no leak is claimed in a sound one.
 
 To add a script, put it into `scripts/` and its verdict here: the names of findings that it must have (and,
-with a level before the name, of what level), or "sound".
+with a level before the name, of what level), or "sound". What the audit is known to miss of a verdict
+stands in MISSED, what it claims without ground in CLAIMED: both fail here on the day on which that is mended.
 """
 
 from pathlib import Path
@@ -25,11 +26,28 @@ VERDICTS = {
     "spam": {"leak duplicates"},
     "sales_stateful": {"stateful_shuffled", "inverse_scaling"},
     "weather_lagged": {"leak shuffled_split", "constant_predictions"},
+    "bike_demand": {"leak target_in_inputs", "leak scaled_on_test", "selected_on_reported"},
     "sound_air_passengers": "sound",
     "sound_energy": "sound",
     "sound_sensors": "sound",
     "sound_reviews": "sound",
+    "sound_river_level": "sound",
 }
+
+MISSED = {
+    ("bike_demand", "leak target_in_inputs"): "a centred moving average holds the target as a sum with past "
+    "values, and the audit looks for it in one input alone",
+}
+
+CLAIMED = {
+    ("sound_river_level", "selected_on_reported"): "the test part is predicted and scored by hand, without a "
+    "variable y_test, so validation is taken for where the result is told",
+}
+
+
+def known(name_and_finding, reason):
+    """A parameter of a test that fails for that reason, and must."""
+    return pytest.param(*name_and_finding, marks=pytest.mark.xfail(strict=True, reason=reason))
 
 
 def test_every_script_has_a_verdict():
@@ -66,10 +84,20 @@ def test_the_verdict_is_that_of_its_author(name, audited):
         assert not [finding.name for finding in found if finding.level == "leak"]
         return
     names = {name for finding in found for name in (finding.name, f"{finding.level} {finding.name}")}
-    assert names >= VERDICTS[name]
+    assert names >= {each for each in VERDICTS[name] if (name, each) not in MISSED}
     # And no leak that nobody planted.
     planted = {each.removeprefix("leak ") for each in VERDICTS[name]}
     assert {finding.name for finding in found if finding.level == "leak"} <= planted
+
+
+@pytest.mark.parametrize(("name", "finding"), [known(*each) for each in MISSED.items()])
+def test_what_is_missed(name, finding, audited):
+    assert finding in {f"{each.level} {each.name}" for each in audited(name)}
+
+
+@pytest.mark.parametrize(("name", "finding"), [known(*each) for each in CLAIMED.items()])
+def test_what_is_claimed_without_ground(name, finding, audited):
+    assert finding not in {each.name for each in audited(name)}
 
 
 @pytest.mark.parametrize("name", VERDICTS)
