@@ -60,6 +60,26 @@ def test_json_is_the_last_line_of_stdout(audit):
         assert set(finding) >= {"level", "name", "certain", "lines", "evidence", "mend"}
 
 
+def test_the_page_says_what_json_says_with_the_script_s_lines(audit, tmp_path):
+    ended = audit(MODEL, "--json", "--budget", "20s", "--report", str(tmp_path / "page.html"))
+    said = json.loads(ended.out.splitlines()[-1])
+    page = (tmp_path / "page.html").read_text()
+    assert f"the page is {tmp_path / 'page.html'}" in ended.err
+    assert "13  model.fit(x[:200], y[:200]" in page
+    for fit in said["fits"]:
+        assert all(f"{value:.3g}" in page for value in fit["baselines"].values())
+    assert said["speed"] in page and said["fits"][0]["speedup"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--report", "page.pdf"], "a name that ends with .html"), (["--open"], "give that too")],
+)
+def test_a_page_that_cannot_be_written_is_refused_before_the_script_runs(options, said, audit):
+    ended = audit("print('ran')", *options)
+    assert (ended.status, ended.out) == (2, "") and said in ended.err
+
+
 @pytest.mark.parametrize(
     ("end", "status", "said"),
     [

@@ -406,3 +406,82 @@ def classify_run(tmp_path_factory):
         {"text": "text", "label": "label"},
     )
     return folder
+
+
+@pytest.fixture
+def audited():
+    """What `sunhwan audit --json` prints of a script with two fits."""
+    first = {
+        "model": "LSTM 12 x 2, 672 windows of 60 x 1 -> 1",
+        "lines": [34],
+        "rows": 168,
+        "part": "test",
+        "metric": "mae",
+        "network": 2.0,
+        "baselines": {"last_value": 1.5, "ridge": 1.4, "boosting": 2.5},
+        "labels": {"last_value": "last value", "ridge": "ridge on </script> windows", "boosting": "boosting"},
+        "improvements": {
+            "last_value": {"percent": 25.0, "interval": [20.0, 30.0]},
+            "ridge": {"percent": 30.0, "interval": [24.0, 35.0]},
+            "boosting": {"percent": -25.0, "interval": [-40.0, 5.0]},
+        },
+        "skipped": {},
+        "declined": None,
+        "speedup": 3.1,
+        "step_seconds": {"stock": 0.031, "accelerated": 0.01},
+        "steps_timed": 40,
+        "not_timed": None,
+    }
+    second = {
+        **first,
+        "model": "GRU 3, 100 windows of 10 x 1 -> 2 classes",
+        "metric": "accuracy",
+        "network": 0.9,
+        "baselines": {"majority": 0.6, "logistic": 0.85},
+        "labels": {"majority": "majority", "logistic": "logistic regression"},
+        "improvements": {
+            "majority": {"percent": -300.0, "interval": [-350.0, -250.0]},
+            "logistic": {"percent": -50.0, "interval": None},
+        },
+        "skipped": {"random_convolutions": "the budget is spent"},
+        "speedup": None,
+        "step_seconds": None,
+        "not_timed": "the budget is spent",
+    }
+    finding = {
+        "level": "leak",
+        "name": "scaled_on_test",
+        "text": "MinMaxScaler learnt from 900 rows, those of the test part among them",
+        "certain": True,
+        "lines": [13, 34],
+        "code": ["scaled = scaler.fit_transform(close.reshape(-1, 1))", "model.fit(X, y) # <b onclick=x>"],
+        "evidence": {
+            "part": "test",
+            "rows": 900,
+            "examples": [{"test": 0, "training": 17}],
+            "share": 0.98765,
+        },
+        "mend": "Fit scalers to the training rows alone.",
+        "fit": 1,
+    }
+    note = {**finding, "level": "note", "name": "one_seed", "text": "one seed", "lines": [], "code": []}
+    likely = {
+        **finding,
+        "level": "warning",
+        "certain": False,
+        "name": "likely_thing",
+        "lines": ["cell 3, line 1"],
+    }
+    return {
+        "script": "stock.py",
+        "fits": [first, second],
+        "findings": [
+            finding,
+            {**likely, "lines": ["cell 3, line 1"], "code": ["x = 1"], "evidence": {}},
+            note,
+        ],
+        "remarks": ["2 more calls of fit were not looked at"],
+        "speed": "accelerated: 41 s instead of about 8 min 20 s",
+        "seconds": 41.0,
+        "seconds_otherwise": 500.0,
+    }

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from sunhwan.report import charts, pages
+from sunhwan.report import audit_page, charts, pages
 from sunhwan.report.page import Chart, Facts, Page, Section, Table, Text
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -111,9 +111,10 @@ def test_every_chart_draws_and_nothing_is_amiss(browser, page, tmp_path):
     assert browser.find_element(By.CSS_SELECTOR, ".answer").text == "The answer."
 
 
-@pytest.mark.parametrize("kind", ["forecast_run", "classify_run"])
+@pytest.mark.parametrize("kind", ["forecast_run", "classify_run", "audited"])
 def test_the_page_of_a_run_draws_whole_and_is_accessible(browser, kind, request, tmp_path):
-    page = pages.of([request.getfixturevalue(kind)])
+    given = request.getfixturevalue(kind)
+    page = audit_page.page(given) if kind == "audited" else pages.of([given])
     shown(browser, page, tmp_path)
     assert browser.get_log("browser") == []
     drawn = browser.execute_script(

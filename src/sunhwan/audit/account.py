@@ -29,6 +29,7 @@ class Audit:
         fits, comparisons: each fit, and how it compares with baselines.
         findings: in the order of their levels, by fit.
         remarks: what could not be seen, in a sentence each.
+        source: the program's text, "" where it is not known.
         speeds: of each fit; empty where none was to be measured.
         times: of the whole program, as it ran and as it would have run otherwise; or None.
         places: how a line of the script is told, where that is not its number (in notebooks).
@@ -40,6 +41,7 @@ class Audit:
     findings: list[Finding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     places: dict[int, str] = field(default_factory=dict)
+    source: str = ""
     speeds: list[Speed] = field(default_factory=list)
     times: Times | None = None
 
@@ -96,6 +98,7 @@ class Audit:
                     "text": finding.text,
                     "certain": finding.certain,
                     "lines": [self.places.get(line, line) for line in finding.lines],
+                    "code": [self._code(line) for line in finding.lines],
                     "evidence": jsonable(finding.evidence),
                     "mend": finding.mend,
                     "fit": finding.fit,
@@ -103,9 +106,14 @@ class Audit:
                 for finding in self.findings
             ],
             "remarks": self.remarks,
+            "speed": told(self.times, self.speeds) or None,
             "seconds": None if self.times is None else self.times.ran,
             "seconds_otherwise": None if self.times is None else self.times.otherwise,
         }
+
+    def _code(self, line: int) -> str:
+        lines = self.source.splitlines()
+        return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
     def _fit(self, fit: Fit, found: Comparison, speed: Speed) -> dict[str, Any]:
         return jsonable(
@@ -117,6 +125,7 @@ class Audit:
                 "metric": found.metric,
                 "network": found.network,
                 "baselines": found.baselines,
+                "labels": {name: label(found, name) for name in found.baselines},
                 "improvements": {
                     name: {"percent": gain.percent, "interval": gain.interval}
                     for name, gain in found.against.items()
@@ -152,11 +161,15 @@ def compared(found: Comparison) -> list[str]:
     if found.network is not None:
         lines.append(f"{f'your network, {found.part}':<{LABEL}}{figure(found.network, found.metric)}")
     for name, value in found.baselines.items():
-        detail = f" ({found.details[name]})" if found.details.get(name) else ""
-        line = f"{NAMES[name] + detail:<{LABEL - 1}} {figure(value, found.metric)}"
+        line = f"{label(found, name):<{LABEL - 1}} {figure(value, found.metric)}"
         lines.append(f"{line:<{LABEL + 15}} {beside(found, name)}".rstrip())
     lines += [f"{NAMES[name]}: left out, {why}" for name, why in found.skipped.items()]
     return lines
+
+
+def label(found: Comparison, name: str) -> str:
+    """A baseline's name, with what is worth saying of it."""
+    return NAMES[name] + (f" ({found.details[name]})" if found.details.get(name) else "")
 
 
 def figure(value: float, metric: str) -> str:

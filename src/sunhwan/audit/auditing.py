@@ -70,7 +70,7 @@ def fill(found: Audit, record: Record, source: str, budget: float) -> None:
     Args:
         source: the program's text, "" where it is not known.
     """
-    found.fits = read(record)
+    found.source, found.fits = source, read(record)
     limit = Budget(budget)
     known: dict[tuple, dict] = {}
     for fit in found.fits:

@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 import click
 
 from sunhwan.cli.accelerate import ended, multiprocessing_too, must_exist, run_source
+from sunhwan.cli.report import show
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.accelerate import accelerated
 from sunhwan.recurrence.record import read, recorded
@@ -36,6 +37,7 @@ def seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> float
     epilog="""\b
 Examples:
   sunhwan audit my_lstm.py
+  sunhwan audit --report audit.html --open my_lstm.py
   sunhwan audit --strict --json my_lstm.ipynb
   KERAS_BACKEND=torch sunhwan audit --budget 2m train.py --epochs 3""",
 )
@@ -47,12 +49,23 @@ Examples:
     help="Time that baselines and timing may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object, as the last line of stdout.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write the account as a page, too; a name in .html."
+)
+@click.option("--open", "opened", is_flag=True, help="Show that page in the browser.")
 @click.option("--strict", is_flag=True, help=f"Exit with status {LEAKS} where a leak is proved.")
 @click.option("--allow-shell", is_flag=True, help="Run the lines of a notebook that begin with `!`.")
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def command(
-    script: str, budget: float, as_json: bool, strict: bool, allow_shell: bool, arguments: tuple[str, ...]
+    script: str,
+    budget: float,
+    as_json: bool,
+    report: Path | None,
+    opened: bool,
+    strict: bool,
+    allow_shell: bool,
+    arguments: tuple[str, ...],
 ) -> None:
     """Run SCRIPT with ARGS as `python` does, accelerated, and hold its Keras models to the light.
 
@@ -61,6 +74,12 @@ def command(
     tell about leaks, each with the script's lines. The exit status is that of the script.
     """
     must_exist(script)
+    if report is not None:
+        if report.suffix not in (".html", ".htm"):
+            raise SunhwanError(f"--report is {str(report)!r}; expected a name that ends with .html")
+        report = report.resolve()  # wherever the script goes
+    elif opened:
+        raise SunhwanError("--open shows the page of --report; give that too, as --report audit.html")
     source, places = read_source(Path(script), allow_shell)
     where = os.path.join(os.getcwd(), script)
     sys.path[0] = str(Path(script).resolve().parent)
@@ -92,6 +111,8 @@ def command(
                         "is not audited"
                     )
                 click.echo(str(found), err=True)
+                if report is not None:
+                    write_page(found.to_dict(), report, opened)
                 if as_json:
                     click.echo(json.dumps(found.to_dict()))
     finally:
@@ -100,6 +121,17 @@ def command(
     if strict and status == 0 and found.leaks:
         sys.exit(LEAKS)
     sys.exit(status)
+
+
+def write_page(said: dict, path: Path, opened: bool) -> None:
+    """Writes what an audit said as a page; stdout is the script's, so where it is goes to stderr."""
+    from sunhwan.files import write_text
+    from sunhwan.report import audit_page
+
+    write_text(path, audit_page.page(said).html())
+    click.echo(f"the page is {path}", err=True)
+    if opened:
+        show(path)
 
 
 def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:

@@ -40,7 +40,12 @@ def command(run: tuple[Path, ...], out: Path | None, opened: bool) -> None:
     click.echo(page.answer)
     click.echo(f"the page is {out}")
     if opened:
-        import webbrowser
+        show(out)
 
-        if not webbrowser.open(out.resolve().as_uri()):
-            click.echo("no browser was found here; open the page by hand", err=True)
+
+def show(page: Path) -> None:
+    """Opens a page in the browser, or says that there is none."""
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        click.echo("no browser was found here; open the page by hand", err=True)

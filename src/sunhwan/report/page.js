@@ -26,6 +26,7 @@ function coloured(trace) {
   } else {
     shown.line = { ...trace.line, color };
     shown.marker = { ...trace.marker, color };
+    if (trace.error_y) shown.error_y = { ...trace.error_y, color: shade("ink"), thickness: 2 };
   }
   return shown;
 }

@@ -1,6 +1,6 @@
 """One self-contained HTML page: sentences, tables and charts, out of plain data.
 
-    Page -> Section -> Text | Facts | Table | Chart | Code
+    Page -> Section -> Heading | Text | Facts | Table | Chart | Code
 
 A page holds all it needs (style, script, plotly.js) and asks no network for anything; its content security
 policy forbids it to. It follows the reader's light or dark theme, prints on paper in the light one, and fits
@@ -49,6 +49,19 @@ class Text:
 
     text: str
     kind: str = field(default="text", init=False)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section.
+
+    Attributes:
+        mark: a word that stands before it in a frame, as "leak"; or "".
+    """
+
+    text: str
+    mark: str = ""
+    kind: str = field(default="heading", init=False)
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,7 @@ class Section:
     """A heading and what stands under it."""
 
     title: str
-    blocks: Sequence[Text | Facts | Code | Table | Chart]
+    blocks: Sequence[Heading | Text | Facts | Code | Table | Chart]
 
     @property
     def anchor(self) -> str:
