@@ -1,21 +1,39 @@
 """The documentation's figures, drawn from the package itself at each build, in the style of its plots.
 
-Try: python docs/figures.py site/figures
+python docs/figures.py site/figures     # to look at them
+python docs/figures.py docs/assets      # those of README, after the figures that they show have changed
+python docs/figures.py keep RUN         # the forecasts of README, out of a run of `sunhwan forecast`
 """
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
+from sunhwan.evaluation.significance import improvement
 from sunhwan.reference import CELLS, backward, forward
 from sunhwan.report import style
-from sunhwan.report.style import BASELINE, BLUE, FAINT, GREEN, INK, NETWORK, ORANGE, QUIET, SEQUENCE, SKY
+from sunhwan.report.style import (
+    BASELINE,
+    BLUE,
+    CHANCE,
+    FAINT,
+    GREEN,
+    INK,
+    NETWORK,
+    ORANGE,
+    QUIET,
+    SEQUENCE,
+    SKY,
+    TRUTH,
+)
 
 DOCS = Path(__file__).parent
 
@@ -225,6 +243,213 @@ def lanes() -> style.Picture:
     )
 
 
+def speed() -> style.Picture:
+    """The recorded times of a training step, stock and accelerated."""
+    rows = {name: cells for name, cells in recorded("## Acceleration").items() if len(cells) == 6}
+    told = {name: [float(n) for n in re.findall(r"[\d.]+(?=x)", cells[5])] for name, cells in rows.items()}
+    figure, (axes,) = style.page(0.3 * len(told) + 0.3)
+    for place, (ratio, bound) in enumerate(reversed(told.values())):
+        axes.plot([bound, ratio], [place] * 2, color=NETWORK.color)
+        axes.plot([ratio], [place], NETWORK.marker, color=NETWORK.color)
+        axes.text(ratio + 0.15, place, f"{ratio:g}x", va="center", color=INK)
+    axes.set_yticks(range(len(told)), reversed(told))
+    axes.set_xlim(0, max(ratio for ratio, _ in told.values()) + 0.8)
+    axes.axvline(1, color=CHANCE.color, linestyle=CHANCE.line)
+    ratios = [ratio for ratio, _ in told.values()]
+    return style.finish(
+        figure,
+        f"Accelerated, a training step is {min(ratios):g} to {max(ratios):g} times faster",
+        "How many times faster than stock Keras on JAX, two cores of Zen 4, November 2026; the line reaches "
+        "down to the 95 % bound. Dotted: as fast as before.",
+        "Times faster than stock Keras: "
+        + "; ".join(f"{name}: {ratio:g}" for name, (ratio, _) in told.items()),
+        x_label="times faster",
+    )
+
+
+def audited() -> style.Picture:
+    """What the audit in README says, as it stands there."""
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    found = re.findall(
+        r"^ +(\w[\w ,]*?) +MSE ([\d.e-]+)(?: +<-.*interval (\d+) to (\d+))?", readme, re.MULTILINE
+    )
+    figure, (axes,) = style.page(0.3 * len(found) + 0.2)
+    for place, (name, error, *_) in enumerate(reversed(found)):
+        mark = NETWORK if name.startswith("your network") else BASELINE
+        axes.plot([float(error)], [place], mark.marker, color=mark.color)
+        axes.text(float(error) * 1.08, place, error, va="center", color=INK)
+    axes.set_yticks(range(len(found)), [name for name, *_ in reversed(found)])
+    axes.set_ylim(-0.5, len(found) - 0.5)
+    style.logarithmic(axes.xaxis)
+    errors = [float(error) for _, error, *_ in found]
+    axes.set_xlim(min(errors) / 1.5, max(errors) * 2)
+    return style.finish(
+        figure,
+        f"Repeating the last price is {errors[0] / errors[1]:.0f} times better than the network",
+        "Mean squared error on the same test windows, logarithmic; made-up prices, a script in the manner of "
+        "many tutorials. Left is better.",
+        "Mean squared error: " + "; ".join(f"{name}: {error}" for name, error, *_ in found),
+        handles=[
+            NETWORK.legend("network", marker=True, linestyle="none"),
+            BASELINE.legend("baseline", marker=True, linestyle="none"),
+        ],
+        x_label="mean squared error",
+    )
+
+
+def forecast() -> style.Picture:
+    """Ten days of a run of `sunhwan forecast`, which `keep` wrote down."""
+    with open(DOCS / "assets" / "laguardia.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    time = np.array([row["time"] for row in rows], "datetime64[s]")
+    truth, model, lower, upper, ridge = (
+        np.array([float(row[name] or "nan") for row in rows])
+        for name in ("truth", "model", "lower", "upper", "ridge")
+    )
+    figure, (axes,) = style.page(2.4)
+    for start in range(0, len(rows), 24):
+        day = slice(start, start + 24)
+        axes.fill_between(time[day], lower[day], upper[day], color=SKY, alpha=0.4, linewidth=0)
+        axes.plot(time[day], ridge[day], color=BASELINE.color, linestyle=BASELINE.line, linewidth=1.2)
+        axes.plot(time[day], model[day], color=NETWORK.color)
+    axes.plot(time, truth, color=TRUTH.color)
+    axes.set_xlim(time[0], time[-1])
+    style.dates(axes.xaxis)
+    held = np.nanmean(np.where(np.isnan(truth), np.nan, (truth >= lower) & (truth <= upper)))
+    error, line = (np.nanmean(np.abs(said - truth)) for said in (model, ridge))
+    return style.finish(
+        figure,
+        "Ten days at La Guardia, forecast a day at a time",
+        "Temperature in °C, hourly, of the weather that ships with Sunhwan; the band is to hold 80 %, and "
+        f"held {held:.0%} here. Of all ten-day stretches of the test part the most typical one.",
+        f"What came and what was forecast over ten days: mean absolute error of the model {error:.2f} °C, of "
+        f"ridge {line:.2f} °C; {held:.0%} of the hours lie in the band",
+        handles=[
+            TRUTH.legend("what came"),
+            NETWORK.legend("model"),
+            Rectangle((0, 0), 1, 1, facecolor=SKY, alpha=0.4, label="80 % interval"),
+            BASELINE.legend("ridge"),
+        ],
+        y_label="temperature, °C",
+    )
+
+
+def keep(run: Path) -> None:
+    """Write down, of a run of `sunhwan forecast`, what `forecast` draws: the most typical ten days."""
+    found = np.load(run / "predictions.npz")
+    days = [slice(start, start + 240, 24) for start in range(0, len(found["origin"]) - 239, 24)]
+    error = np.abs(found["model"][:, :, 0, 0] - found["truth"][:, :, 0])
+    whole = [day for day in days if np.ptp(found["origin"][day]) == np.timedelta64(9, "D")]
+    chosen = min(whole, key=lambda day: abs(np.nanmean(error[day]) - np.nanmean(error)))
+    steps = np.arange(1, error.shape[1] + 1) * np.timedelta64(3600, "s")
+    told = [
+        found["truth"][..., 0],
+        *np.moveaxis(found["model"][:, :, 0], 2, 0),
+        found["baseline:ridge"][..., 0],
+    ]
+    lines = ["time,truth,model,lower,upper,ridge"]
+    for time, *numbers in zip(
+        (found["origin"][chosen].astype("datetime64[s]")[:, None] + steps).ravel(),
+        *(each[chosen].ravel() for each in told),
+        strict=True,
+    ):
+        lines.append(
+            ",".join([str(time), *("" if np.isnan(number) else f"{number:.2f}" for number in numbers)])
+        )
+    (DOCS / "assets" / "laguardia.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def reviews() -> style.Picture:
+    """The recorded run of `sunhwan classify` on film reviews."""
+    rows = recorded("## Classify: film reviews by the defaults")
+    # The table of what was tried, below it, has three digits.
+    rows = {name: cells[0].strip("*") for name, cells in rows.items()}
+    rows = {name: float(told) for name, told in rows.items() if re.fullmatch(r"0\.\d{4}", told)}
+    names = [name.split(":")[0].split(",")[0] for name in rows]
+    figure, (axes,) = style.page(0.3 * len(rows) + 0.2)
+    for place, (name, accuracy) in enumerate(zip(reversed(names), reversed(rows.values()), strict=True)):
+        mark = NETWORK if name in ("the model", "networks alone") else BASELINE
+        axes.plot([accuracy * 100], [place], mark.marker, color=mark.color)
+        axes.text(accuracy * 100 + 0.06, place, f"{accuracy:.1%}", va="center", color=INK)
+    axes.set_yticks(range(len(rows)), reversed(names))
+    axes.set_ylim(-0.5, len(rows) - 0.5)
+    axes.set_xlim(min(rows.values()) * 100 - 0.3, max(rows.values()) * 100 + 0.5)
+    return style.finish(
+        figure,
+        "Networks alone lose to counted words; together they tell most",
+        "Share of IMDB's 25,000 test reviews that are told right, in %; defaults, November 2026.",
+        "Accuracy: " + "; ".join(f"{name}: {rows[full]:.1%}" for name, full in zip(names, rows, strict=True)),
+        handles=[
+            NETWORK.legend("with networks", marker=True, linestyle="none"),
+            BASELINE.legend("counted words alone", marker=True, linestyle="none"),
+        ],
+        x_label="accuracy on the test part, %",
+    )
+
+
+def peak() -> style.Picture:
+    """The recorded shares of the processor's peak that the kernels reach."""
+    found = {name: cells for name, cells in recorded("## Acceleration").items() if "thread" in name}
+    layers = ("GRU(32)", "LSTM(32)", "GRU(128)", "LSTM(128)")
+    shares = {name: [int(cell.split()[0]) for cell in cells] for name, cells in found.items()}
+    figure, (axes,) = style.page(1.7)
+    for mark, told in zip(SEQUENCE, shares.values(), strict=False):
+        axes.plot(told, range(len(layers)), mark.marker, color=mark.color)
+    axes.set_yticks(range(len(layers)), layers)
+    axes.set_ylim(len(layers) - 0.5, -0.5)
+    axes.set_xlim(0, 100)
+    return style.finish(
+        figure,
+        "More units come nearer to what the processor can do",
+        "Forward + backward with the gradient of the inputs, as a share of the peak of fused multiply-adds, "
+        "in %; November 2026.",
+        "Shares of the peak in %, in the order of "
+        + ", ".join(layers)
+        + ": "
+        + "; ".join(f"{name}: {', '.join(map(str, told))}" for name, told in shares.items()),
+        handles=[
+            mark.legend(name, marker=True, linestyle="none")
+            for mark, name in zip(SEQUENCE, shares, strict=False)
+        ],
+        x_label="share of the peak, %",
+    )
+
+
+def blocks() -> style.Picture:
+    """One difference of two forecasts, and how sure it is: hours drawn one by one, and in blocks."""
+    rng = np.random.default_rng(0)
+    ours, rival = np.empty(4000), np.empty(4000)
+    # Errors that last for a day or so, and a forecast that is hardly better.
+    last, both = 0.0, 0.0
+    for hour in range(len(ours)):
+        last = 0.97 * last + rng.normal(0, 0.24)
+        both = 0.97 * both + rng.normal(0, 0.24)
+        ours[hour], rival[hour] = abs(both), abs(both + 0.25 * last)
+    # In a shuffled order no hour is like the one before it, and blocks are of one.
+    order = rng.permutation(len(ours))
+    found = {
+        "hours, one by one": improvement(ours[order], rival[order]),
+        "blocks of hours": improvement(ours, rival),
+    }
+    ends = {name: gain.interval for name, gain in found.items()}
+    figure, (axes,) = style.page(1.0)
+    for place, (name, gain) in enumerate(reversed(found.items())):
+        mark = NETWORK if name.startswith("blocks") else BASELINE
+        axes.plot(gain.interval, [place] * 2, color=mark.color, linewidth=2)
+        axes.plot([gain.percent], [place], mark.marker, color=mark.color)
+    axes.axvline(0, color=CHANCE.color, linestyle=CHANCE.line)
+    axes.set_yticks(range(2), reversed(found))
+    axes.set_ylim(-0.6, 1.6)
+    return style.finish(
+        figure,
+        "Hours in a row are not independent evidence",
+        "By how much one of two forecasts has the lower error, in %, with its 95 % interval; made-up errors "
+        "over 4,000 hours that last for about a day.",
+        "Intervals: " + "; ".join(f"{name} {low:.1f} to {high:.1f} %" for name, (low, high) in ends.items()),
+        x_label="lower error, %",
+    )
+
+
 def canvas(axes, width: float, height: float) -> None:
     """No axis: a sheet to draw boxes on."""
     axes.set_axis_off()
@@ -244,22 +469,28 @@ def arrow(axes, start, end, bend: float = 0) -> None:
     )
 
 
-FIGURES = (unrolled, saturation, vanishing, windows, newyork, tiles, lanes)
+FIGURES = (unrolled, saturation, vanishing, windows, newyork, tiles, lanes, peak, blocks)
+README = (speed, audited, forecast, reviews)
+"""The pictures of README, which are kept in docs/assets: a repository's page draws none."""
 
 
-def draw() -> dict[str, bytes]:
-    """Each figure by its name, as SVG."""
+def draw(figures: Iterable[Callable[[], style.Picture]] = FIGURES) -> dict[str, bytes]:
+    """Each figure by its name, as SVG; what it shows in words is its description."""
     drawn = {}
     with style.applied():
-        for figure in FIGURES:
-            file = io.BytesIO()
-            figure().figure.savefig(file, format="svg", metadata={"Date": None, "Title": figure.__name__})
+        for figure in figures:
+            file, picture = io.BytesIO(), figure()
+            facts = {"Date": None, "Title": figure.__name__, "Description": picture.alt}
+            picture.figure.savefig(file, format="svg", metadata=facts)
             drawn[figure.__name__] = file.getvalue()
     return drawn
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in draw().items():
-        (folder / f"{name}.svg").write_bytes(picture)
+    if sys.argv[1] == "keep":
+        keep(Path(sys.argv[2]))
+    else:
+        folder = Path(sys.argv[1])
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in draw(README if folder.resolve() == DOCS / "assets" else FIGURES).items():
+            (folder / f"{name}.svg").write_bytes(picture)

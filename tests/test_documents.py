@@ -9,6 +9,7 @@ import shlex
 import sys
 import tomllib
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import click
 import nbclient
@@ -81,7 +82,7 @@ def test_the_example_study_follows_the_schema():
         assert study.epochs_of("wide") == tomllib.loads(block)["model"]["wide"]["epochs"]
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "docs/studies.md"])
+@pytest.mark.parametrize("document", ["README.md", "README.ko.md", "ARCHITECTURE.md", "docs/studies.md"])
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -138,6 +139,42 @@ def test_the_korean_tutorial_has_the_same_code_formulas_and_numbers(page):
             for path in (page, there)
         )
         assert english == korean
+
+
+def test_the_korean_readme_has_the_same_code_outputs_numbers_and_pictures():
+    english, korean = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
+    # Comments in blocks that are not run are in the reader's language.
+    for part in (
+        r"(?:<!-- skip.*?-->\n\n)?```\w+\n.*?```",
+        r"^    [^#\n]{60,}$",
+        r"!\[[^\]]*\](\S+)",
+        r"\d+\.\d+",
+    ):
+        found = [set(re.findall(part, text, re.DOTALL | re.MULTILINE)) for text in (english, korean)]
+        assert found[0] == found[1] != set()
+
+
+def test_the_readme_s_speeds_are_recorded():
+    recorded = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+) \| ([\d.]+) \| ([\d.]+) \| (\S+x) \((\S+x)\) \|$", readme, re.MULTILINE)
+    assert len(rows) == 6
+    for name, stock, ours, *faster in rows:
+        line = next(line for line in recorded if line.startswith(f"| {name} |"))
+        cells = [cell.split()[0] for cell in line.strip("| ").split(" | ")[4:6]]
+        assert [stock, ours] == cells
+        assert line.endswith(f"| {faster[0]} ({faster[1]}) |")
+
+
+def test_the_readme_s_pictures_show_what_is_recorded(hooks):
+    """After a change: `python docs/figures.py docs/assets`."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(hooks.figures.README) == 4
+    with hooks.figures.style.applied():
+        for figure in hooks.figures.README:
+            assert f"](docs/assets/{figure.__name__}.svg)" in readme
+            kept = (ROOT / "docs" / "assets" / f"{figure.__name__}.svg").read_text(encoding="utf-8")
+            assert escape(figure().alt) in kept
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
