@@ -113,12 +113,13 @@ def commands():
 @pytest.mark.parametrize("line", list(commands()))
 def test_commands_in_documents_are_ones_that_there_are(line):
     words = shlex.split(re.split(r" [|>] ", line)[0], comments=True)[1:]
-    command, context = group, click.Context(group)
+    # Click keeps what `-h` is called from the first context that a command has: it must be the real one.
+    command, context = group, click.Context(group, **group.context_settings)
     while isinstance(command, click.Group):
         command = command.get_command(context, words.pop(0))
         assert command, line
     if command.name != "accelerate":  # what stands behind its script is the script's
-        command.make_parser(click.Context(command)).parse_args(words)
+        command.make_parser(click.Context(command, parent=context)).parse_args(words)
 
 
 @pytest.mark.parametrize("cell", [simple_rnn, lstm, gru], ids=lambda module: module.__name__.split(".")[-1])
