@@ -38,6 +38,9 @@ enum sunhwan_status {
 
 enum sunhwan_cell { SUNHWAN_SIMPLE_RNN = 0, SUNHWAN_GRU = 1, SUNHWAN_LSTM = 2 };
 
+/* What each is, in that order: its name, G, S, and the most values a unit that forward saves of a step. */
+#define SUNHWAN_CELLS {"SimpleRNN", 1, 1, 1}, {"GRU", 3, 1, 5}, {"LSTM", 4, 2, 5}
+
 enum sunhwan_activation {
   SUNHWAN_LINEAR = 0,
   SUNHWAN_RELU = 1,

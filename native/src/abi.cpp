@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <new>
+#include <string>
 #include <system_error>
 
 #if defined(__x86_64__)
@@ -137,8 +138,14 @@ int check_sizes(const sunhwan_recurrence &c) {
   if (c.abi_version != SUNHWAN_ABI_VERSION)
     return failed(SUNHWAN_INVALID_ARGUMENT, "abi_version is %u, but this library has %d: caller and library belong to different versions, install them together",
                   c.abi_version, SUNHWAN_ABI_VERSION);
-  if (c.cell < SUNHWAN_SIMPLE_RNN || c.cell > SUNHWAN_LSTM)
-    return failed(SUNHWAN_INVALID_ARGUMENT, "cell is %d, expected 0 (SimpleRNN), 1 (GRU) or 2 (LSTM)", c.cell);
+  if (!is_cell(c.cell)) {
+    std::string known;
+    for (int cell = 0; is_cell(cell); cell++) {
+      if (cell) known += is_cell(cell + 1) ? ", " : " or ";
+      known += std::to_string(cell) + " (" + CELLS[cell].name + ")";
+    }
+    return failed(SUNHWAN_INVALID_ARGUMENT, "cell is %d, expected %s", c.cell, known.c_str());
+  }
   const struct { const char *name; int32_t value; } activations[] = {
       {"activation", c.activation}, {"recurrent_activation", c.recurrent_activation}};
   for (auto &a : activations)
@@ -261,7 +268,7 @@ int64_t sunhwan_saved_per_sequence(const sunhwan_recurrence *c) {
   without_batch.batch = 0;
   if (check_sizes(without_batch)) return -1;
   succeeded();
-  int kept = c->cell == SUNHWAN_SIMPLE_RNN ? 1 : c->cell == SUNHWAN_LSTM || c->reset_after ? 5 : 4;
+  int kept = CELLS[c->cell].kept - (c->cell == SUNHWAN_GRU && !c->reset_after);
   return c->timesteps * kept * ((c->units + 15) / 16 * 16);
 }
 

@@ -4,9 +4,6 @@
 
 namespace sunhwan {
 
-int gates_of(int cell) { return cell == SUNHWAN_LSTM ? 4 : cell == SUNHWAN_GRU ? 3 : 1; }
-int states_of(int cell) { return cell == SUNHWAN_LSTM ? 2 : 1; }
-
 double worth_of_threads(const sunhwan_recurrence &call) {
   // An activation counts as 32 multiply-adds.
   const double row_step = 2.0 * (call.features + call.units + 32) * gates_of(call.cell) * call.units;

@@ -44,8 +44,16 @@ struct Plan {
   long time(long index, long step) const { return times ? times[index * timesteps + step] : step; }
 };
 
-int gates_of(int cell);
-int states_of(int cell);
+struct CellShape {
+  const char *name;
+  int gates, states, kept;
+};
+constexpr CellShape CELLS[] = {SUNHWAN_CELLS};
+
+constexpr bool is_cell(int cell) { return cell >= 0 && cell < (int)(sizeof CELLS / sizeof *CELLS); }
+// XLA's handlers ask before the number was checked.
+constexpr int gates_of(int cell) { return is_cell(cell) ? CELLS[cell].gates : 1; }
+constexpr int states_of(int cell) { return is_cell(cell) ? CELLS[cell].states : 1; }
 
 // How many threads a call is work for: waking one takes about as long as four million operations.
 double worth_of_threads(const sunhwan_recurrence &call);

@@ -1,5 +1,5 @@
 // The loop over time, forward and backward, once for every cell: padding and dropout masks, direction, what is kept.
-// What a cell does within a timestep is in simple_rnn.h, gru.h and lstm.h.
+// What a cell does within a timestep is in a header of its own (gru.h, lstm.h, simple_rnn.h).
 //
 // A tile (plan.h) runs through its whole sequence before the next begins, so that weights and states stay in
 // the nearest cache. Within a step: x is copied into a slot, the products x K + h U + b are made in registers, the
@@ -8,9 +8,7 @@
 #ifndef SUNHWAN_RECURRENCE_H
 #define SUNHWAN_RECURRENCE_H
 
-#include "gru.h"
-#include "lstm.h"
-#include "simple_rnn.h"
+#include "step.h"
 #include "tile.h"
 
 namespace sunhwan {

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "plan.h"
 #include "sunhwan.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -83,9 +84,9 @@ struct Call : sunhwan_recurrence {
     auto sizes = x.dimensions();
     if (sizes.size() == 3) batch = sizes[0], timesteps = sizes[1], features = sizes[2];
     units = first_size(u);
-    gates = cell == SUNHWAN_LSTM ? 4 : cell == SUNHWAN_GRU ? 3 : 1;
+    gates = sunhwan::gates_of(cell);
     columns = gates * units;
-    states_count = cell == SUNHWAN_LSTM ? 2 : 1;
+    states_count = sunhwan::states_of(cell);
     x_mask_gates = static_cast<int32_t>(first_size(dx));
     h_mask_gates = static_cast<int32_t>(first_size(dh));
 

@@ -1,19 +1,21 @@
 """The loop over time, forward and backward: direction, padding mask and dropout, once for every cell.
 
-What a cell does within a timestep is in `simple_rnn`, `gru` and `lstm`.
+What a cell does within a timestep is in the module of its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
-from sunhwan.recurrence.reference import gru, lstm, simple_rnn
+from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.reference.arguments import Recurrence, arranged
 
-MODULES = {"simple_rnn": simple_rnn, "gru": gru, "lstm": lstm}
+MODULES = {name: import_module(f"sunhwan.recurrence.reference.{name}") for name in CELLS}
+"""A cell's module has its timestep, `step`, and under it `step_gradient`."""
 
 
 @dataclass(frozen=True)
