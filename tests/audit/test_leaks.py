@@ -175,6 +175,19 @@ def test_an_epoch_chosen_on_what_is_reported_is_seen(callback, evaluated, level,
     assert levels == ([level] if level else [])
 
 
+def test_an_epoch_chosen_on_validation_is_sound_where_other_rows_are_predicted(named):
+    text = (
+        "x, y = cut(series)\nmodel = network()\n"
+        "early = keras.callbacks.EarlyStopping(monitor='val_loss')\n"
+        "model.fit(x[:200], y[:200], validation_data=(x[212:290], y[212:290]), callbacks=[early], "
+        "verbose=0)\n"
+    )
+    by_hand = "abs(model.predict(x[302:], verbose=0)[:, 0] - y[302:]).mean()\n"
+    assert "selected_on_reported" not in {finding.name for finding in named(text + by_hand)[1]}
+    told = "model.evaluate(x[212:290], y[212:290], verbose=0)\n"
+    assert "selected_on_reported" in named(text + by_hand + told)[0]
+
+
 def test_a_checkpoint_that_is_loaded_and_evaluated_is_the_same_fit(named, tmp_path):
     names, found = named(
         f"x, y = cut(series)\nmodel = network()\npath = {str(tmp_path / 'best.keras')!r}\n"

@@ -336,6 +336,8 @@ def selected_on_reported(case: Case) -> Iterator[Finding]:
         monitors.update({name: what for name, what in call.monitors.items() if what.startswith("val_")})
     if fit.reported.name != "validation":
         return
+    if fit.tests and fit.evaluated_val is None:
+        return  # other rows are predicted, and scored by hand: the result may be told of those
     history = [line for line, _ in case.trace.best_of_history()]
     if monitors:
         told = " and ".join(f"{name} of {what}" for name, what in monitors.items())
