@@ -102,7 +102,7 @@ def helps(command, path):
 
 
 def on_page_content(html, page, config, files):
-    """Formulas as MathML."""
+    """Formulas as MathML, and tables that the keyboard can scroll where they are wider than the screen."""
     for tag, opened, closed, display in (
         ("span", r"\\\(", r"\\\)", "inline"),
         ("div", r"\\\[", r"\\\]", "block"),
@@ -116,7 +116,8 @@ def on_page_content(html, page, config, files):
             html,
             flags=re.DOTALL,
         )
-    return html
+    opened = '<div class="wide" tabindex="0" role="group" aria-label="table"><table>'
+    return re.sub(r"<table>(.*?)</table>", rf"{opened}\1</table></div>", html, flags=re.DOTALL)
 
 
 def unescaped(text):

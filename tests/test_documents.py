@@ -209,3 +209,10 @@ def test_formulas_become_mathml(hooks):
     html = 'so <span class="arithmatex">\\(a &lt; b\\)</span>'
     shown = hooks.on_page_content(html, None, None, None)
     assert "<math" in shown and "<mi>a</mi>" in shown and "arithmatex" not in shown
+
+
+def test_tables_can_be_scrolled_by_the_keyboard(hooks):
+    html = "<p>a</p><table>\n<tr></tr></table><table class='x'></table>"
+    shown = hooks.on_page_content(html, None, None, None)
+    assert re.findall(r'<div class="wide" tabindex="0"[^>]*><table>\n<tr></tr></table></div>', shown)
+    assert "<table class='x'></table>" in shown
