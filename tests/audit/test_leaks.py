@@ -209,3 +209,28 @@ def test_texts_that_recur_by_themselves_are_a_warning(named):
     )
     assert named(text)[0] == []
     assert "duplicates" in named(text, "warning")[0]
+
+
+@pytest.mark.parametrize(
+    ("copies", "leaks", "certain"),
+    [
+        ("x.round(3)", ["near_duplicates"], True),
+        ("x + random.normal(0, 0.02, x.shape)", ["near_duplicates"], False),
+        ("random.normal(size=x.shape)", [], None),
+    ],
+)
+def test_copies_that_were_changed_a_little_before_the_split(copies, leaks, certain, named):
+    names, found = named(
+        f"""
+x = random.normal(size=(200, 12, 1))
+y = (x[:, :, 0].mean(axis=1) > 0).astype(int)
+x, y = np.concatenate([x, {copies}]), np.concatenate([y, y])
+order = random.permutation(len(x))
+x, y, at = x[order], y[order], 300
+model = network(activation="sigmoid", loss="binary_crossentropy", metrics=["accuracy"])
+model.fit(x[:at], y[:at], verbose=0)
+model.evaluate(x[at:], y[at:], verbose=0)
+"""
+    )
+    assert names == leaks
+    assert all(finding.certain == certain for finding in found if finding.level == "leak")

@@ -106,3 +106,39 @@ def test_hashes_tell_rows_apart_and_zeros_not():
     assert overlap.hashes(np.array([[0.0]])) == overlap.hashes(np.array([[-0.0]]))
     swapped = overlap.hashes(np.array([[1.0, 2.0], [2.0, 1.0]]))
     assert swapped[0] != swapped[1]
+
+
+@pytest.fixture
+def recordings():
+    """Windows that do not overlap: noise on a few shapes, as sensors have it."""
+    random = np.random.default_rng(2)
+    shapes = np.sin(np.arange(30) * random.uniform(0.2, 1.0, (4, 1)))
+    return (shapes[random.integers(4, size=600)] + 0.3 * random.normal(size=(600, 30)))[:, :, None]
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        (lambda rows: rows.round(2), 0.003),
+        (lambda rows: rows * (1 + 1e-6), 1e-6),
+        (lambda rows: rows + np.random.default_rng(3).normal(0, 0.01, rows.shape), 0.012),
+    ],
+)
+def test_copies_that_differ_a_little_are_found(changed, difference, recordings):
+    judged = np.concatenate([changed(recordings[:40]), recordings[500:]])
+    found = overlap.near(judged, recordings[:500])
+    assert (found.rows, found.count) == (40, 140)
+    assert found.difference == pytest.approx(difference, rel=0.6)
+    assert [(row, training) for row, training, _ in found.examples] == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_neighbours_by_chance_are_no_copies(recordings):
+    assert overlap.near(recordings[500:], recordings[:500]).rows == 0
+    assert overlap.near(recordings[:100], recordings[:500]).rows == 0  # equal ones are told elsewhere
+    # Points on a curve lie dense: some are near each other, and none is a copy.
+    phase = np.random.default_rng(4).uniform(0, 6.28, (800, 1))
+    circle = np.sin(phase + np.arange(24) / 4)
+    assert overlap.near(circle[600:], circle[:600]).rows == 0
+    walk = np.cumsum(np.random.default_rng(5).normal(size=900))
+    windows = cut(walk, 24)
+    assert overlap.near(windows[700:], windows[:700]).rows == 0

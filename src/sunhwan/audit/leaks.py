@@ -188,6 +188,47 @@ def duplicates(case: Case) -> Iterator[Finding]:
         )
 
 
+def near_duplicates(case: Case) -> Iterator[Finding]:
+    """Judged rows that are training rows but for a rounding, or a little noise.
+
+    Windows that overlap each other resemble their neighbours by nature; of these nothing is said.
+    """
+    if case.fit.kind != "numbers" or not len(case.train):
+        return
+    within = None
+    for part in case.parts:
+        found = overlap.near(part.rows.x, case.train.x)
+        if not found or found.rows < 5 or found.share < 0.02:
+            continue
+        if within is None:
+            within = overlap.later(case.training, case.training)
+        overlapping = case.overlap(part)
+        if any(one and one.share >= 0.05 for one in (within, overlapping)):
+            continue
+        rounding = found.difference < 1e-3
+        yield Finding(
+            case.level(part),
+            "near_duplicates",
+            f"{found.rows:,} of {found.count:,} {part.name} rows that were looked at are nearly a training "
+            f"row: they differ by {found.difference:.1g} of the inputs' spread, where neighbours differ by "
+            f"{found.usual:.1g}",
+            rounding,
+            "Split before copies are made, rounded or given noise, or keep all copies of a row in one part.",
+            lines=[*case.trace.calls(*SHUFFLES), *case.fit.lines],
+            evidence={
+                "part": part.name,
+                "rows": found.rows,
+                "of": found.count,
+                "difference": found.difference,
+                "usual": found.usual,
+                "examples": [
+                    {part.name: judged, "training": training, "difference": by}
+                    for judged, training, by in found.examples
+                ],
+            },
+        )
+
+
 def target_in_inputs(case: Case) -> Iterator[Finding]:
     """An input that is the target: in every row, in its own units or in a scaler's."""
     y = case.train.y
@@ -368,6 +409,7 @@ FINDERS = (
     window_overlap,
     shuffled_split,
     duplicates,
+    near_duplicates,
     target_in_inputs,
     scaled_on_test,
     selected_on_reported,

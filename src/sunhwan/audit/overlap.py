@@ -195,6 +195,94 @@ def copies(
     )
 
 
+@dataclass(frozen=True)
+class Near:
+    """Judged rows that a training row nearly is.
+
+    Attributes:
+        rows: how many are, those left out that are equal to a training row.
+        count: of how many that were looked at.
+        difference: between such rows, the median, in standard deviations of the inputs.
+        usual: likewise to the training rows that are near by chance.
+        examples: (judged row, training row, difference) of the first few.
+    """
+
+    rows: int
+    count: int
+    difference: float
+    usual: float
+    examples: tuple[tuple[int, int, float], ...]
+
+    @property
+    def share(self) -> float:
+        return self.rows / self.count
+
+
+NEARBY = 20
+"""The distance to the training row that is so manieth is what neighbours have by chance."""
+
+NEARLY = 0.1
+"""A copy is nearer than this share of that distance."""
+
+GAP = 0.3
+"""Between a copy and this share of that distance there must be hardly any rows: where points merely lie
+dense, on a circle say, nearer ones are part of a slope, and no heap of their own."""
+
+MOST_NEAR = (400, 30_000, 256)
+"""Judged rows, training rows, and numbers of a row that are compared; evenly spaced."""
+
+
+def near(judged: np.ndarray, training: np.ndarray) -> Near | None:
+    """Judged rows that differ from a training row by a rounding, or by noise that was added to a copy.
+
+    Args:
+        judged, training: (rows, ...) inputs.
+
+    Returns:
+        None where rows are too few, or of too few numbers, to tell.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(200, 12))
+        >>> near(rows[:50].round(3), rows).rows, near(rows[:50], rows[50:]).rows
+        (50, 0)
+    """
+    ours, theirs = (rows.reshape(len(rows), -1) for rows in (judged, training))
+    if ours.shape[1] != theirs.shape[1] or ours.shape[1] < RUN or len(theirs) < 2 * NEARBY:
+        return None
+    at, among, cells = (
+        np.linspace(0, size - 1, min(size, most)).astype(np.int64)
+        for size, most in zip((len(ours), len(theirs), ours.shape[1]), MOST_NEAR, strict=True)
+    )
+    ours, theirs = (rows[index][:, cells].astype(np.float64) for rows, index in ((ours, at), (theirs, among)))
+    spread = theirs.std()
+    if not np.isfinite(spread) or spread == 0 or not np.isfinite(ours).all():
+        return None
+    mean = theirs.mean()
+    ours, theirs = (ours - mean) / spread, (theirs - mean) / spread
+    squares = (theirs**2).sum(axis=1)
+    nearest, usual = np.empty(len(ours), np.int64), np.empty(len(ours))
+    for row, one in enumerate(ours):
+        distance = squares - 2 * (theirs @ one)
+        nearest[row] = distance.argmin()
+        usual[row] = np.sqrt(max(np.partition(distance, NEARBY - 1)[NEARBY - 1] + one @ one, 0.0))
+    away = np.sqrt(((ours - theirs[nearest]) ** 2).sum(axis=1))
+    equal = away < 1e-7 * np.sqrt(len(cells))  # as float32 has it
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(usual > 0, away / usual, 1.0)
+    copied = (share < NEARLY) & ~equal
+    between = (share >= NEARLY) & (share < GAP)
+    if between.sum() > 0.2 * copied.sum():
+        copied[:] = False
+    found, scale = np.flatnonzero(copied), np.sqrt(len(cells))
+    return Near(
+        len(found),
+        len(ours),
+        float(np.median(away[found]) / scale) if len(found) else 0.0,
+        float(np.median(usual) / scale),
+        tuple((int(at[row]), int(among[nearest[row]]), float(away[row] / scale)) for row in found[:3]),
+    )
+
+
 def _flat(x, y):
     flat = np.asarray(x, np.float32).reshape(len(x), -1)
     return (
