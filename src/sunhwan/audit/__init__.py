@@ -16,6 +16,7 @@ While the script runs nothing is computed and no random number drawn: arrays are
 results have the same bits as without an audit.
 
 `with sunhwan.audit() as findings:` is `auditing.audit`; the package is called, since it has that name.
+`sunhwan.audit.Callback` is `callback.Callback`, imported when it is asked for, since Keras is with it.
 """
 
 import sys
@@ -27,6 +28,13 @@ class _Callable(ModuleType):
         from sunhwan.audit.auditing import audit
 
         return audit(**options)
+
+    def __getattr__(self, name):
+        if name != "Callback":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        from sunhwan.audit.callback import Callback
+
+        return Callback
 
 
 sys.modules[__name__].__class__ = _Callable

@@ -28,6 +28,9 @@ OF_BASELINES = 0.8
 """The share of a budget that baselines may take, so that there is time to measure the speed."""
 
 
+FINDERS = (*leaks.FINDERS, *cautions.FINDERS)
+
+
 @contextmanager
 def audit(budget: float = BUDGET) -> Iterator[Audit]:
     """Audit the Keras models that a `with` block fits; what it yields is filled when the block ends.
@@ -64,11 +67,12 @@ def audit(budget: float = BUDGET) -> Iterator[Audit]:
             clock(found, ran - watch.record.seconds, limit)
 
 
-def fill(found: Audit, record: Record, source: str, budget: float) -> None:
+def fill(found: Audit, record: Record, source: str, budget: float, finders: tuple = FINDERS) -> None:
     """What a record says, into an audit.
 
     Args:
         source: the program's text, "" where it is not known.
+        finders: functions that look for findings.
     """
     found.source, found.fits = source, read(record)
     limit = Budget(budget)
@@ -78,7 +82,7 @@ def fill(found: Audit, record: Record, source: str, budget: float) -> None:
     trace = Trace(source)
     for fit, comparison in zip(found.fits, found.comparisons, strict=True):
         case = Case(fit, comparison, record, trace, found.fits)
-        for find in () if fit.train.rows.declined else (*leaks.FINDERS, *cautions.FINDERS):
+        for find in () if fit.train.rows.declined else finders:
             found.findings += [replace(each, fit=fit.number) for each in find(case)]
     if not found.fits:
         found.remarks.append("Keras's fit was never called, so there is nothing to audit")

@@ -228,7 +228,7 @@ class Watch:
                 call.history = {
                     name: list(map(_number, values)) for name, values in getattr(of, "history", {}).items()
                 }
-                call.after = _weights(model)
+                call.after = weights_of(model)
                 call.steps = _iterations(model) - begun_at
         return history
 
@@ -256,8 +256,8 @@ class Watch:
         call.options["weighted"] = (
             given.get("class_weight") is not None or given.get("sample_weight") is not None
         )
-        call.monitors = _monitors(given.get("callbacks"))
-        call.before = _weights(model)
+        call.monitors = monitors_of(given.get("callbacks"))
+        call.before = weights_of(model)
         call.accelerated = is_on()
         return call, given
 
@@ -282,7 +282,7 @@ class Watch:
                     call.truth, y = _truth_beside(self._frame(), x)
                 call.given = keep(x, y)
             if kind == "evaluate":
-                call.after = _weights(model)
+                call.after = weights_of(model)
             # A prediction of a row or two at a time is somebody walking into the future, not a test.
             if kind == "evaluate" or isinstance(call.given, Stream) or call.given.count >= 5:
                 self.record.calls.append(call)
@@ -360,6 +360,16 @@ def _is_stream(x: Any) -> bool:
     return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 
 
+def rows_of(x: Any, y: Any, steps: int | None = None) -> Rows | Stream:
+    """What a callback's fit was given, which cannot be put between a generator and Keras any more."""
+    if not _is_stream(x):
+        return keep(x, y)
+    stream = Stream(x, steps)
+    if stream.is_generator:
+        return Rows(declined="a generator's batches pass by a callback; use `with sunhwan.audit():`")
+    return stream
+
+
 def _streamed(source, steps):
     stream = Stream(source, steps)
     return stream, stream.tee() if stream.is_generator else source
@@ -371,7 +381,7 @@ def _split_at(x: Any, share: float) -> int:
     return int(np.floor(len(x) * (1.0 - share)))
 
 
-def _weights(model: Any) -> list[np.ndarray] | None:
+def weights_of(model: Any) -> list[np.ndarray] | None:
     if not model.built:
         return None
     variables = model.weights
@@ -386,7 +396,7 @@ def _iterations(model: Any) -> int:
     return int(optimizer.iterations.numpy()) if hasattr(optimizer, "iterations") else 0
 
 
-def _monitors(callbacks: Any) -> dict[str, str]:
+def monitors_of(callbacks: Any) -> dict[str, str]:
     """What each callback monitors that chooses an epoch: EarlyStopping, and ModelCheckpoint of the best."""
     import keras
 

@@ -1,0 +1,103 @@
+"""A callback that audits the fit that it is given to."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import keras
+
+from sunhwan.audit.account import Audit
+from sunhwan.audit.auditing import BUDGET, FINDERS, fill, undisturbed
+from sunhwan.audit.cautions import no_test, one_seed
+from sunhwan.audit.leaks import selected_on_reported
+from sunhwan.audit.rows import Rows
+from sunhwan.audit.watch import Call, Record, monitors_of, rows_of, weights_of
+from sunhwan.recurrence.accelerate import is_on
+
+OF_A_FIT = tuple(find for find in FINDERS if find not in (no_test, one_seed, selected_on_reported))
+"""What can be said of a fit by itself: nobody knows yet what its result will be told on."""
+
+
+class Callback(keras.callbacks.Callback):
+    """Audits the `fit` that it is given to, and prints what it found when that ends.
+
+    It sees the rows of training and of validation. What comes before (scalers) and after (`evaluate`,
+    `predict`, other fits) it does not see, which `with sunhwan.audit():` around all of it does. Training has
+    the same bits as without.
+
+    Args:
+        budget: seconds that baselines may take, once training has ended.
+        verbose: 0 prints nothing; `findings` has it all.
+
+    Attributes:
+        findings: what was found in the last fit; None before.
+
+    Example:
+        >>> import keras, numpy, sunhwan.audit
+        >>> x, y = numpy.random.default_rng(0).normal(size=(2, 60, 5))
+        >>> layers = [keras.layers.Reshape((5, 1)), keras.layers.GRU(4), keras.layers.Dense(1)]
+        >>> model = keras.Sequential(layers)
+        >>> model.compile("adam", "mse")
+        >>> audit = sunhwan.audit.Callback(verbose=0)
+        >>> history = model.fit(x, y[:, :1], callbacks=[audit], verbose=0)
+        >>> print(audit.findings.fits[0].title)
+        GRU 4, 60 windows of 5 -> 1
+    """
+
+    def __init__(self, budget: float = BUDGET, verbose: int = 1):
+        super().__init__()
+        self.budget, self.verbose = budget, verbose
+        self.findings: Audit | None = None
+
+    def on_train_begin(self, logs=None):
+        frame = _fit_frame(self.model)
+        given = frame.f_locals
+        caller = next((one for one in _outward(frame.f_back) if not _is_keras(one)), frame)
+        self.source = caller.f_code.co_filename
+        self.call = Call("fit", self.model, (caller.f_lineno,), Rows())
+        self.call.given = rows_of(given["x"], given["y"], given.get("steps_per_epoch"))
+        # By now Keras has cut validation off, where `validation_split` asks for it.
+        validation = given.get("validation_data")
+        if isinstance(validation, (tuple, list)) and len(validation) > 1:
+            self.call.val = rows_of(validation[0], validation[1])
+        elif validation is not None:
+            self.call.val = rows_of(validation, None, given.get("validation_steps"))
+        self.call.split = given.get("validation_split") or 0.0
+        self.call.options = {name: given.get(name) for name in ("epochs", "batch_size", "shuffle")}
+        self.call.monitors = monitors_of(given.get("callbacks"))
+        self.call.before = weights_of(self.model)
+        self.call.accelerated = is_on()
+
+    def on_train_end(self, logs=None):
+        history = getattr(self.model.history, "history", {})
+        self.call.history = {name: [float(value) for value in values] for name, values in history.items()}
+        self.call.after = weights_of(self.model)
+        self.findings = Audit(self.source)
+        text = "".join(linecache.getlines(self.source))
+        with undisturbed():
+            fill(self.findings, Record(self.source, [self.call]), text, self.budget, OF_A_FIT)
+        if self.verbose:
+            print(self.findings)
+
+
+def _fit_frame(model) -> FrameType:
+    """Where Keras's `fit` of a model is running, whose arguments are its variables."""
+    for frame in _outward(sys._getframe(1)):
+        names = frame.f_locals
+        if frame.f_code.co_name == "fit" and names.get("self") is model and {"x", "y"} <= set(names):
+            return frame
+    raise RuntimeError("sunhwan.audit.Callback belongs among the callbacks of a model's fit")
+
+
+def _outward(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_keras(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(os.path.dirname(keras.__file__) + os.sep)
