@@ -3,6 +3,8 @@
 Their blocks of code are run by the `conftest.py` of the root.
 """
 
+import dataclasses
+import importlib
 import inspect
 import re
 import shlex
@@ -96,9 +98,36 @@ def test_the_reference_has_every_public_name():
 
     text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     shown = set(re.findall(r"heading: sunhwan\.(\S+)", text))
-    public = {*sunhwan._HOMES, "SunhwanError"} | {f"reference.{name}" for name in sunhwan.reference.__all__}
+    public = {*sunhwan._HOMES, "SunhwanError", "audit"} | {
+        f"reference.{name}" for name in sunhwan.reference.__all__
+    }
     # Of the cells' modules the functions above run the steps; their text is in the tutorial.
     assert public - {"reference.gru", "reference.lstm", "reference.simple_rnn"} == shown
+
+
+REFERENCE = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", re.findall(r"^::: (\S+)$", REFERENCE, flags=re.MULTILINE))
+def test_every_public_name_says_what_it_takes_and_shows_an_example(name):
+    """Examples are doctests, so they run. A record's is that of the function which returns it."""
+    home, _, last = name.rpartition(".")
+    thing = getattr(importlib.import_module(home), last)
+    if not callable(thing):  # a table, whose text stands in the source
+        return
+    told = inspect.getdoc(thing)
+    if inspect.isclass(thing):
+        for method, found in vars(thing).items():
+            if not method.startswith("_") and (callable(found) or isinstance(found, property | classmethod)):
+                assert inspect.getdoc(getattr(thing, method)), f"{name}.{method} has no docstring"
+                told += inspect.getdoc(getattr(thing, method))
+    if dataclasses.is_dataclass(thing):
+        named = [field.name for field in dataclasses.fields(thing)]
+    else:
+        assert ">>> " in told, f"{name} has no example"
+        named = [] if inspect.isclass(thing) else list(inspect.signature(thing).parameters)
+    if "Arguments are those of `" not in told:
+        assert not [word for word in named if not re.search(rf"\b{word}\b", told)]
 
 
 def commands():

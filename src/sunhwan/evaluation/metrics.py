@@ -366,6 +366,8 @@ def reliability(probability: np.ndarray, truth: np.ndarray, bins: int = BINS) ->
 def expected_calibration_error(probability: np.ndarray, truth: np.ndarray, bins: int = BINS) -> float:
     """How far confidence is from accuracy on average: see `reliability`, which gives the table as well.
 
+    Arguments are those of `reliability`; the result lies between 0 and 1.
+
     Example:
         >>> round(expected_calibration_error([[0.2, 0.8], [0.4, 0.6]], [1, 1]), 3)
         0.3

@@ -75,7 +75,15 @@ def accelerate() -> None:
 
 
 def restore() -> None:
-    """Undo `accelerate`: Keras is as it was. Models go on from their weights, on Keras's own path."""
+    """Undo `accelerate`: Keras is as it was. Models go on from their weights, on Keras's own path.
+
+    Without an `accelerate` before it does nothing.
+
+    Example:
+        >>> import sunhwan
+        >>> sunhwan.accelerate()
+        >>> sunhwan.restore()
+    """
     global _on
     if not _on:
         return

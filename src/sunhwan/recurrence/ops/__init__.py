@@ -78,7 +78,12 @@ def recurrence(
 
 
 def release_memory() -> None:
-    """Give back to the system the memory that is kept between calls; the next call takes what it needs."""
+    """Give back to the system the memory that is kept between calls; the next call takes what it needs.
+
+    Example:
+        >>> import sunhwan
+        >>> sunhwan.release_memory()
+    """
     memory.release()
     if library.problem() is None:
         library.release_memory()

@@ -40,7 +40,12 @@ class ForwardPass:
 class Gradients:
     """What `backward` returns: a gradient for each array that `forward` took, in that array's shape.
 
-    `initial_state` is there even where `forward` began from zeros; `bias` is None where there was none.
+    Attributes:
+        inputs: (batch, time, features).
+        initial_state: (states, batch, units), even where `forward` began from zeros.
+        kernel: (features, gates * units).
+        recurrent_kernel: (units, gates * units).
+        bias: (gates * units), or (2, gates * units) for a GRU with `reset_after`; None where there was none.
     """
 
     inputs: np.ndarray
