@@ -133,6 +133,38 @@ SUNHWAN_API void sunhwan_stepper_free(sunhwan_stepper *stepper);
 SUNHWAN_API int sunhwan_stepper_step(const sunhwan_stepper *stepper, int64_t batch, const float *inputs,
                                      float *states);
 
+/* Conformal prediction intervals of one series: margins of each of S steps ahead, learnt from the R latest scores.
+ *
+ * For a stream, in which one observation comes after the other: update with what was observed now, issue what is
+ * forecast from it, and again. All numbers are float64; all arrays are the caller's, who fills them to begin with, and
+ * may read and write them between calls. One call at a time. */
+typedef struct sunhwan_intervals {
+  uint32_t abi_version;  /* SUNHWAN_ABI_VERSION of the caller's header */
+  int64_t steps, recent; /* S and R, 1 and more */
+  int64_t room;          /* times for which forecasts are kept: more than the last of `ahead` */
+  int64_t time;          /* updates so far; from 0 on */
+  double target;         /* share of truths that may be missed, above 0 and below 1 */
+  double ceiling;        /* of the miss rates, above 0 and below 1 */
+  const int64_t *ahead;  /* (S) how many times ahead each step is: rising, from 1 on */
+  const double *rates;   /* (S) by how much a miss moves a step's miss rate */
+  double *miss_rates;    /* (S) */
+  double *margins;       /* (S) */
+  double *latest;        /* (S, R) scores in the order in which they came: a ring */
+  double *ordered;       /* (S, R) the same in ascending order */
+  int64_t *place;        /* (S) of the next score in the ring: the oldest one's, once the ring is full */
+  int64_t *counts;       /* (S) scores there are, the first ones of `ordered` */
+  double *said;          /* (3, room, S) lower bounds, upper bounds and margins that were said at `time % room`, NaN where
+                            nothing was; NULL as long as nothing was ever said */
+  uint8_t *made;         /* (room) 1 where something was said */
+} sunhwan_intervals;
+
+/* Goes on to the next time, at which `truth` was observed (NaN: nothing was): every step learns from what it had said. */
+SUNHWAN_API int sunhwan_intervals_update(sunhwan_intervals *intervals, double truth);
+
+/* The intervals of a forecast made now, noted down in `said`. lower, upper: (S) bounds, finite or NaN, crossed ones are
+ * swapped; overwritten by the intervals. */
+SUNHWAN_API int sunhwan_intervals_issue(sunhwan_intervals *intervals, double *lower, double *upper);
+
 /* The instruction set in use: "avx512", "avx2" or "portable". The best one that the processor has, unless the
  * environment variable SUNHWAN_ISA names another; NULL, and a message, where that is unknown or not there. */
 SUNHWAN_API const char *sunhwan_isa(void);

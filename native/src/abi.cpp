@@ -1,5 +1,6 @@
 // The C ABI: every argument is checked here, once, and the instruction set is chosen.
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <cpuid.h>
 #endif
 
+#include "intervals.h"
 #include "kernels.h"
 #include "memory.h"
 #include "plan.h"
@@ -134,10 +136,14 @@ int guarded(F f) {
 // Sizes and their products stay far below what 64 bits and a pointer hold.
 constexpr double MOST_FLOATS = 1e14;
 
+int check_version(uint32_t version) {
+  if (version == SUNHWAN_ABI_VERSION) return SUNHWAN_OK;
+  return failed(SUNHWAN_INVALID_ARGUMENT, "abi_version is %u, but this library has %d: caller and library belong to different versions, install them together",
+                version, SUNHWAN_ABI_VERSION);
+}
+
 int check_sizes(const sunhwan_recurrence &c) {
-  if (c.abi_version != SUNHWAN_ABI_VERSION)
-    return failed(SUNHWAN_INVALID_ARGUMENT, "abi_version is %u, but this library has %d: caller and library belong to different versions, install them together",
-                  c.abi_version, SUNHWAN_ABI_VERSION);
+  if (int status = check_version(c.abi_version)) return status;
   if (!is_cell(c.cell)) {
     std::string known;
     for (int cell = 0; is_cell(cell); cell++) {
@@ -184,6 +190,37 @@ int check_reads(const sunhwan_recurrence &c, bool rows) {
     return failed(SUNHWAN_INVALID_ARGUMENT, "x_mask is %s, but x_mask_gates is %d", c.x_mask ? "given" : "NULL", c.x_mask_gates);
   if (rows && (c.h_mask != nullptr) != (c.h_mask_gates > 0))
     return failed(SUNHWAN_INVALID_ARGUMENT, "h_mask is %s, but h_mask_gates is %d", c.h_mask ? "given" : "NULL", c.h_mask_gates);
+  return SUNHWAN_OK;
+}
+
+int check_intervals(const sunhwan_intervals *c) {
+  if (!c) return failed(SUNHWAN_INVALID_ARGUMENT, "intervals is NULL");
+  if (int status = check_version(c->abi_version)) return status;
+  const struct { const char *name; int64_t value, least; } sizes[] = {
+      {"steps", c->steps, 1}, {"recent", c->recent, 1}, {"room", c->room, 2}};
+  for (auto &s : sizes)
+    if (s.value < s.least || s.value > 0x7fffffff)
+      return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %lld, expected %lld to 2147483647", s.name, (long long)s.value,
+                    (long long)s.least);
+  if (c->time < 0) return failed(SUNHWAN_INVALID_ARGUMENT, "time is %lld, expected 0 or more", (long long)c->time);
+  const struct { const char *name; double value; } shares[] = {{"target", c->target}, {"ceiling", c->ceiling}};
+  for (auto &s : shares)
+    if (!(s.value > 0 && s.value < 1))
+      return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %g, expected a number above 0 and below 1", s.name, s.value);
+  const struct { const char *name; const void *pointer; } needed[] = {
+      {"ahead", c->ahead}, {"rates", c->rates}, {"miss_rates", c->miss_rates}, {"margins", c->margins},
+      {"latest", c->latest}, {"ordered", c->ordered}, {"place", c->place}, {"counts", c->counts}, {"made", c->made}};
+  for (auto &n : needed)
+    if (!n.pointer) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL, expected an array", n.name);
+  for (int64_t i = 0; i < c->steps; i++) {
+    const int64_t least = i ? c->ahead[i - 1] + 1 : 1;
+    if (c->ahead[i] < least || c->ahead[i] >= c->room)
+      return failed(SUNHWAN_INVALID_ARGUMENT, "ahead[%lld] is %lld, expected %lld to %lld, since they rise and room is %lld",
+                    (long long)i, (long long)c->ahead[i], (long long)least, (long long)c->room - 1, (long long)c->room);
+    if (c->counts[i] < 0 || c->counts[i] > c->recent || c->place[i] < 0 || c->place[i] >= c->recent)
+      return failed(SUNHWAN_INVALID_ARGUMENT, "step %lld has counts %lld and place %lld, expected at most recent, %lld, and less",
+                    (long long)i, (long long)c->counts[i], (long long)c->place[i], (long long)c->recent);
+  }
   return SUNHWAN_OK;
 }
 
@@ -337,6 +374,24 @@ int sunhwan_stepper_step(const sunhwan_stepper *stepper, int64_t batch, const fl
       return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for a step of batch %lld", (long long)batch);
     return succeeded();
   });
+}
+
+int sunhwan_intervals_update(sunhwan_intervals *c, double truth) {
+  if (int status = check_intervals(c)) return status;
+  if (isinf(truth)) return failed(SUNHWAN_INVALID_ARGUMENT, "truth is %g, expected one finite number, or NaN", truth);
+  update(*c, truth);
+  return succeeded();
+}
+
+int sunhwan_intervals_issue(sunhwan_intervals *c, double *lower, double *upper) {
+  if (int status = check_intervals(c)) return status;
+  if (!c->said || !lower || !upper)
+    return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL, expected an array", !c->said ? "said" : lower ? "upper" : "lower");
+  for (int64_t i = 0; i < c->steps; i++)
+    if (isinf(lower[i]) || isinf(upper[i]))
+      return failed(SUNHWAN_INVALID_ARGUMENT, "lower or upper holds infinite values, expected finite bounds, or NaN for none");
+  issue(*c, lower, upper);
+  return succeeded();
 }
 
 const char *sunhwan_isa(void) {

@@ -1,7 +1,9 @@
 """Intervals: margins by hand, late feedback, coverage under change, and streams that are stopped."""
 
+import copy
 import json
 import math
+import pickle
 import time
 
 import numpy as np
@@ -246,6 +248,98 @@ def test_run_says_what_issue_and_update_say_and_leaves_the_same_state(seed, step
     for each in (run, stepwise):
         each.update(0.7)
     assert run.to_json() == stepwise.to_json()
+
+
+class Simple:
+    """What the file's head says, for one step, with all that was ever scored kept and sorted anew."""
+
+    def __init__(self, scored, level, ahead, recent, rate):
+        self.scored, self.level, self.ahead, self.recent = list(scored), level, ahead, recent
+        self.rate, self.miss_rate, self.said = min(rate, 1 / (math.e * ahead)), 1 - level, {}
+
+    @property
+    def margin(self):
+        latest = sorted(self.scored[-self.recent :])
+        rank = math.ceil((len(latest) + 1) * (1 - self.miss_rate) - 1e-9)
+        return latest[min(rank, len(latest)) - 1]
+
+    def issue(self, now, lower, upper):
+        lower, upper = min(lower, upper), max(lower, upper)
+        self.said[now] = lower, upper, max(self.margin, (lower - upper) / 2)
+        margin = self.said[now][2]
+        return sorted([lower - margin, upper + margin])
+
+    def update(self, now, truth):
+        if now - self.ahead not in self.said or truth != truth:
+            return
+        lower, upper, margin = self.said[now - self.ahead]
+        score = max(lower - truth, truth - upper)
+        target = 1 - self.level
+        moved = self.miss_rate + self.rate * (target - (score > margin))
+        self.miss_rate = min(moved, 2 * target, (1 + target) / 2)
+        self.scored.append(score)
+
+
+halves = st.integers(-6, 6).map(lambda number: number / 2)  # so that scores tie with each other and margins
+
+
+@given(
+    st.lists(st.tuples(st.none() | halves, st.none() | st.tuples(halves, halves)), max_size=60),
+    st.lists(halves, min_size=4, max_size=12),
+    st.sampled_from([[1], [1, 2, 3], [2, 7]]),
+    st.sampled_from([4, 5, 11]),
+    st.sampled_from([0.5, 0.75]),
+    st.sampled_from([0.0, 0.05, 0.3]),
+)
+def test_issue_and_update_do_what_sorting_anew_would(times, begin, steps, recent, level, rate):
+    truth = np.repeat(np.array(begin)[:, None], len(steps), axis=1)
+    calibration = Calibration.fit(
+        0 * truth, 0 * truth, truth, level=level, steps=steps, recent=recent, rate=rate
+    )
+    simple = [Simple(np.abs(begin), level, ahead, recent, rate) for ahead in steps]
+    for now, (observed, bounds) in enumerate(times):
+        observed = NAN if observed is None else observed
+        calibration.update(observed)
+        for one in simple:
+            one.update(now, observed)
+        assert calibration.margins.tolist() == [one.margin for one in simple]
+        assert calibration.miss_rates.tolist() == [one.miss_rate for one in simple]
+        lower, upper = (np.full(len(steps), bound) for bound in bounds or (NAN, NAN))
+        said = calibration.issue(lower, upper)
+        if bounds:
+            expected = [one.issue(now, *bounds) for one in simple]
+            np.testing.assert_array_equal(np.transpose(said), expected)
+        else:
+            assert np.isnan(said).all()
+
+
+def test_bounds_of_which_one_is_missing_are_none():
+    truth = np.random.default_rng(0).normal(size=(50, 2))
+    calibration = Calibration.fit(0 * truth, 0 * truth, truth, level=0.9)
+    before = calibration.margins.tolist()
+    said = calibration.issue([NAN, 1.0], [1.0, NAN])
+    assert np.isnan(said).all()
+    calibration.update(3.0)
+    calibration.update(3.0)
+    assert calibration.margins.tolist() == before
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_goes_on_alike_and_by_itself(copied):
+    y, lower, upper, truth = series_of(0, 120, [1, 2])
+    calibration = Calibration.fit(lower[:60], upper[:60], truth[:60], level=0.75, steps=[1, 2])
+    for now in range(60, 70):
+        calibration.update(y[now])
+        calibration.issue(lower[now], upper[now])
+    other, before = copied(calibration), calibration.to_json()
+    for now in range(70, 80):
+        other.update(y[now])
+        other.issue(lower[now], upper[now])
+    assert calibration.to_json() == before != other.to_json()
+    for now in range(70, 80):
+        calibration.update(y[now])
+        calibration.issue(lower[now], upper[now])
+    assert calibration.to_json() == other.to_json()
 
 
 @given(st.integers(0, 10**6), steps_ahead, st.integers(0, 59))

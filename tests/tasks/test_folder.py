@@ -36,6 +36,15 @@ def test_what_is_written_is_read(run):
     )
 
 
+def test_a_run_says_when_it_began_and_when_it_was_whole(tmp_path):
+    known = folders.record("forecast", [], {}, {}, "2024-01-01T10:00:00+00:00")
+    folder = new_run("forecast", tmp_path / "run")
+    folders.write(folder, known, {}, {})
+    record = json.loads((folder / "run.json").read_text())
+    assert folders.began(folder) == record["started"] == "2024-01-01T10:00:00+00:00"
+    assert record["started"] < record["finished"]
+
+
 def test_a_copy_elsewhere_is_read(run, tmp_path):
     shutil.copytree(run, tmp_path / "elsewhere")
     assert folders.task_of(tmp_path / "elsewhere") == "forecast"

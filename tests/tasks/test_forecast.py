@@ -20,7 +20,7 @@ from sunhwan.evaluation import path_baselines as baselines
 from sunhwan.experiments.train import Nobody
 from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
-from sunhwan.tasks import forecast, network
+from sunhwan.tasks import forecast, forecaster, network
 from sunhwan.tasks.forecaster import Forecast, Options
 from sunhwan.tasks.network import Settings
 from sunhwan.tasks.predict import ahead, predict
@@ -74,6 +74,22 @@ def kept(tmp_path_factory):
     folder = new_run("forecast", home / "run")
     metrics = forecast.keep(result, folders.record("forecast", [], {}, {}), folder, source)
     return home, readings, result, metrics
+
+
+def test_the_test_part_is_forecast_by_each_network_once(kept, monkeypatch):
+    _, readings, result, _ = kept
+    learnt = paths.learn(readings, wanted(known=("plan",)))
+    fitted = result.fitted
+    chosen = forecaster.averaged_of(fitted.trained)
+    mixed = replace(fitted.forecast, networks=chosen, weights={"network": 1.0})
+    predict, asked = network.Network.predict, []
+    monkeypatch.setattr(
+        network.Network, "predict", lambda one, *given: asked.append(one) or predict(one, *given)
+    )
+    judged = forecast.judge(replace(fitted, forecast=mixed), learnt, learnt.paths("test"))
+    assert list(map(id, asked)) == list(map(id, chosen))
+    np.testing.assert_array_equal(judged.said, mixed.run(learnt.paths("test"))[0])
+    assert len(judged.alone) == len(chosen)
 
 
 @pytest.mark.parametrize("cell", network.CELLS)

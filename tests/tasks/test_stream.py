@@ -127,6 +127,18 @@ def test_a_stream_says_what_is_said_of_the_file(run, weights):
         np.testing.assert_array_equal(found[key], said)
 
 
+def test_a_window_s_forecast_has_the_same_bits_whatever_windows_are_beside_it(run):
+    _, model = stream_of(run, network=0.75, ridge=0.25)
+    readings = table.assemble(Records(station(300, seed=4), "new.csv", ""), time=["when"], series="place")
+    origins = paths.lay(readings, model.plan).origins()
+    single = Single(model)
+    many = single.of(origins)
+    assert many.keys() == {"network", "ridge"} and len(origins) > 300
+    for some in (np.arange(1), np.arange(7, 10), np.arange(20, 220)):
+        for name, said in single.of(origins.take(some)).items():
+            np.testing.assert_array_equal(said, many[name][some])
+
+
 def test_one_window_at_a_time_says_what_a_batch_says(run):
     _, model = stream_of(run, network=0.75, ridge=0.25)
     frame = station(300, seed=4)

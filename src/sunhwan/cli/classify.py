@@ -66,11 +66,13 @@ def command(
         )
     if series is not None and text is not None:
         raise SunhwanError("--text is for texts and --series for sensor readings; give one of them")
+    from sunhwan.experiments.provenance import now
     from sunhwan.files import new_run
     from sunhwan.tasks import classify, folder
 
     shares = split_of(split, test)
     need_backend()
+    began = now()
     run = new_run("classify", out)
     if series is None:
         from sunhwan.data import labelled
@@ -101,7 +103,7 @@ def command(
     data = {each.name: each.fingerprint for each in (source, later) if each is not None}
     with Bars() as bars:
         result = classify.learn(source, shares, options, bars, later)
-    known = folder.record("classify", ["sunhwan", *sys.argv[1:]], asked(), data)
+    known = folder.record("classify", ["sunhwan", *sys.argv[1:]], asked(), data, began)
     metrics = classify.keep(result, known, run, columns)
     click.echo(metrics["verdict"])
     for note in result.notes:

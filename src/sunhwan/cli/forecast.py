@@ -77,6 +77,7 @@ def command(
     --lookback that is given.
     """
     from sunhwan.data.paths import Wanted
+    from sunhwan.experiments.provenance import now
     from sunhwan.files import new_run
     from sunhwan.tasks import backtest, folder, forecast
     from sunhwan.tasks import search as searching
@@ -90,6 +91,7 @@ def command(
         )
     shares = split_of(split, test)
     need_backend()
+    began = now()
     run = new_run("forecast", out)
     source = forecast.Source(file, tuple(time), series)
     readings, source = source.read()
@@ -119,7 +121,7 @@ def command(
             result = backtest.backtest(readings, wanted, options, bars, folds)
         else:
             result = forecast.learn(readings, wanted, options, bars, later)
-    known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked(), data)
+    known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked(), data, began)
     if found:
         result = replace(
             result,

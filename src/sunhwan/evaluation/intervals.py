@@ -46,11 +46,13 @@ import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
+from ctypes import byref
 from typing import NamedTuple
 
 import numpy as np
 
 from sunhwan.errors import SunhwanError
+from sunhwan.recurrence.ops import library
 
 RECENT = 500
 """Scores that a step keeps. The fewer, the more chance in the margin: 90 % is 90 ± 1.3 of 500, ± 3 of 100."""
@@ -106,29 +108,50 @@ class Calibration:
         self.steps = tuple(steps)
         self.rate = rate
         self._target = 1 - level
-        self._ceiling = np.array(min(2 * self._target, (1 + self._target) / 2))
-        self._ahead = np.array(self.steps)
-        self._columns = np.arange(len(self.steps))
+        self._ceiling = min(2 * self._target, (1 + self._target) / 2)
+        self._ahead = np.array(self.steps, np.int64)
         # A rate above 1 / (e h) would overshoot, as the file's head explains.
         self._rates = np.minimum(rate, 1 / (math.e * self._ahead))
-        self._miss_rates = np.array(miss_rates or [self._target] * len(self.steps))
-        # The latest scores of each step (recent, steps), NaN where there are none yet; the row of the next,
+        count = len(self.steps)
+        self._miss_rates = np.array(miss_rates or [self._target] * count, np.float64)
+        # The latest scores of each step (steps, recent), NaN where there are none yet; the place of the next,
         # which is that of the oldest; how many there are. And the same in order, since sorting 500 anew at
         # every step takes twenty times as long as inserting one.
-        self._scores = np.full((recent, len(self.steps)), np.nan)
-        self._place, self._counts = np.zeros(len(self.steps), np.int64), np.zeros(len(self.steps))
-        self._ordered: list[list[float]] = []
+        self._recent = recent
+        self._scores, self._ordered = np.full((2, count, recent), np.nan)
+        self._place, self._counts = np.zeros((2, count), np.int64)
         for column, known in enumerate(scores):
             self._keep(column, list(known)[-recent:])
-            self._ordered.append(sorted(self._latest(column)))
-        ranks = self._ranks().tolist()
-        self._margins = np.array([one[rank] for one, rank in zip(self._ordered, ranks, strict=True)])
-        # Times that have passed, and what was said at each of the latest and now, in the place `time % room`:
-        # lower bounds, upper bounds and margins (3, room, steps), NaN where nothing was. Made when something
-        # is: of 1,440 steps it takes 50 MB.
-        self._time, self._room = 0, max(self.steps) + 1
+            self._ordered[column, : self._counts[column]] = sorted(self._latest(column))
+        # A hair less, so that 10 * 0.9 is 9 however it is rounded. Below the ceiling it is never less than 1.
+        rank = np.ceil((self._counts + 1) * (1 - self._miss_rates) - 1e-9)
+        place = (np.minimum(rank, self._counts) - 1).astype(np.int64)
+        self._margins = self._ordered[np.arange(count), place]
+        # What was said at each of the latest times and now, in the place `time % room`: lower bounds, upper
+        # bounds and margins (3, room, steps), NaN where nothing was. Made when something is: of 1,440 steps
+        # it takes 50 MB.
+        self._room = max(self.steps) + 1
         self._said: np.ndarray | None = None
-        self._made = [False] * self._room
+        self._made = np.zeros(self._room, np.uint8)
+        self._shape, self._bounds = (count,), np.empty((2, count))
+        # What `issue` and `update` hand to the native library, which works on these arrays in their places.
+        self._native = library.Intervals(
+            library.ABI_VERSION, count, recent, self._room, 0, self._target, self._ceiling,
+            *(
+                array.ctypes.data
+                for array in (
+                    self._ahead, self._rates, self._miss_rates, self._margins, self._scores, self._ordered,
+                    self._place, self._counts,
+                )
+            ),
+            None, self._made.ctypes.data,
+        )  # fmt: skip
+        self._handed = byref(self._native)
+        self._issued = [bounds.ctypes.data for bounds in self._bounds]
+
+    def __reduce__(self):
+        # Arrays of a copy lie elsewhere, so what points at them is made anew.
+        return Calibration.from_json, (self.to_json(),)
 
     @classmethod
     def fit(
@@ -240,12 +263,6 @@ class Calibration:
         """(steps,) the share of truths that each step aims to miss now; 1 - level at first."""
         return self._miss_rates.copy()
 
-    def _ranks(self) -> np.ndarray:
-        """(steps,) which of a step's ordered scores is its margin, from 0."""
-        # A hair less, so that 10 * 0.9 is 9 however it is rounded. Below the ceiling it is never less than 1.
-        rank = np.ceil((self._counts + 1) * (1 - self._miss_rates) - 1e-9)
-        return (np.minimum(rank, self._counts) - 1).astype(np.int64)
-
     def adjust(self, lower: np.ndarray, upper: np.ndarray) -> Bounds:
         """Intervals by the margins of now, of which nothing is noted down: split conformal after `fit`.
 
@@ -271,12 +288,15 @@ class Calibration:
         Raises:
             ValueError: the shapes are not (steps,), or a bound is infinite.
         """
-        lower, upper = sorted_bounds(lower, upper)
-        if lower.shape != (len(self.steps),):
-            raise ValueError(f"lower has shape {lower.shape}, expected ({len(self.steps)} steps,).")
-        margins = limited(self._margins, lower, upper)
-        self._note(0, lower, upper, margins)
-        return widened(lower, upper, margins)
+        for name, bound, place in (("lower", lower, 0), ("upper", upper, 1)):
+            if np.shape(bound) != self._shape:
+                raise ValueError(f"{name} has shape {np.shape(bound)}, expected ({len(self.steps)} steps,).")
+            self._bounds[place] = bound
+        if self._said is None:
+            self._begin()
+        if status := library.load().sunhwan_intervals_issue(self._handed, *self._issued):
+            library.check(status)
+        return Bounds(*self._bounds.copy())
 
     def update(self, truth: float) -> None:
         """Goes on to the next time, at which `truth` was observed: every step learns from what it had said.
@@ -289,31 +309,8 @@ class Calibration:
         """
         if not isinstance(truth, float | int) or math.isinf(truth):
             raise ValueError(f"truth is {np.asarray(truth).tolist()}, expected one finite number, or NaN.")
-        self._time += 1
-        place = self._time % self._room
-        if self._made[place]:
-            self._said[:, place], self._made[place] = math.nan, False
-        if self._said is None or math.isnan(truth):
-            return
-        before = (self._time - self._ahead) % self._room
-        lower, upper, margins = self._said[:, before, self._columns]
-        score = np.maximum(lower - truth, truth - upper)
-        known = score == score
-        moved = self._miss_rates + self._rates * (self._target - (score > margins))
-        np.copyto(self._miss_rates, np.minimum(moved, self._ceiling), where=known)
-        gone = self._scores[self._place, self._columns]
-        self._scores[self._place, self._columns] = np.where(known, score, gone)
-        self._place = (self._place + known) % len(self._scores)
-        self._counts = np.minimum(self._counts + known, len(self._scores))
-        said = zip(self._ordered, gone.tolist(), score.tolist(), self._ranks().tolist(), strict=True)
-        found = []
-        for ordered, oldest, value, rank in said:
-            if value == value:
-                if oldest == oldest:
-                    del ordered[bisect_left(ordered, oldest)]
-                insort(ordered, value)
-            found.append(ordered[rank])
-        self._margins = np.array(found)
+        if status := library.load().sunhwan_intervals_update(self._handed, truth):
+            library.check(status)
 
     def run(
         self, lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, at: np.ndarray | None = None
@@ -356,7 +353,7 @@ class Calibration:
                 f"at has shape {times.shape} and is of {times.dtype}, expected rising integers of shape "
                 f"({len(score)},)."
             )
-        if any(self._made):
+        if self._made.any():
             raise ValueError("forecasts are outstanding from before; run a calibration that has issued none.")
         margins, narrowest = np.empty_like(score), (lower - upper) / 2
         for column in range(len(self.steps)):
@@ -364,7 +361,7 @@ class Calibration:
                 column, times.tolist(), score[:, column].tolist(), narrowest[:, column].tolist()
             )
         if len(times):
-            self._time += int(times[-1] - times[0])
+            self._native.time += int(times[-1] - times[0])
             for window in np.flatnonzero(times[-1] - times < self._room):
                 self._note(int(times[-1] - times[window]), lower[window], upper[window], margins[window])
         return widened(lower, upper, margins)
@@ -372,9 +369,14 @@ class Calibration:
     def _note(self, ago: int, *said: np.ndarray) -> None:
         """Note down lower bounds, upper bounds and margins, each (steps,), that were said so long ago."""
         if self._said is None:
-            self._said = np.full((3, self._room, len(self.steps)), np.nan)
-        place = (self._time - ago) % self._room
+            self._begin()
+        place = (self._native.time - ago) % self._room
         self._said[:, place], self._made[place] = said, True
+
+    def _begin(self) -> None:
+        """Make room for what is said."""
+        self._said = np.full((3, self._room, len(self.steps)), np.nan)
+        self._native.said = self._said.ctypes.data
 
     def _one_by_one(
         self, column: int, times: list[int], score: list[float], narrowest: list[float]
@@ -390,8 +392,9 @@ class Calibration:
             score: (windows,) NaN where there is no truth or no forecast.
             narrowest: (windows,) the margin that leaves the middle of the bounds.
         """
-        ordered, latest = self._ordered[column], deque(self._latest(column), maxlen=len(self._scores))
-        ahead, rate, ceiling = self.steps[column], float(self._rates[column]), float(self._ceiling)
+        ordered = self._ordered[column, : self._counts[column]].tolist()
+        latest = deque(self._latest(column), maxlen=self._recent)
+        ahead, rate, ceiling = self.steps[column], float(self._rates[column]), self._ceiling
         miss_rate, margin = float(self._miss_rates[column]), float(self._margins[column])
         margins, arrived = [], 0
         for time, least in zip(times, narrowest, strict=True):
@@ -410,17 +413,17 @@ class Calibration:
             margins.append(margin if least < margin else least)
         self._miss_rates[column], self._margins[column] = miss_rate, margin
         self._keep(column, latest)
+        self._ordered[column, : len(ordered)] = ordered
         return margins
 
     def _keep(self, column: int, scores: Sequence[float]) -> None:
         """Put a step's latest scores, oldest first, in their places."""
-        room = len(self._scores)
-        self._scores[: len(scores), column] = scores
-        self._place[column], self._counts[column] = len(scores) % room, len(scores)
+        self._scores[column, : len(scores)] = scores
+        self._place[column], self._counts[column] = len(scores) % self._recent, len(scores)
 
     def _latest(self, column: int) -> list[float]:
         """A step's scores, oldest first."""
-        scores = np.roll(self._scores[:, column], -self._place[column])
+        scores = np.roll(self._scores[column], -self._place[column])
         return scores[~np.isnan(scores)].tolist()
 
     def to_json(self) -> str:
@@ -437,10 +440,12 @@ class Calibration:
                 "level": self.level,
                 "steps": self.steps,
                 "rate": self.rate,
-                "recent": len(self._scores),
+                "recent": self._recent,
                 "miss_rates": self._miss_rates.tolist(),
                 "scores": [self._latest(column) for column in range(len(self.steps))],
-                "outstanding": [self._written(ago) for ago in range(min(self._time, max(self.steps)), 0, -1)],
+                "outstanding": [
+                    self._written(ago) for ago in range(min(self._native.time, max(self.steps)), 0, -1)
+                ],
                 "now": self._written(0),
             },
             allow_nan=False,
@@ -448,7 +453,7 @@ class Calibration:
 
     def _written(self, ago: int) -> list | None:
         """What was said so long ago: lower and upper bounds and margins, null for NaN; None if nothing."""
-        place = (self._time - ago) % self._room
+        place = (self._native.time - ago) % self._room
         if not self._made[place]:
             return None
         return [
@@ -485,7 +490,7 @@ class Calibration:
                 value["level"], steps, value["rate"], lists, value["recent"], value["miss_rates"]
             )
             said = [*value["outstanding"][-max(steps) :], value["now"]]
-            calibration._time = len(said) - 1
+            calibration._native.time = len(said) - 1
             for ago, one in enumerate(reversed(said)):
                 if one is not None:
                     calibration._note(ago, *np.array(one, np.float64).reshape(3, len(steps)))
@@ -503,16 +508,18 @@ def scores(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray) -> np.ndarra
         raise ValueError(f"truth has shape {np.shape(truth)}, expected that of lower, {np.shape(lower)}.")
     if np.isinf(truth).any():
         raise ValueError("truth holds infinite values, expected finite ones, or NaN where not observed.")
-    return np.maximum(lower - truth, truth - upper)
+    return np.maximum(lower - truth, truth - upper) + 0.0  # zeros of one sign, as in `sorted_bounds`
 
 
 def sorted_bounds(lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds in float64, crossed ones swapped: sorting quantiles brings them closer to the true ones.
 
+    Zeros have one sign, so that it does not matter which of two equal ones is the smaller.
+
     Source: Chernozhukov, Fernández-Val and Galichon, "Quantile and probability curves without crossing",
     Econometrica 78 (2010).
     """
-    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+    lower, upper = np.asarray(lower, np.float64) + 0.0, np.asarray(upper, np.float64) + 0.0
     if lower.shape != upper.shape:
         raise ValueError(f"upper has shape {upper.shape}, expected that of lower, {lower.shape}.")
     if (np.isinf(lower) | np.isinf(upper)).any():

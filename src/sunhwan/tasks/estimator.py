@@ -19,6 +19,7 @@ from sunhwan.data.records import Records, listed, read
 from sunhwan.data.table import Table
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.path_baselines import judged
+from sunhwan.experiments.provenance import now
 from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecast as task
@@ -112,6 +113,7 @@ class Forecaster(BaseEstimator):
         """
         from sunhwan.experiments.train import Nobody
 
+        began = now()
         share = self.validation
         if not 0 < share < 1:
             raise SunhwanError(f"validation is {share!r}, expected a share above 0 and below 1")
@@ -137,7 +139,7 @@ class Forecaster(BaseEstimator):
         task.check_enough(learnt)
         fitted = forecaster.fit(learnt, Options(settings, self.seeds, self.level), watcher or Nobody())
         self.source_, self.forecast_ = source, fitted.forecast
-        self.notes_ = (*learnt.notes, *fitted.notes)
+        self.notes_, self.began_ = (*learnt.notes, *fitted.notes), began
         self._remember(records)
         return self
 
@@ -223,7 +225,7 @@ class Forecaster(BaseEstimator):
             key: list(value) if isinstance(value, tuple) else value
             for key, value in self.get_params().items()
         }
-        known = folders.record("forecast", [], parameters, {})
+        known = folders.record("forecast", [], parameters, {}, self.began_)
         folders.write(
             folder,
             {**known, "notes": list(self.notes_)},
@@ -248,6 +250,7 @@ class Forecaster(BaseEstimator):
             level=forecast.level,
         )
         found.source_, found.forecast_, found.notes_ = source, forecast, ()
+        found.began_ = folders.began(folder)
         found.history_, found.latest_ = pl.DataFrame(), {}
         kept = folder / "history.csv"
         if kept.is_file() and set(source.time) <= set(pl.read_csv(kept, n_rows=0).columns):

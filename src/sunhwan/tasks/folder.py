@@ -36,19 +36,26 @@ MODEL = ("model.json", "model.npz")
 TASKS = ("forecast", "classify")
 
 
-def record(task: str, command: list[str], options: Mapping, data: Mapping[str, str]) -> dict:
-    """What is known of a run before it begins.
+def record(
+    task: str,
+    command: list[str],
+    options: Mapping,
+    data: Mapping[str, str],
+    started: str | None = None,
+) -> dict:
+    """What is known of a run beside what came of it.
 
     Args:
         task: out of `TASKS`.
         command: the command line, or `[]` from Python.
         options: what was asked for.
         data: SHA-256 of each file, by the name that people call it.
+        started: when it began, from `provenance.now`; by default it begins now.
     """
     return {
         "task": task,
         "format": FORMAT,
-        "started": now(),
+        "started": started or now(),
         "command": command,
         "options": dict(options),
         "data": dict(data),
@@ -81,7 +88,8 @@ def write(folder: Path, known: Mapping, model: Mapping, arrays: Mapping[str, np.
                 write_text(path, content)
         # run.json last: with it the directory counts as a run.
         checksums = {name: checksum(folder / name) for name in MODEL}
-        write_json(folder / "run.json", {**known, "state": "finished", "sha256": checksums})
+        ended = {"finished": now(), "state": "finished", "sha256": checksums}
+        write_json(folder / "run.json", {**known, **ended})
 
 
 @contextlib.contextmanager
@@ -130,6 +138,11 @@ def task_of(folder: Path) -> str:
             f"reads formats up to {FORMAT}: update sunhwan (pip install -U sunhwan), or make the run anew"
         )
     return known["task"]
+
+
+def began(folder: Path) -> str | None:
+    """When a run began, as `record` has it."""
+    return read_json(folder / "run.json").get("started")
 
 
 def read(folder: Path, task: str) -> tuple[dict, dict[str, np.ndarray]]:

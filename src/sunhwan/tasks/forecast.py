@@ -237,11 +237,9 @@ def judge(fitted: Fitted, learnt: Learnt, test: Paths) -> Judged:
     rivals = {name: plan.physical(function(test)) for name, function in fitted.baselines.items()}
     truth = plan.physical(test.truths())
     ridge = ridge_intervals(fitted, judged(learnt.paths("val")), test, rivals["ridge"], truth)
-    said, ended = forecast.run(test)
-    alone = tuple(
-        plan.physical(one.predict(test, forecast.line)[..., 0])
-        for one in forecaster.averaged_of(fitted.trained)
-    )
+    each = [one.predict(test, forecast.line) for one in forecaster.averaged_of(fitted.trained)]
+    said, ended = forecast.run(test, each=each)
+    alone = tuple(plan.physical(one[..., 0]) for one in each)
     apart = np.diff(np.unique(test.last))
     return Judged(
         plan,

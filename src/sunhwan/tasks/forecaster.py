@@ -13,7 +13,7 @@ out by its plan; `as_kept` and `from_kept` take it to and from plain JSON and ar
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -79,9 +79,17 @@ class Forecast:
     level: float
     calibrations: Mapping[str, tuple[Calibration, ...]]
 
-    def members(self, paths: Paths, single: Single | None = None) -> dict[str, np.ndarray]:
+    def members(
+        self, paths: Paths, single: Single | None = None, each: Sequence[np.ndarray] = ()
+    ) -> dict[str, np.ndarray]:
         """What each member that the mixture uses says, scaled: (windows, steps, targets), of the network
-        (windows, steps, targets, 3); with `single`, window by window."""
+        (windows, steps, targets, 3).
+
+        Args:
+            paths: the windows.
+            single: to compute them as a stream does, and with the same bits.
+            each: what each network says of them, where that is known.
+        """
         known: dict[str, Callable[[], np.ndarray]] = {
             "last_value": lambda: baselines.last_value(paths),
             "same_time_yesterday": lambda: baselines.seasonal(paths),
@@ -93,7 +101,7 @@ class Forecast:
         if "ridge" in self.weights:
             said["ridge"] = self.line.predict(paths)
         if NETWORK in self.weights:
-            said[NETWORK] = averaged(self.networks, paths, self.line)
+            said[NETWORK] = mean(each or [one.predict(paths, self.line) for one in self.networks])
         return said
 
     def mixed(self, said: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -108,9 +116,11 @@ class Forecast:
         physical += scale.mean[:, None]
         return physical
 
-    def quantiles(self, paths: Paths, single: Single | None = None) -> np.ndarray:
+    def quantiles(
+        self, paths: Paths, single: Single | None = None, each: Sequence[np.ndarray] = ()
+    ) -> np.ndarray:
         """(windows, steps, targets, 3) in the targets' units, float64: median, lower, upper, uncalibrated."""
-        return self.mixed(self.members(paths, single))
+        return self.mixed(self.members(paths, single, each))
 
     def calibration(self, series: str) -> tuple[Calibration, ...]:
         """A fresh copy of a series' calibrations, one a target; of one never seen, what all series gave."""
@@ -128,19 +138,18 @@ class Forecast:
         return said
 
     def run(
-        self, paths: Paths, single: Single | None = None
+        self, paths: Paths, single: Single | None = None, each: Sequence[np.ndarray] = ()
     ) -> tuple[np.ndarray, dict[str, tuple[Calibration, ...]]]:
         """Forecasts of windows in time order, each interval calibrated by what had come true before it.
 
         Args:
-            paths: the windows.
-            single: to compute them one by one, as a stream does, and with the same bits.
+            paths, single, each: as for `members`.
 
         Returns:
             (windows, steps, targets, 3) in the targets' units: median, lower, upper; and the calibrations of
             each series as they are at the last window, with no forecast outstanding.
         """
-        said = self.quantiles(paths, single)
+        said = self.quantiles(paths, single, each)
         truth = self.plan.physical(paths.truths())
         series, ended = paths.rows.series[paths.last], {}
         for code in np.unique(series):
@@ -297,7 +306,7 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
     held = baselines.judged(val)
     truth = held.truths()
     forecasts = {name: function(held) for name, function in said.items()}
-    network_said = averaged(chosen, held, line)
+    network_said = mean([one.predict(held, line) for one in chosen])
     middle = network_said[..., 0]
     errors = {name: mae(forecast, truth) for name, forecast in {**forecasts, NETWORK: middle}.items()}
     weights = mixture.weights({**forecasts, NETWORK: middle}, truth, WORTH)
@@ -349,9 +358,9 @@ def averaged_of(trained: tuple[network.Trained, ...]) -> tuple[Network, ...]:
     return tuple(one.network for one in trained if one.settings == trained[-1].settings)
 
 
-def averaged(networks: tuple[Network, ...], paths: Paths, line: baselines.Linear) -> np.ndarray:
-    """(windows, steps, targets, 3) the mean of what networks say, scaled."""
-    return sum(one.predict(paths, line) for one in networks) / np.float32(len(networks))
+def mean(each: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of what networks say, (windows, steps, targets, 3) each."""
+    return sum(each) / np.float32(len(each))
 
 
 def calibrated(forecast: Forecast, val: Paths, said: np.ndarray) -> dict[str, tuple[Calibration, ...]]:

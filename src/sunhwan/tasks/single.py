@@ -1,8 +1,9 @@
-"""A forecaster's straight line and networks, one window at a time.
+"""A forecaster's straight line and networks, whose word on a window does not depend on the windows beside it.
 
 Matrix products of one row and of many round differently, in the last bits. A stream has one row at a time;
-what is said of a file one window after the other has the same bits, and so have the intervals, which turn on
-whether a truth lay inside the one before, however closely.
+what is said of a file has the same bits, and so have the intervals, which turn on whether a truth lay inside
+the one before, however closely. So each window has products of its own, though NumPy is called once for
+many; and the recurrent layers, which take most of the time, have the same bits for one window and for many.
 """
 
 from __future__ import annotations
@@ -24,105 +25,112 @@ if TYPE_CHECKING:
 
 
 class Single:
-    """What a forecaster's line and networks say of single windows; for one thread."""
+    """What a forecaster's line and networks say of each window by itself; for one thread."""
 
     def __init__(self, forecast: Forecast):
         self.line: Linear = forecast.line
         self.plan: Plan = forecast.plan
-        self.networks = Stack(forecast.networks, self.plan) if forecast.networks else None
+        self.networks = forecast.networks
         self.ridge = "ridge" in forecast.weights
-        self.shape = (1, self.plan.steps, len(self.plan.targets))
+        self.stacks: dict[int, Stack] = {}
 
-    def members(self, window: np.ndarray, ahead: np.ndarray) -> dict[str, np.ndarray]:
+    def members(self, windows: np.ndarray, ahead: np.ndarray) -> dict[str, np.ndarray]:
         """By member, those of them that the mixture uses.
 
         Args:
-            window: (timesteps, features) float32.
-            ahead: (1, steps, known) float32.
+            windows: (windows, timesteps, features) float32.
+            ahead: (windows, steps, known) float32.
 
         Returns:
-            `network`: (1, steps, targets, 3) scaled, and `ridge`: (1, steps, targets).
+            `network`: (windows, steps, targets, 3) scaled, and `ridge`: (windows, steps, targets).
         """
-        straight = self.line(window[None], ahead)[0]
+        count = len(windows)
+        shape = (count, self.plan.steps, len(self.plan.targets))
+        # A product for each window: (windows, 1, ..) @ (.., outputs).
+        straight = windows[:, -self.line.timesteps :].reshape(count, 1, -1) @ self.line.weights
+        straight += self.line.bias
+        if ahead.size:
+            straight += ahead.reshape(count, 1, -1) @ self.line.ahead
         said = {}
         if self.networks:
-            mean = self.networks(window, ahead, straight)
-            mean += straight[:, None]
-            said[NETWORK] = mean.reshape(*self.shape, 3)
+            if count not in self.stacks:
+                self.stacks[count] = Stack(self.networks, self.plan, count)
+            corrected = self.stacks[count](windows, ahead, straight)
+            corrected += straight.reshape(count, -1, 1)
+            said[NETWORK] = corrected.reshape(*shape, 3)
         if self.ridge:
-            said["ridge"] = straight.reshape(self.shape)
+            said["ridge"] = straight.reshape(shape)
         return said
 
     def of(self, paths: Paths) -> dict[str, np.ndarray]:
-        """The same of many windows, one after the other: (windows, steps, targets[, 3])."""
+        """The same of all windows of a part."""
         found: dict[str, list[np.ndarray]] = {}
         for index in batches(paths):
-            windows, ahead = paths.windows(index), paths.ahead(index)
-            for i in range(len(index)):
-                for name, said in self.members(windows[i], ahead[i : i + 1]).items():
-                    found.setdefault(name, []).append(said)
+            for name, said in self.members(paths.windows(index), paths.ahead(index)).items():
+                found.setdefault(name, []).append(said)
         return {name: np.concatenate(said) for name, said in found.items()}
 
 
 class Stack:
-    """Networks of one shape, called together for one window after the other.
+    """Networks of one shape, called together for so many windows.
 
     Their arrays stay where they are, and the calls of the native library were described once. Each has its
     recurrent layers; the layers after those are one product for all.
     """
 
-    def __init__(self, networks: Sequence[Network], plan: Plan):
+    def __init__(self, networks: Sequence[Network], plan: Plan, windows: int):
         first = networks[0]
-        self.relative = first.relative_features if first.relative else None
-        self.inputs = np.empty((1, plan.grid.timesteps, len(plan.names)), np.float32)
-        units, outputs = first.layers[-1][1].shape[0], 3 * plan.outputs
-        # What the layers after the recurrent ones read: states, then what is the same for all networks.
-        self.read = np.zeros((len(networks), 1, len(first.weights["dense_kernel"])), np.float32)
-        self.rest, self.calls, self.kept = self.read[:, 0, units:], [], []
-        for network, state in zip(networks, self.read[:, :, :units], strict=True):
+        self.relative = first.relative_features if first.relative else np.float32(0)
+        self.inputs = np.empty((windows, plan.grid.timesteps, len(plan.names)), np.float32)
+        units = first.layers[-1][1].shape[0]
+        self.states = [np.empty((windows, units), np.float32) for _ in networks]
+        self.calls, self.kept = [], []
+        for network, state in zip(networks, self.states, strict=True):
             inputs = self.inputs
             for i, weights in enumerate(network.layers):
                 whole = i < len(network.layers) - 1
                 options = Options(network.cell, return_sequences=whole)
                 sizes = options.sizes(inputs.shape, *(array.shape for array in weights))
                 output = np.empty(options.output_shape(sizes), np.float32) if whole else state
-                states = np.empty(options.states_shape(sizes), np.float32)
                 call = library.call(
                     options,
                     sizes,
                     *(array.ctypes.data for array in (inputs, *weights)),
                     output=output.ctypes.data,
-                    states=states.ctypes.data,
                 )
                 self.calls.append(byref(call))
-                self.kept += [call, inputs, weights, states]
+                self.kept += [call, inputs, weights]
                 inputs = output
         self.forward = library.load().sunhwan_forward
 
-        def stacked(name: str) -> np.ndarray:
-            return np.stack([one.weights[name] for one in networks])
-
+        # The layers after the recurrent ones read the states of all networks, then what is the same for all;
+        # each network's hidden units have zeros for the states of the others.
+        count, hidden = len(networks), len(first.weights["dense_bias"])
+        dense = [one.weights["dense_kernel"] for one in networks]
+        self.dense = np.zeros((count * units + len(dense[0]) - units, count * hidden), np.float32)
+        for i, kernel in enumerate(dense):
+            mine = slice(i * hidden, (i + 1) * hidden)
+            self.dense[i * units : (i + 1) * units, mine] = kernel[:units]
+            self.dense[count * units :, mine] = kernel[units:]
+        self.dense_bias = np.concatenate([one.weights["dense_bias"] for one in networks])
+        self.read = np.empty((windows, 1, len(self.dense)), np.float32)
         # The mean of what networks add is one product over all their hidden units.
-        count = np.float32(len(networks))
-        self.dense, self.dense_bias = stacked("dense_kernel"), stacked("dense_bias")[:, None]
-        self.correction = stacked("correction_kernel").reshape(-1, outputs) / count
-        self.correction_bias = stacked("correction_bias").mean(axis=0)
+        share = np.float32(1 / count)
+        self.correction = np.concatenate([one.weights["correction_kernel"] for one in networks]) * share
+        self.correction_bias = np.mean([one.weights["correction_bias"] for one in networks], axis=0)
 
-    def __call__(self, window: np.ndarray, ahead: np.ndarray, line: np.ndarray) -> np.ndarray:
-        """(outputs, 3) the mean of what is added to the straight line."""
-        last = window[-1]
-        if self.relative is None:
-            self.inputs[0] = window
-        else:
-            np.subtract(window, last * self.relative, out=self.inputs[0])
+    def __call__(self, windows: np.ndarray, ahead: np.ndarray, straight: np.ndarray) -> np.ndarray:
+        """(windows, outputs, 3) the mean of what is added to the straight line, (windows, 1, outputs)."""
+        last = windows[:, -1]
+        np.subtract(windows, (last * self.relative)[:, None], out=self.inputs)
         for call in self.calls:
             if status := self.forward(call):
                 library.check(status)
-        np.concatenate([last, line, ahead.ravel()], out=self.rest[0])
-        self.rest[1:] = self.rest[0]
+        same = (last, straight[:, 0], ahead.reshape(len(ahead), -1))
+        np.concatenate((*self.states, *same), axis=1, out=self.read[:, 0])
         hidden = self.read @ self.dense
         hidden += self.dense_bias
         np.maximum(hidden, 0, out=hidden)
-        said = hidden.reshape(-1) @ self.correction
+        said = hidden @ self.correction
         said += self.correction_bias
-        return said.reshape(-1, 3)
+        return said.reshape(len(said), -1, 3)

@@ -272,7 +272,7 @@ class Stream:
         """(steps, targets, 3) in the targets' units, uncalibrated."""
         forecast, plan = self.forecast, self.plan
         if self.simple:
-            return forecast.mixed(self.single.members(window, ahead))[0]
+            return forecast.mixed(self.single.members(window[None], ahead))[0]
         have = min(track.count, self.past)
         values = np.full((self.past + plan.steps, len(plan.names)), np.nan, np.float32)
         values[self.past - have : self.past] = track.rows[track.count - have : track.count]

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sunhwan.data.labelled import classes_of, stratified
 from sunhwan.errors import SunhwanError
+from sunhwan.experiments.provenance import now
 from sunhwan.files import new_run
 from sunhwan.tasks import classify, text_classifier
 from sunhwan.tasks import folder as folders
@@ -80,6 +81,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """
         from sunhwan.experiments.train import Nobody
 
+        began = now()
         if not 0 < self.validation < 1:
             raise SunhwanError(f"validation is {self.validation!r}, expected a share above 0 and below 1")
         texts = as_texts(X)
@@ -102,6 +104,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         options = Options(settings, self.seeds)
         fitted = text_classifier.fit(texts, labels, names, part == 1, options, watcher or Nobody())
         self.classes_, self.classifier_, self.notes_ = classes, fitted.classifier, fitted.notes
+        self.began_ = began
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -125,7 +128,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         folder = new_run("classify", Path(folder))
         model, arrays = self.classifier_.as_kept()
         model["estimator"] = {"parameters": self.get_params(), "labels": self.classes_.tolist()}
-        known = folders.record("classify", [], self.get_params(), {})
+        known = folders.record("classify", [], self.get_params(), {}, self.began_)
         folders.write(folder, {**known, "notes": list(self.notes_)}, model, arrays)
 
     @classmethod
@@ -136,7 +139,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         found = cls(**kept.get("parameters", {}))
         found.classifier_ = text_classifier.TextClassifier.from_kept(model, arrays)
         found.classes_ = np.array(kept.get("labels", model["classes"]))
-        found.notes_ = ()
+        found.notes_, found.began_ = (), folders.began(Path(folder))
         return found
 
     def __sklearn_tags__(self):

@@ -48,7 +48,11 @@ def fields(struct):
 
 @pytest.mark.parametrize(
     "struct, declared",
-    [("sunhwan_recurrence", library.Recurrence), ("sunhwan_gradients", library.Gradients)],
+    [
+        ("sunhwan_recurrence", library.Recurrence),
+        ("sunhwan_gradients", library.Gradients),
+        ("sunhwan_intervals", library.Intervals),
+    ],
 )
 def test_structs_are_those_of_the_header(struct, declared):
     found = list(fields(struct))

@@ -58,6 +58,23 @@ class Gradients(ctypes.Structure):
     ]  # fmt: skip
 
 
+class Intervals(ctypes.Structure):
+    """`sunhwan_intervals`: numbers, and addresses of arrays that `evaluation.intervals` keeps."""
+
+    _fields_ = [
+        ("abi_version", c_uint32),
+        *((name, c_int64) for name in ("steps", "recent", "room", "time")),
+        *((name, c_double) for name in ("target", "ceiling")),
+        *(
+            (name, c_void_p)
+            for name in (
+                "ahead", "rates", "miss_rates", "margins", "latest", "ordered", "place", "counts", "said",
+                "made",
+            )
+        ),
+    ]  # fmt: skip
+
+
 _SIGNATURES = {
     "sunhwan_message": (c_char_p, []),
     "sunhwan_saved_per_sequence": (c_int64, [POINTER(Recurrence)]),
@@ -69,6 +86,8 @@ _SIGNATURES = {
     "sunhwan_stepper_new": (c_int, [POINTER(Recurrence), POINTER(c_void_p)]),
     "sunhwan_stepper_free": (None, [c_void_p]),
     "sunhwan_stepper_step": (c_int, [c_void_p, c_int64, c_void_p, c_void_p]),
+    "sunhwan_intervals_update": (c_int, [POINTER(Intervals), c_double]),
+    "sunhwan_intervals_issue": (c_int, [POINTER(Intervals), c_void_p, c_void_p]),
     "sunhwan_isa": (c_char_p, []),
     "sunhwan_set_isa": (c_int, [c_char_p]),
     "sunhwan_num_threads": (c_int32, []),
