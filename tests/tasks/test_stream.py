@@ -222,10 +222,37 @@ def test_a_stream_waits_until_it_can_say_something(run):
     assert answers[0] == {
         "made_at": "2024-03-01 00:00",
         "series": "s0",
-        "waiting": "11 more rows until the first forecast",
+        "waiting": "11 more rows until the next forecast, which reads 12 rows, 12 h",
     }
     assert "waiting" in answers[10] and "forecast" in answers[11]
     assert model.plan.grid.span == 11
+
+
+def test_a_stream_that_begins_long_after_training_says_how_long_it_waits_and_then_works(run):
+    stream, model = stream_of(run)
+    frame = station(60).filter(pl.col("place") == "s0")
+    frame = frame.with_columns(when="2025" + pl.col("when").str.slice(4))
+    answers = [stream.line(line) for line in lines_of(frame)]
+    for number, answer in enumerate(answers[:11]):
+        assert answer["waiting"].startswith(f"{11 - number} more rows until the next forecast")
+    found, expected = by_stream(answers), by_file(model, frame)
+    assert found.keys() == expected.keys() and len(found) == len(frame) - 11
+    for key, said in expected.items():
+        np.testing.assert_array_equal(found[key], said)
+
+
+def test_after_a_gap_a_stream_says_how_long_it_waits(run):
+    stream, model = stream_of(run)
+    lines = lines_of(station(90).filter(pl.col("place") == "s0"))
+    fill, reads = model.plan.recipe.fill, model.plan.grid.span + 1
+    missing = fill + 3
+    answers = [stream.line(line) for line in [*lines[:30], *lines[30 + missing :]]]
+    waits = [answer["waiting"] for answer in answers[30:] if "waiting" in answer]
+    assert len(waits) == reads - 1
+    for number, waiting in enumerate(waits):
+        assert "has a gap longer than is filled" in waiting
+        assert f"; {reads - 1 - number} more rows until the next forecast" in waiting
+    assert "forecast" in answers[30 + len(waits)]
 
 
 def test_a_state_of_another_run_is_refused(run, tmp_path):

@@ -100,9 +100,9 @@ class Stream:
         # Where each feature stands in a row as it is made: numbers, whether each was filled, the calendar.
         made = [(items[i].kind, items[i].name) for i in read] + [("filled", name) for name, _ in self.columns]
         made += [("calendar", f"{name} {wave}") for name in wheels for wave in ("sine", "cosine")]
-        self.order = [
-            made.index((item.kind, item.column if item.kind == "filled" else item.name)) for item in items
-        ]
+        self.order = np.array(
+            [made.index((item.kind, item.column if item.kind == "filled" else item.name)) for item in items]
+        )
         self.single = Single(forecast)
         self.simple = set(forecast.weights) <= {NETWORK, "ridge"}
 
@@ -214,14 +214,13 @@ class Stream:
             track.count = self.past
         known, age, made, filled, gap = track.known, track.age, [], [], 0
         for place, value in enumerate(values):
-            fill = False
+            fill = 0.0
             if value == value:
                 known[place], age[place] = value, 0
             else:
                 age[place] += 1
-                fill = age[place] <= self.plan.recipe.fill and known[place] == known[place]
-                if fill:
-                    value = known[place]
+                if age[place] <= self.plan.recipe.fill and known[place] == known[place]:
+                    value, fill = known[place], 1.0
                 else:
                     gap = 1
             made.append(value)
@@ -231,7 +230,7 @@ class Stream:
             phase = 2 * math.pi * (track.time % period) / period
             made += math.sin(phase), math.cos(phase)
         row = track.rows[track.count]
-        row[:] = (np.array([made[i] for i in self.order]) - self.mean) / self.std
+        row[:] = (np.array(made)[self.order] - self.mean) / self.std
         track.gaps[track.count] = gap
         track.count += 1
         # As they come back from the network's numbers, which is how files are read.
@@ -250,7 +249,7 @@ class Stream:
         if self.series is not None:
             said["series"] = name
         if track.count < self.span:
-            return {**said, "waiting": f"{self.span - track.count:,} more rows until the first forecast"}
+            return {**said, "waiting": self.until(self.span - track.count)}
         if not [true for true in truth if true == true]:
             return {**said, "waiting": f"no value of {plan.targets[0]!r} in this reading"}
         seen = slice(track.count - self.span, track.count, grid.step)
@@ -258,7 +257,12 @@ class Stream:
         if 1 in track.gaps[seen] or (ahead.size and not np.isfinite(ahead).all()):
             gap = np.isnan(window).any(axis=0)
             what = plan.names[int(np.argmax(gap))] if gap.any() else "ahead"
-            return {**said, "waiting": f"{what!r} has a gap longer than is filled in the rows that are read"}
+            why = f"{what!r} has a gap longer than is filled in the rows that are read"
+            if 1 in track.gaps[seen]:
+                # As many as until the latest gap is none of the rows that are read any more.
+                first = track.count - self.span
+                why += f"; {self.until(track.gaps.rindex(1, first, track.count) - first + 1)}"
+            return {**said, "waiting": why}
         quantiles = self.quantiles(window, ahead, track)
         forecasts = {}
         for i, (target, calibration) in enumerate(zip(plan.targets, track.calibrations, strict=True)):
@@ -267,6 +271,11 @@ class Stream:
             median = np.minimum(np.maximum(median, lower), upper)
             forecasts[target] = {"median": median, "lower": lower, "upper": upper}
         return {**said, "forecast": forecasts}
+
+    def until(self, rows: int) -> str:
+        """How long a forecast is waited for."""
+        reads = duration(self.span * self.interval)
+        return f"{rows:,} more rows until the next forecast, which reads {self.span:,} rows, {reads}"
 
     def quantiles(self, window: np.ndarray, ahead: np.ndarray, track: Track) -> np.ndarray:
         """(steps, targets, 3) in the targets' units, uncalibrated."""
