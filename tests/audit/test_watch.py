@@ -1,6 +1,7 @@
 """Watching: what each call was given and where it stands, and that the program never notices."""
 
 import random
+import tracemalloc
 from pathlib import Path
 
 import keras
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 import sunhwan
+from sunhwan.audit.auditing import clock, undisturbed
+from sunhwan.audit.baselines import Budget
 from sunhwan.audit.rows import Rows, Stream, keep
 from sunhwan.audit.watch import Watch
 from sunhwan.cli.accelerate import run_source
@@ -225,13 +228,70 @@ def test_of_endless_batches_a_bounded_number_is_kept(monkeypatch):
     ("x", "said"),
     [
         (np.array([[1, 2], [3]], dtype=object), "ragged"),
-        ([np.zeros((3, 1)), np.zeros((3, 1))], "2 arrays were given"),
+        ([np.zeros((3, 4, 1)), np.zeros((3, 5, 1))], "do not join into one window"),
+        ([np.zeros((3, 4, 1)), np.zeros((2, 4, 1))], "the inputs have 2 and 3 rows"),
         (np.array(["a", "b"]), "not numbers"),
     ],
 )
 def test_what_cannot_be_audited_is_declined_in_a_sentence(x, said):
     rows = keep(x)
     assert isinstance(rows, Rows) and said in rows.declined
+
+
+def test_several_inputs_are_one_window_and_the_model_gets_them_as_they_were():
+    given = {"past": np.arange(24.0).reshape(3, 4, 2), "place": np.array([7, 8, 9])}
+    rows = keep(given, np.zeros(3))
+    assert rows.x.shape == (3, 4, 3) and rows.count == 3
+    np.testing.assert_array_equal(rows.x[1, :, 2], 8)
+    back = rows.inputs(rows.x)
+    for name, array in given.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert back[name].dtype == array.dtype
+    assert "2 outputs" in keep(given, [np.zeros(3), np.zeros(3)]).declined
+
+
+def test_of_several_large_inputs_the_first_and_last_rows_are_kept(monkeypatch):
+    monkeypatch.setattr("sunhwan.audit.rows.MOST_BYTES", 10 * 3 * 8)
+    rows = keep([np.arange(100.0)[:, None, None] * np.ones((1, 2, 1)), np.arange(100.0)], np.arange(100.0))
+    assert rows.count == 100 and len(rows) == 6
+    np.testing.assert_array_equal(rows.y, [0, 1, 2, 97, 98, 99])
+
+
+def test_a_model_of_several_inputs_is_audited(audited):
+    found = audited(
+        """
+        import keras, numpy as np
+        random = np.random.default_rng(0)
+        x = {"past": random.normal(size=(80, 4, 2)).astype("float32"), "place": random.normal(size=(80, 3))}
+        past, place = keras.Input((4, 2), name="past"), keras.Input((3,), name="place")
+        joined = keras.layers.Concatenate()([keras.layers.GRU(2)(past), place])
+        model = keras.Model({"past": past, "place": place}, keras.layers.Dense(1)(joined))
+        model.compile("sgd", "mae")
+        model.fit(x, x["past"][:, -1, 1], validation_split=0.25, verbose=0)
+        """
+    )
+    compared = found.comparisons[0]
+    assert not compared.declined and compared.network > 0
+    assert compared.baselines["last_value"] == 0
+    assert found.fits[0].title == "GRU 2, 60 windows of 4 x 5 (2 inputs) -> 1"
+    with undisturbed():
+        clock(found, 1.0, Budget(20))
+    assert found.speeds[0].ratio > 0
+
+
+def test_of_a_file_larger_than_is_kept_no_more_is_read(monkeypatch, tmp_path):
+    """A memmap stays one: what is kept are copies of its ends, and nothing between them is looked at."""
+    monkeypatch.setattr("sunhwan.audit.rows.MOST_BYTES", 2**20)
+    size = (2**20, 16, 1)  # 64 MB of nothing, 64 times what is kept
+    array = np.memmap(tmp_path / "large", np.float32, "w+", shape=size)
+    array[0], array[-1] = 1, 2
+    tracemalloc.start()
+    rows = keep(array, np.zeros(2**20, np.float32))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (rows.count, len(rows)) == (2**20, 2**14)
+    assert rows.x[0, 0, 0] == 1 and rows.x[-1, 0, 0] == 2
+    assert peak < 4 * 2**20
 
 
 def test_arrays_of_other_kinds_are_taken():

@@ -188,7 +188,7 @@ def predictions(fit: Fit, index: np.ndarray) -> np.ndarray | None:
         batch = batch or fit.calls[-1].options.get("batch_size")
         if any(getattr(layer, "stateful", False) for layer in fit.recurrent):
             return None  # its answers depend on what it was fed before
-        return np.asarray(model.predict(part.rows.x[index], batch_size=batch, verbose=0))
+        return np.asarray(model.predict(part.rows.inputs(part.rows.x[index]), batch_size=batch, verbose=0))
 
 
 def errors(fit: Fit, said: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -121,6 +121,8 @@ class Fit:
             return rows.declined
         if rows.y is None:
             return "the model is trained without targets that Keras is given"
+        if rows.joined and self.embeds:
+            return "there are several inputs, and ids of words among them"
         if isinstance(self.model.loss, (list, dict)) or len(getattr(self.model, "outputs", None) or [1]) > 1:
             return "the model has several outputs"
         if rows.x.shape == rows.y.shape and np.array_equal(rows.x, rows.y):
@@ -152,14 +154,17 @@ class Fit:
         return [layer for layer in self.layers if isinstance(layer, keras.layers.RNN)]
 
     @cached_property
-    def kind(self) -> str:
-        """What a row is: "tokens" (ids of words, for an Embedding) or "numbers"."""
+    def embeds(self) -> bool:
         import keras
 
+        return any(isinstance(layer, keras.layers.Embedding) for layer in self.layers)
+
+    @cached_property
+    def kind(self) -> str:
+        """What a row is: "tokens" (ids of words, for an Embedding) or "numbers"."""
         x = self.train.rows.x
-        embeds = any(isinstance(layer, keras.layers.Embedding) for layer in self.layers)
         if (
-            embeds
+            self.embeds
             and x is not None
             and x.ndim == 2
             and (x.dtype.kind in "iu" or np.array_equal(x, np.floor(x)))
@@ -252,11 +257,12 @@ class Fit:
             return what
         noun = "texts" if self.kind == "tokens" else "windows"
         shape = " x ".join(map(str, rows.x.shape[1:])) or "1"
+        several = f" ({len(rows.joined.shapes)} inputs)" if rows.joined else ""
         if self.task == "classes":
             target = f"{self.classes} classes"
         else:
             target = "?" if rows.y is None else str(int(np.prod(rows.y.shape[1:])))
-        return f"{what or 'no layer'}, {rows.count:,} {noun} of {shape} -> {target}"
+        return f"{what or 'no layer'}, {rows.count:,} {noun} of {shape}{several} -> {target}"
 
     @cached_property
     def classes(self) -> int:

@@ -17,6 +17,68 @@ MOST_STREAMED = 64 * 2**20
 """Of batches that come one by one (generators, datasets) the first so many bytes are kept."""
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Several inputs of a model as one array, which baselines see and windows are compared by.
+
+    Beside sequences of equally many timesteps, what has none (a place, a kind) stands in every timestep;
+    where no input is a sequence of several numbers, columns stand beside each other.
+
+    Attributes:
+        names: of the inputs where they are a dictionary, else None.
+        shapes, dtypes: of a row of each.
+        timesteps: of the sequences, or None.
+    """
+
+    names: tuple[Any, ...] | None
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[np.dtype, ...]
+    timesteps: int | None
+
+    @classmethod
+    def of(cls, value: Any) -> tuple[np.ndarray, Joined]:
+        """The array and how it was joined.
+
+        Example:
+            >>> array, joined = Joined.of({"past": np.zeros((4, 7, 2)), "place": np.ones((4, 3))})
+            >>> array.shape, joined.apart(array)["place"].shape
+            ((4, 7, 5), (4, 3))
+        """
+        names = tuple(value) if isinstance(value, dict) else None
+        arrays = [plain(one) for one in (value.values() if names else value)]
+        sequences = {array.shape[1] for array in arrays if array.ndim > 2}
+        if len(sequences) > 1 or any(array.ndim > 3 for array in arrays):
+            shapes = " and ".join(" x ".join(map(str, array.shape[1:])) for array in arrays)
+            raise Declined(f"several inputs of {shapes} numbers a row, which do not join into one window")
+        timesteps = sequences.pop() if sequences else None
+        shapes = tuple(array.shape[1:] for array in arrays)
+        joined = cls(names, shapes, tuple(array.dtype for array in arrays), timesteps)
+        return joined.together(arrays), joined
+
+    def together(self, arrays: list[np.ndarray]) -> np.ndarray:
+        flat = []
+        for array in arrays:
+            if array.ndim == 3:
+                flat.append(array)
+                continue
+            rows = array.reshape(len(array), -1)
+            if self.timesteps:
+                rows = np.broadcast_to(rows[:, None], (len(rows), self.timesteps, rows.shape[1]))
+            flat.append(rows)
+        return np.concatenate(flat, axis=-1)
+
+    def apart(self, x: np.ndarray) -> Any:
+        found, at = [], 0
+        for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
+            width = shape[-1] if shape else 1
+            part = x[..., at : at + width]
+            if self.timesteps and len(shape) < 2:
+                part = part[:, 0]
+            found.append(part.reshape(len(x), *shape).astype(dtype))
+            at += width
+        return dict(zip(self.names, found, strict=True)) if self.names else found
+
+
 @dataclass(eq=False)
 class Rows:
     """Inputs and targets of one part.
@@ -26,6 +88,7 @@ class Rows:
         y: (rows, ...) their targets, or None where there are none.
         count: how many rows there were; more than are kept where the bound was reached.
         streamed: whether they came in batches, one by one.
+        joined: how `x` was joined of several inputs, or None where there is one.
         declined: why they cannot be audited, in one sentence; "" where they can.
     """
 
@@ -34,6 +97,11 @@ class Rows:
     count: int = 0
     streamed: bool = False
     declined: str = ""
+    joined: Joined | None = None
+
+    def inputs(self, x: np.ndarray) -> Any:
+        """Some rows of `x` as the model takes them: of several inputs a list or a dictionary."""
+        return self.joined.apart(x) if self.joined else x
 
     @property
     def whole(self) -> bool:
@@ -52,7 +120,7 @@ def plain(value: Any) -> np.ndarray:
     if isinstance(value, (list, tuple, dict)) and not _numbers(value):
         if len(value) == 1:
             return plain(next(iter(value.values() if isinstance(value, dict) else value)))
-        raise Declined(f"{len(value)} arrays were given where one is audited: several inputs or outputs")
+        raise Declined(f"there are {len(value)} outputs, where one is audited")
     if hasattr(value, "to_tensor") and hasattr(value, "row_lengths"):
         raise Declined("the rows are ragged; pad them to be audited")
     if hasattr(value, "detach"):
@@ -72,6 +140,25 @@ def plain(value: Any) -> np.ndarray:
     return array
 
 
+def inputs_of(value: Any, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, Joined | None, int]:
+    """Rows of a model's inputs as one array, within bounds; how it was joined; how many they were."""
+    if isinstance(value, (list, tuple, dict)) and len(value) > 1 and not _numbers(value):
+        names = list(value) if isinstance(value, dict) else range(len(value))
+        parts = [plain(value[name])[start:stop] for name in names]
+        counts = sorted({len(part) for part in parts})
+        if len(counts) > 1:
+            raise Declined(f"the inputs have {' and '.join(map(str, counts))} rows")
+        timesteps = max(part.shape[1] if part.ndim > 2 else 1 for part in parts)
+        bytes_of_row = sum(
+            part.nbytes * (1 if part.ndim > 2 else timesteps) // max(len(part), 1) for part in parts
+        )
+        parts = [ends(part, MOST_BYTES // max(bytes_of_row, 1)) for part in parts]
+        array, joined = Joined.of(dict(zip(names, parts, strict=True)) if isinstance(value, dict) else parts)
+        return array, joined, counts[0]
+    array = plain(value)[start:stop]
+    return ends(array, MOST_BYTES // max(array.nbytes // max(len(array), 1), 1)), None, len(array)
+
+
 def _numbers(value):
     """Whether a list is one array: of numbers, or of lists of them."""
     while isinstance(value, (list, tuple)) and value:
@@ -82,14 +169,13 @@ def _numbers(value):
 def keep(x: Any, y: Any = None, start: int = 0, stop: int | None = None) -> Rows:
     """A copy of rows `start` to `stop` of arrays, of the first and the last where they are many."""
     try:
-        x, y = plain(x)[start:stop], None if y is None else plain(y)[start:stop]
+        array, joined, count = inputs_of(x, start, stop)
+        y = None if y is None else plain(y)[start:stop]
     except Declined as why:
         return Rows(declined=str(why))
-    if y is not None and len(y) != len(x):
-        return Rows(count=len(x), declined=f"there are {len(x):,} inputs and {len(y):,} targets")
-    count = len(x)
-    most = MOST_BYTES // max(x.nbytes // max(count, 1), 1)
-    return Rows(ends(x, most), None if y is None else ends(y, most), count)
+    if y is not None and len(y) != count:
+        return Rows(count=count, declined=f"there are {count:,} inputs and {len(y):,} targets")
+    return Rows(array, None if y is None else ends(y, len(array)), count, joined=joined)
 
 
 def ends(array: np.ndarray, most: int) -> np.ndarray:
@@ -111,6 +197,7 @@ class Stream:
 
     def __init__(self, source: Any, steps: int | None):
         self.source, self.steps, self.batches, self.bytes = source, steps, [], 0
+        self.joined: Joined | None = None
 
     @property
     def is_generator(self) -> bool:
@@ -126,10 +213,8 @@ class Stream:
         """Keeps a batch; False where no more are wanted."""
         if self.bytes > MOST_STREAMED or (self.steps and len(self.batches) >= self.steps):
             return False
-        kept = tuple(
-            None if part is None else _copied(part)
-            for part in (batch if isinstance(batch, (tuple, list)) else (batch,))
-        )
+        x, *others = batch if isinstance(batch, (tuple, list)) else (batch,)
+        kept = (self._inputs(x), *(None if part is None else _copied(part) for part in others))
         self.batches.append(kept)
         self.bytes += sum(part.nbytes for part in kept if isinstance(part, np.ndarray))
         return True
@@ -153,7 +238,14 @@ class Stream:
             return Rows(declined=str(why))
         except ValueError:
             return Rows(declined="the batches have different shapes; pad them alike to be audited")
-        return Rows(x, y, len(x), streamed=True)
+        return Rows(x, y, len(x), streamed=True, joined=self.joined)
+
+    def _inputs(self, x):
+        try:
+            array, self.joined, _ = inputs_of(x)
+        except Declined as why:
+            return why
+        return _copied(array)
 
     def _again(self) -> Iterable:
         if hasattr(self.source, "num_batches") and self.source.num_batches is not None:  # PyDataset

@@ -117,7 +117,7 @@ def in_turns(fit: Fit, limit: Budget, put_back: Any) -> Speed:
         with mode():
             keras.Model.fit(
                 fit.model,
-                x[: steps * batch],
+                fit.train.rows.inputs(x[: steps * batch]),
                 None if y is None else y[: steps * batch],
                 batch_size=batch,
                 shuffle=False,
