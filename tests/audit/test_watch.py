@@ -285,8 +285,9 @@ def test_of_a_file_larger_than_is_kept_no_more_is_read(monkeypatch, tmp_path):
     size = (2**20, 16, 1)  # 64 MB of nothing, 64 times what is kept
     array = np.memmap(tmp_path / "large", np.float32, "w+", shape=size)
     array[0], array[-1] = 1, 2
+    targets = np.zeros(2**20, np.float32)
     tracemalloc.start()
-    rows = keep(array, np.zeros(2**20, np.float32))
+    rows = keep(array, targets)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (rows.count, len(rows)) == (2**20, 2**14)
