@@ -104,6 +104,29 @@ def test_a_column_that_is_the_target_moved_is_seen(column, named):
 
 
 @pytest.mark.parametrize(
+    ("series", "column", "leaks"),
+    [
+        (
+            "series",
+            "np.convolve(series, np.ones(5) / 5, mode='same')",
+            True,
+        ),  # centred: holds two later values
+        ("series", "np.convolve(series, np.ones(5) / 5)[: len(series)]", False),  # of values up to now
+        ("np.sin(np.arange(400) / 3)", "random.normal(size=400)", False),  # its own past gives it
+    ],
+)
+def test_a_column_that_holds_the_target_in_a_sum_is_seen(series, column, leaks, named):
+    names, found = named(
+        f"series = {series}\ntable = np.stack([series, {column}], axis=1)[2:-2]\nx, y = cut(table)\n"
+        "at = 280" + JUDGED
+    )
+    assert names == (["target_in_inputs"] if leaks else [])
+    if leaks:
+        assert found.findings[0].evidence["columns"] == [1]
+        assert not found.leaks  # likely, not proved
+
+
+@pytest.mark.parametrize(
     "values",
     [
         "10.0 * np.arange(400)",  # every value is a straight line of every other

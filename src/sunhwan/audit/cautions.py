@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sunhwan.audit.baselines import NAMES
+from sunhwan.audit.baselines import NAMES, Comparison
 from sunhwan.audit.findings import Finding
 from sunhwan.audit.fits import METRICS, outputs
-from sunhwan.audit.leaks import Case, selected_on_reported
+from sunhwan.audit.leaks import FORMULA, Case, selected_on_reported
 from sunhwan.audit.scaling import scaled
 
 IMBALANCED = 0.75
@@ -35,7 +35,9 @@ def worse_than_baseline(case: Case) -> Iterator[Finding]:
         "worse_than_baseline",
         text,
         True,
-        "Use that, or give the network what it lacks, before its size is raised.",
+        "It is all but exact: either the series is a formula, or an input holds the target. Find out which."
+        if exact(found)
+        else "Use that, or give the network what it lacks, before its size is raised.",
         lines=case.fit.lines,
         evidence={
             "metric": found.metric,
@@ -45,6 +47,15 @@ def worse_than_baseline(case: Case) -> Iterator[Finding]:
             "interval": None if gain is None else gain.interval,
         },
     )
+
+
+def exact(found: Comparison) -> bool:
+    """Whether the best baseline misses less of the targets' spread than any real series would let it."""
+    if found.metric == "accuracy" or found.truth is None:
+        return False
+    error = found.baselines[found.best]
+    error = np.sqrt(error) if found.metric == "mse" else error
+    return bool(error < FORMULA * np.std(found.truth))
 
 
 def constant_predictions(case: Case) -> Iterator[Finding]:

@@ -29,6 +29,10 @@ EXACT = 1e-5
 """By so much of the target's spread an input may miss it and still be it: float32 and a scaler's rounding."""
 
 
+FORMULA = 1e-3
+"""What a sum of inputs may miss of a target's spread and still be its formula."""
+
+
 @dataclass(eq=False)
 class Case:
     """What a finding may be made of."""
@@ -239,10 +243,12 @@ def target_in_inputs(case: Case) -> Iterator[Finding]:
     of_classes = case.fit.task == "classes"
     cells = classes_in(x, case.fit.labels(y[index])) if of_classes else targets_in(x, outputs(y[index]))
     if not cells:
+        if not of_classes:
+            yield from target_from_inputs(case)
         return
     step, feature, output = cells[0]
     back, columns = x.shape[1] - 1 - step, x.shape[2]
-    where = f"column {feature} of {columns}" if columns > 1 else "the inputs"
+    where = f"column {feature} (of {columns}, counted from 0)" if columns > 1 else "the inputs"
     at = "their last timestep" if not back else f"{back} timesteps before the last"
     yield Finding(
         "leak",
@@ -310,6 +316,72 @@ def classes_in(x: np.ndarray, labels: np.ndarray) -> list[tuple[int, int, int]]:
         if all(len(each) == 1 for each in values) and len(np.unique(np.concatenate(values))) == len(classes):
             found.append((x.shape[1] - 1, feature, 0))
     return found
+
+
+def target_from_inputs(case: Case) -> Iterator[Finding]:
+    """A weighted sum of the inputs that is the target, though the target's own past does not give it.
+
+    So it is where a column was made of later rows: a centred moving average holds the target as a sum with
+    values of its past. Real series have noise, so that nothing but the target itself gives it exactly.
+    """
+    x, target = case.training, outputs(case.train.y)[:, 0]
+    cells, columns = x[0].size, x.shape[2]
+    if (
+        columns < 2
+        or cells > 600
+        or len(x) < 4 * cells
+        or not np.isfinite(target).all()
+        or not np.ptp(target)
+    ):
+        return
+    own = own_column(x[:, -1], target)
+    if own is None or unexplained(x, target) > FORMULA:
+        return
+    by_past = unexplained(x[:, :, [own]], target)
+    holding = [
+        column
+        for column in range(columns)
+        if column != own and unexplained(np.delete(x, column, axis=2), target) > 10 * FORMULA
+    ]
+    if by_past < 10 * FORMULA or not holding:
+        return
+    named = ", ".join(map(str, holding))
+    yield Finding(
+        "leak",
+        "target_in_inputs",
+        f"a weighted sum of the inputs is the target, to {100 * FORMULA:g} % of its spread, while its own "
+        f"past misses {100 * by_past:.0f} %: it is held by column{'s' if len(holding) > 1 else ''} {named} "
+        f"(of {columns}, counted from 0)",
+        False,
+        "Make each row of a column from that row and earlier ones alone: rolling means without center=True, "
+        "no totals over what is still to come.",
+        lines=case.fit.lines,
+        evidence={"columns": holding, "own_column": own, "unexplained_by_own_past": by_past},
+    )
+
+
+def own_column(last: np.ndarray, target: np.ndarray) -> int | None:
+    """The column of the last timesteps (rows, features) in which a row's target is found some rows later."""
+    last, target = last[:20_000], target[:20_000]
+    for later in range(1, min(49, len(target) // 2)):
+        for column in range(last.shape[1]):
+            a, b = last[later:, column].astype(np.float64), target[:-later]
+            if a.std() and abs(np.corrcoef(a, b)[0, 1]) > 1 - 1e-6:
+                return column
+    return None
+
+
+def unexplained(x: np.ndarray, target: np.ndarray) -> float:
+    """What a line through windows (rows, timesteps, features) misses of a target, in shares of its spread.
+
+    It is learnt on every second row, and judged on the others.
+    """
+    rows = np.linspace(0, len(x) - 1, min(len(x), 4_000)).astype(np.int64)
+    flat = x[rows].reshape(len(rows), -1).astype(np.float64)
+    flat = np.column_stack([flat, np.ones(len(flat))])
+    weights = np.linalg.lstsq(flat[::2], target[rows][::2], rcond=None)[0]
+    missed = target[rows][1::2] - flat[1::2] @ weights
+    return float(np.sqrt(np.mean(missed**2)) / target[rows].std())
 
 
 def scaled_on_test(case: Case) -> Iterator[Finding]:
