@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +15,10 @@ from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
 import sunhwan
 from sunhwan.errors import SunhwanError
+from sunhwan.tasks import estimator
 from sunhwan.tasks.clock import Clock
 from sunhwan.tasks.predict import predict
+from sunhwan.tasks.search import Found
 from sunhwan.tasks.stream import Stream
 
 SMALL = {"horizon": 3, "lookback": "24h", "epochs": 1, "seeds": 1, "units": 8}
@@ -221,3 +224,63 @@ def test_what_is_no_frame_of_readings_is_refused(fitted, X, said):
 def test_a_target_must_be_named():
     with pytest.raises(SunhwanError, match="no target is named"):
         sunhwan.Forecaster().fit(readings())
+
+
+# ---- search and folds -------------------------------------------------------------------------------------
+
+
+def test_folds_are_judged_like_those_of_the_command_and_leave_the_model_alone(fitted):
+    frame = readings()[:500]
+    model = sunhwan.Forecaster("T", **SMALL, folds=2, test=0.3).fit(frame)
+    found = model.backtest_
+    windows = [fold["windows"] for fold in found["folds"]]
+    # 30 % of 500 rows, whose first window begins where training ends and whose last path ends with them.
+    assert sum(windows) == found["windows"] == 150 - 2 * 2
+    assert found["folds"][0]["from"] < found["folds"][1]["from"]
+    assert found["test"]["model"]["mae"] < found["test"]["last_value"]["mae"]
+    assert any(found["verdict"] in note for note in model.notes_)
+    # What predicts has learnt from all rows, as without folds.
+    assert model.predict(frame).equals(fitted.predict(frame))
+    assert fitted.backtest_ is None and fitted.search_ is None
+
+
+def test_a_search_chooses_on_rows_before_validation_and_folds(monkeypatch):
+    seen = []
+
+    def tried(readings_, wanted, options, watcher, count):
+        seen.append((wanted.split, count))
+        settings = replace(options.settings, units=4, cell="lstm")
+        options = replace(options, settings=settings)
+        return Found(
+            replace(wanted, lookback=12, horizon=3), options, ({"setting": 1},), {"tried": 1}, "tried"
+        )
+
+    monkeypatch.setattr(estimator, "search", tried)
+    frame = readings()[:500]
+    model = sunhwan.Forecaster("T", **SMALL | {"lookback": None}, search=3, folds=2, test=0.5).fit(frame)
+    assert seen == [((40.0, 10.0, 50.0), 3)]
+    assert model.search_ == {"tried": 1} and model.trials_ == ({"setting": 1},) and "tried" in model.notes_
+    assert {network.cell for network in model.forecast_.networks} == {"lstm"}
+    assert model.forecast_.plan.grid.lookback == 12
+
+
+def test_settings_are_searched_by_optuna():
+    pytest.importorskip("optuna")
+    model = sunhwan.Forecaster("T", **SMALL, search=2).fit(readings())
+    assert model.search_["tried"] == len(model.trials_) == 2
+    assert any("2 settings were tried" in note for note in model.notes_)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"folds": 1}, "folds is 1, expected a whole number of at least 2, or None"),
+        ({"folds": 2.5}, "folds is 2.5"),
+        ({"search": 0}, "search is 0, expected a whole number of at least 1, or None"),
+        ({"test": 1.0}, "test is 1.0, expected a share above 0 and below 1"),
+        ({"folds": 40}, "fold 1 of 40"),
+    ],
+)
+def test_folds_and_searches_that_are_none(given, said):
+    with pytest.raises(SunhwanError, match=said):
+        sunhwan.Forecaster("T", **SMALL, **given).fit(readings()[:500])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sunhwan.data import paths
+from sunhwan.data import frames, paths
 from sunhwan.data.paths import Wanted
 from sunhwan.data.records import Records, listed, read
 from sunhwan.data.table import Table
@@ -24,9 +25,11 @@ from sunhwan.files import new_run
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import forecast as task
 from sunhwan.tasks import forecaster
+from sunhwan.tasks.backtest import backtest
 from sunhwan.tasks.forecaster import Options
 from sunhwan.tasks.network import Settings
 from sunhwan.tasks.predict import ahead
+from sunhwan.tasks.search import search
 from sunhwan.units import human
 
 
@@ -49,9 +52,18 @@ class Forecaster(BaseEstimator):
         level: the share of values that intervals are to hold.
         model: "gru", "lstm" or "simple_rnn".
         units, layers, dropout, recurrent_dropout, epochs: of the networks.
+        search: settings of the network to try first, within the training part; see `sunhwan.tasks.search`. It
+            begins with those above, and takes others where they are clearly better.
+        folds: parts of the latest rows, each forecast by a model of what lies before it, one after the other;
+            at least 2. What is fitted in the end is the same as without: it learns from all rows.
+        test: the share of rows, the latest, of which folds are cut.
 
     Attributes:
         forecast_: what was trained.
+        search_: with `search`, how many settings were tried and stopped, and the loss of the best and of the
+            defaults; `trials_` has a row for each.
+        backtest_: with `folds`, what `sunhwan forecast --folds --json` prints: errors over all folds and of
+            each, beside the baselines', the intervals' coverage and a verdict.
         notes_: what was met and done on the way, in sentences.
 
     Example:
@@ -87,6 +99,9 @@ class Forecaster(BaseEstimator):
         dropout: float = 0.1,
         recurrent_dropout: float = 0.0,
         epochs: int = 20,
+        search: int | None = None,
+        folds: int | None = None,
+        test: float = 0.2,
     ):
         self.target = target
         self.time = time
@@ -104,6 +119,9 @@ class Forecaster(BaseEstimator):
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
         self.epochs = epochs
+        self.search = search
+        self.folds = folds
+        self.test = test
 
     def fit(self, X: Any, y: object = None, watcher: object = None) -> Forecaster:
         """Learn from a frame or a file; `y` is not used.
@@ -114,16 +132,10 @@ class Forecaster(BaseEstimator):
         from sunhwan.experiments.train import Nobody
 
         began = now()
-        share = self.validation
-        if not 0 < share < 1:
-            raise SunhwanError(f"validation is {share!r}, expected a share above 0 and below 1")
+        watcher = watcher or Nobody()
+        shares = self._shares()
         wanted = Wanted(
-            named(self.target),
-            self.horizon,
-            self.lookback,
-            named(self.known),
-            named(self.features),
-            (100 * (1 - share), 100 * share),
+            named(self.target), self.horizon, self.lookback, named(self.known), named(self.features), shares
         )
         settings = Settings(
             cell=self.model,
@@ -133,13 +145,24 @@ class Forecaster(BaseEstimator):
             recurrent_dropout=self.recurrent_dropout,
             epochs=self.epochs,
         )
+        options = Options(settings, self.seeds, self.level)
         records = self._records(X)
         source = task.Source(Path(), named(self.time), self.series).found_in(records)
-        learnt = paths.learn(source.table(records), wanted)
+        readings, notes = source.table(records), []
+        self.search_ = self.trials_ = self.backtest_ = None
+        if self.search is not None:
+            tried = search(readings, wanted, options, watcher, self.search)
+            wanted, options = tried.wanted, tried.options
+            self.search_, self.trials_ = tried.summary, tried.trials
+            notes.append(tried.note)
+        if self.folds is not None:
+            self.backtest_ = backtest(readings, wanted, options, watcher, self.folds).metrics
+            notes.append(f"over {self.folds} folds: {self.backtest_['verdict']}")
+        learnt = paths.learn(readings, replace(wanted, split=shares[:2]))
         task.check_enough(learnt)
-        fitted = forecaster.fit(learnt, Options(settings, self.seeds, self.level), watcher or Nobody())
+        fitted = forecaster.fit(learnt, options, watcher)
         self.source_, self.forecast_ = source, fitted.forecast
-        self.notes_, self.began_ = (*learnt.notes, *fitted.notes), began
+        self.notes_, self.began_ = (*learnt.notes, *fitted.notes, *notes), began
         self._remember(records)
         return self
 
@@ -257,15 +280,28 @@ class Forecaster(BaseEstimator):
             found._remember(read(kept))
         return found
 
+    def _shares(self) -> tuple[float, ...]:
+        """Per cent of training and validation, and with folds of what they are cut of.
+
+        Raises:
+            SunhwanError: a share or a number is none.
+        """
+        for name in ("validation", "test"):
+            share = getattr(self, name)
+            if not 0 < share < 1:
+                raise SunhwanError(f"{name} is {share!r}, expected a share above 0 and below 1")
+        for name, least in (("search", 1), ("folds", 2)):
+            number = getattr(self, name)
+            if number is not None and (not isinstance(number, Integral) or number < least):
+                raise SunhwanError(
+                    f"{name} is {number!r}, expected a whole number of at least {least}, or None"
+                )
+        test = 0.0 if self.folds is None else self.test
+        learnt = 100 * (1 - test)
+        return (learnt * (1 - self.validation), learnt * self.validation, *([100 * test] if test else []))
+
     def _records(self, X: Any) -> Records:
-        if isinstance(X, str | Path):
-            return read(Path(X))
-        if isinstance(X, Records):
-            return X
-        frame = X if isinstance(X, pl.DataFrame) else from_pandas(X, named(self.time))
-        if not len(frame):
-            raise SunhwanError("X has no rows; rows of readings were expected")
-        return Records(frame, "the frame", "")
+        return frames.records(X, named(self.time))
 
     def _table(self, records: Records, interval: np.timedelta64 | None = None) -> Table:
         return self.source_.table(records, self.forecast_.plan.recipe.columns, interval)
@@ -288,9 +324,7 @@ class Forecaster(BaseEstimator):
         for warning in found.warnings:
             warnings.warn(warning, stacklevel=3)
         columns = {name: column for name, column in found.columns.items() if bounds or not name.endswith("%")}
-        if X is None or isinstance(X, pl.DataFrame | str | Path):
-            return pl.DataFrame(columns)
-        return type(X)(columns)
+        return frames.like(X, columns)
 
     def _remember(self, records: Records) -> None:
         """Keep the latest rows of each series: what a forecast reads, and what fills its gaps."""
@@ -324,28 +358,3 @@ def as_text(frame: pl.DataFrame) -> pl.DataFrame:
         for name, kind in frame.schema.items()
         if kind in (pl.Datetime, pl.Date)
     ).cast(pl.String)
-
-
-def from_pandas(X: Any, time: tuple[str, ...]) -> pl.DataFrame:
-    """A pandas frame's columns as a polars frame, with its index where that holds times."""
-    if not hasattr(X, "columns") or not hasattr(X, "index"):
-        raise SunhwanError(
-            f"X is a {type(X).__name__}; expected a pandas or polars frame, or the path of a CSV or Parquet "
-            "file"
-        )
-    if X.index.dtype.kind == "M" or X.index.name in time:
-        X = X.reset_index(names=X.index.name or "time")
-    columns = {}
-    for name in X.columns:
-        column = X[name]
-        if getattr(column.dtype, "tz", None) is not None:
-            column = column.dt.tz_convert("UTC").dt.tz_localize(None)
-        if column.dtype.kind == "M":
-            columns[str(name)] = column.to_numpy().astype("datetime64[ms]")
-        elif column.dtype.kind in "fiub":
-            columns[str(name)] = column.to_numpy()
-        else:
-            columns[str(name)] = pl.Series(
-                [None if value is None or value != value else str(value) for value in column], dtype=pl.String
-            )
-    return pl.DataFrame(columns)
