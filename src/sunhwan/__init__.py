@@ -18,12 +18,13 @@ _HOMES = {
     "Stepper": "sunhwan.recurrence.stepper",
     "Classifier": "sunhwan.tasks.text_estimator",
     "Forecaster": "sunhwan.tasks.estimator",
+    "SeriesClassifier": "sunhwan.tasks.recording_estimator",
     "release_memory": "sunhwan.recurrence.ops",
 }
 """Where what is public comes from, once it is asked for."""
 
 # Without Stepper, which imports Keras: `from sunhwan import *` would choose the program's backend. And
-# without Classifier and Forecaster, which are slow to import.
+# without Classifier, SeriesClassifier and Forecaster, which are slow to import.
 __all__ = [
     "SunhwanError",
     "__version__",

@@ -257,8 +257,11 @@ def test_a_search_chooses_on_rows_before_validation_and_folds(monkeypatch):
 
     monkeypatch.setattr(estimator, "search", tried)
     frame = readings()[:500]
-    model = sunhwan.Forecaster("T", **SMALL | {"lookback": None}, search=3, folds=2, test=0.5).fit(frame)
-    assert seen == [((40.0, 10.0, 50.0), 3)]
+    model = sunhwan.Forecaster(
+        "T", **SMALL | {"lookback": None, "validation": 0.4}, search=3, folds=2, test=0.5
+    )
+    model.fit(frame)
+    assert seen == [((30.0, 20.0, 50.0), 3)]
     assert model.search_ == {"tried": 1} and model.trials_ == ({"setting": 1},) and "tried" in model.notes_
     assert {network.cell for network in model.forecast_.networks} == {"lstm"}
     assert model.forecast_.plan.grid.lookback == 12

@@ -127,7 +127,11 @@ def load(path: Path, columns: Columns, *, labelled: bool = True) -> Recordings:
     """
     if path.is_dir():
         raise SunhwanError(f"{str(path)!r} is a folder; recordings are read from a CSV or Parquet file")
-    records = read(path)
+    return of(read(path), columns, labelled=labelled)
+
+
+def of(records: Records, columns: Columns, *, labelled: bool = True) -> Recordings:
+    """`load`, of the rows of a file or a frame."""
     columns = found_in(records, columns, labelled)
     notes = [*records.notes]
     ids = records.frame[columns.series].cast(pl.String).str.strip_chars()

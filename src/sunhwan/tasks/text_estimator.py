@@ -17,7 +17,7 @@ from sunhwan.experiments.provenance import now
 from sunhwan.files import new_run
 from sunhwan.tasks import classify, text_classifier
 from sunhwan.tasks import folder as folders
-from sunhwan.tasks.text_classifier import Options
+from sunhwan.tasks.text_classifier import Options, TextClassifier
 from sunhwan.tasks.text_network import Settings
 
 
@@ -135,9 +135,14 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def load(cls, folder: str | Path) -> Classifier:
         """The classifier that a run directory holds, of `save` or of `sunhwan classify`."""
         model, arrays = folders.read(Path(folder), "classify")
+        classifier = classify.from_kept(model, arrays)
+        if not isinstance(classifier, TextClassifier):
+            raise SunhwanError(
+                f"{str(folder)!r} is a run of recordings: load it with sunhwan.SeriesClassifier"
+            )
         kept = model.get("estimator", {})
         found = cls(**kept.get("parameters", {}))
-        found.classifier_ = text_classifier.TextClassifier.from_kept(model, arrays)
+        found.classifier_ = classifier
         found.classes_ = np.array(kept.get("labels", model["classes"]))
         found.notes_, found.began_ = (), folders.began(Path(folder))
         return found
