@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -249,20 +250,22 @@ def test_a_search_chooses_on_rows_before_validation_and_folds(monkeypatch):
 
     def tried(readings_, wanted, options, watcher, count):
         seen.append((wanted.split, count))
-        settings = replace(options.settings, units=4, cell="lstm")
-        options = replace(options, settings=settings)
-        return Found(
-            replace(wanted, lookback=12, horizon=3), options, ({"setting": 1},), {"tried": 1}, "tried"
-        )
+        options = replace(options, settings=replace(options.settings, units=4, cell="lstm"))
+        wanted = replace(wanted, lookback=12, horizon=3)
+        return Found(wanted, options, ({"setting": 1},), {"tried": 1}, "tried")
+
+    def judged(readings_, wanted, options, watcher, folds):
+        seen.append((wanted.split, wanted.lookback, options.settings.cell, folds))
+        return SimpleNamespace(metrics={"verdict": "it is good"})
 
     monkeypatch.setattr(estimator, "search", tried)
-    frame = readings()[:500]
-    model = sunhwan.Forecaster(
-        "T", **SMALL | {"lookback": None, "validation": 0.4}, search=3, folds=2, test=0.5
-    )
-    model.fit(frame)
-    assert seen == [((30.0, 20.0, 50.0), 3)]
-    assert model.search_ == {"tried": 1} and model.trials_ == ({"setting": 1},) and "tried" in model.notes_
+    monkeypatch.setattr(estimator, "backtest", judged)
+    small = SMALL | {"lookback": None}
+    model = sunhwan.Forecaster("T", **small, search=3, folds=2, test=0.5).fit(readings()[:500])
+    assert seen == [((40.0, 10.0, 50.0), 3), ((40.0, 10.0, 50.0), 12, "lstm", 2)]
+    assert model.search_ == {"tried": 1} and model.trials_ == ({"setting": 1},)
+    assert model.backtest_ == {"verdict": "it is good"}
+    assert {"tried", "over 2 folds: it is good"} <= set(model.notes_)
     assert {network.cell for network in model.forecast_.networks} == {"lstm"}
     assert model.forecast_.plan.grid.lookback == 12
 
