@@ -258,23 +258,21 @@ def test_a_search_chooses_on_rows_before_validation_and_folds(monkeypatch):
         seen.append((wanted.split, wanted.lookback, options.settings.cell, folds))
         return SimpleNamespace(metrics={"verdict": "it is good"})
 
+    def fitted_to(learnt, options, watcher):
+        seen.append((learnt.plan.grid.lookback, options.settings.cell, int((learnt.part == 1).sum())))
+        raise SunhwanError("enough")
+
     monkeypatch.setattr(estimator, "search", tried)
     monkeypatch.setattr(estimator, "backtest", judged)
-    small = SMALL | {"lookback": None}
-    model = sunhwan.Forecaster("T", **small, search=3, folds=2, test=0.5).fit(readings()[:500])
-    assert seen == [((40.0, 10.0, 50.0), 3), ((40.0, 10.0, 50.0), 12, "lstm", 2)]
+    monkeypatch.setattr(estimator.forecaster, "fit", fitted_to)
+    model = sunhwan.Forecaster("T", **SMALL | {"lookback": None}, search=3, folds=2, test=0.5)
+    with pytest.raises(SunhwanError, match="enough"):
+        model.fit(readings()[:500])
+    shares = (40.0, 10.0, 50.0)
+    # In the end a fifth of all rows is validation, as without folds.
+    assert seen == [(shares, 3), (shares, 12, "lstm", 2), (12, "lstm", 100)]
     assert model.search_ == {"tried": 1} and model.trials_ == ({"setting": 1},)
     assert model.backtest_ == {"verdict": "it is good"}
-    assert {"tried", "over 2 folds: it is good"} <= set(model.notes_)
-    assert {network.cell for network in model.forecast_.networks} == {"lstm"}
-    assert model.forecast_.plan.grid.lookback == 12
-
-
-def test_settings_are_searched_by_optuna():
-    pytest.importorskip("optuna")
-    model = sunhwan.Forecaster("T", **SMALL, search=2).fit(readings())
-    assert model.search_["tried"] == len(model.trials_) == 2
-    assert any("2 settings were tried" in note for note in model.notes_)
 
 
 @pytest.mark.parametrize(
