@@ -19,6 +19,7 @@ from sunhwan.data.labelled import classes_of, stratified
 from sunhwan.data.recordings import Columns, Recordings, Sequences
 from sunhwan.data.records import Records
 from sunhwan.errors import SunhwanError
+from sunhwan.experiments.provenance import now
 from sunhwan.files import new_run
 from sunhwan.tasks import classify, recording_classifier
 from sunhwan.tasks import folder as folders
@@ -114,7 +115,7 @@ class SeriesClassifier(ClassifierMixin, BaseEstimator):
         settings = Settings(
             cell=self.model, units=self.units, layers=self.layers, dropout=self.dropout, epochs=self.epochs
         )
-        records = self._records(X, y)
+        began, records = now(), self._records(X, y)
         columns = Columns(self.series, self.label, named(self.time), named(self.features))
         found = recordings.of(records, columns)
         noun = found.noun
@@ -129,7 +130,7 @@ class SeriesClassifier(ClassifierMixin, BaseEstimator):
         )
         self.columns_, self.classifier_ = found.columns, fitted.classifier
         self.classes_ = of_kind(classes, records.frame[self.label].dtype)
-        self.notes_ = (*found.notes, *fitted.notes)
+        self.notes_, self.began_ = (*found.notes, *fitted.notes), began
         return self
 
     def predict(self, X: Any) -> Any:
@@ -176,7 +177,7 @@ class SeriesClassifier(ClassifierMixin, BaseEstimator):
         }
         model |= {"kind": Recordings.noun, "columns": self.columns_.as_dict()}
         model["estimator"] = {"parameters": parameters, "labels": self.classes_.tolist()}
-        known = folders.record("classify", [], parameters, {})
+        known = folders.record("classify", [], parameters, {}, self.began_)
         folders.write(folder, {**known, "notes": list(self.notes_)}, model, arrays)
 
     @classmethod
@@ -196,6 +197,7 @@ class SeriesClassifier(ClassifierMixin, BaseEstimator):
         }
         found = cls(**kept.get("parameters", usual))
         found.columns_, found.classifier_, found.notes_ = columns, classifier, ()
+        found.began_ = folders.began(Path(folder))
         found.classes_ = np.array(kept.get("labels", classifier.classes))
         return found
 
