@@ -14,7 +14,8 @@ from sunhwan.errors import SunhwanError
 from sunhwan.files import read_json, write_json
 from sunhwan.report import pages, task_evidence
 from sunhwan.report.charts import band, numbers
-from sunhwan.report.forecast_page import gapped, lower, mean_of_rows, read
+from sunhwan.report.forecast_evidence import mean_of_rows, read
+from sunhwan.report.forecast_page import gapped, lower
 from sunhwan.report.page import SHADES, Chart, Facts, Page, Section, Table, Text, embedded
 
 TARGET = "T </script><b onclick=x>&'\""

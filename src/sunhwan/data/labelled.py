@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sunhwan.data.records import fields, listed, parquet, written
+from sunhwan.data.records import contents, fields, listed, parquet, written
 from sunhwan.errors import SunhwanError
 
 MOST_CLASSES = 500
@@ -82,14 +82,7 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
         (frame, fingerprint), notes = folder(path), []
         text, label = "text", "label"
     else:
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            raise SunhwanError(f"there is no file {str(path)!r}; give {EXPECTED}") from None
-        except OSError as error:
-            raise SunhwanError(
-                f"{str(path)!r} cannot be read ({error.strerror}); give a file that you may read"
-            ) from None
+        raw = contents(path, EXPECTED)
         fingerprint = hashlib.sha256(raw).hexdigest()
         frame, notes = parse(raw, path.name)
     for option, column in (("--text", text), ("--label", label)):

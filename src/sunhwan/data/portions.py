@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data.labelled import json_lines, utf8
-from sunhwan.data.records import fields, first_line
+from sunhwan.data.records import contents, fields, first_line
 from sunhwan.errors import SunhwanError
 
 PORTION = 4 << 20
@@ -91,15 +91,7 @@ def kind_of(path: Path) -> str:
     """What a file is, told by what it holds, not by its name's ending."""
     if path.is_dir():
         return "folder"
-    try:
-        with path.open("rb") as file:
-            head = file.read(PORTION)
-    except FileNotFoundError:
-        raise SunhwanError(f"there is no file {str(path)!r}; give {EXPECTED}") from None
-    except OSError as error:
-        raise SunhwanError(
-            f"{str(path)!r} cannot be read ({error.strerror}); give a file that you may read"
-        ) from None
+    head = contents(path, EXPECTED, PORTION)
     if head[:4] == b"PAR1":
         return "parquet"
     begun = head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -57,23 +57,27 @@ def listed(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def contents(path: Path) -> bytes:
-    """The bytes of a file.
+def contents(path: Path, expected: str = "the path of a CSV or Parquet file", most: int = -1) -> bytes:
+    """The bytes of a file, at most so many.
+
+    Args:
+        path: the file.
+        expected: what messages ask for.
+        most: bytes from its beginning; all where it is negative.
 
     Raises:
         SunhwanError: the file is not there, is a folder, or may not be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except FileNotFoundError:
-        raise SunhwanError(
-            f"there is no file {str(path)!r}; give the path of a CSV or Parquet file"
-        ) from None
+        raise SunhwanError(f"there is no file {str(path)!r}; give {expected}") from None
     except IsADirectoryError:
-        raise SunhwanError(f"{str(path)!r} is a folder; give the path of a CSV or Parquet file") from None
+        raise SunhwanError(f"{str(path)!r} is a folder; give {expected}") from None
     except OSError as error:
         raise SunhwanError(
-            f"{str(path)!r} cannot be read ({error.strerror}); give a CSV or Parquet file that you may read"
+            f"{str(path)!r} cannot be read ({error.strerror}); give a file that you may read"
         ) from None
 
 

@@ -15,17 +15,6 @@ MOST_CLASSES = 30
 
 CONFUSED = 10
 
-NAMES = {
-    "model": "the model",
-    "recurrent": "the network alone",
-    "nb_svm": "NB-SVM",
-    "tfidf": "TF-IDF with logistic regression",
-    "summary": "logistic regression on summary statistics",
-    "minirocket": "MiniRocket",
-    "majority": "the commonest class",
-}
-"""How people call what is compared."""
-
 
 def page(evidence: Evidence) -> Page:
     """The page of a run."""
@@ -45,11 +34,16 @@ def page(evidence: Evidence) -> Page:
     return Page(title, metrics["verdict"], facts, sections)
 
 
+def called(metrics: dict, name: str) -> str:
+    """How people call what is compared, as the run says."""
+    return metrics.get("names", {}).get(name, name.replace("_", " "))
+
+
 def scores(metrics: dict) -> Table:
     """Accuracy, macro-F1 and calibration of the model, the network alone and the baselines."""
     rows = [
         [
-            NAMES.get(name, name),
+            called(metrics, name),
             *(f"{one[key]:.4f}" for key in ("accuracy", "macro_f1", "ece", "ece_before")),
         ]
         for name, one in metrics["test"].items()
@@ -60,8 +54,8 @@ def scores(metrics: dict) -> Table:
 
 def weighed(metrics: dict) -> Text:
     """What the model is made of, and whether the best baseline differs by more than chance."""
-    rival, compared = NAMES.get(metrics["best_baseline"], metrics["best_baseline"]), metrics["mcnemar"]
-    parts = ", ".join(f"{NAMES.get(name, name)} {share:.2f}" for name, share in metrics["weights"].items())
+    rival, compared = called(metrics, metrics["best_baseline"]), metrics["mcnemar"]
+    parts = ", ".join(f"{called(metrics, name)} {share:.2f}" for name, share in metrics["weights"].items())
     return Text(
         f"Validation weighs the logits of {parts}. Against {rival}, the best baseline of the test part, "
         f"McNemar's test gives p = {compared['p_value']:.2g}."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sunhwan.report import forecast_page
+from sunhwan.report import forecast_evidence
 from sunhwan.report.charts import DASHES, bars, line, view
 from sunhwan.report.page import SERIES, Chart, Facts, Page, Section, Table, Text
 from sunhwan.report.task_evidence import Evidence, lasting
@@ -69,7 +69,7 @@ def forecasts(runs: Sequence[Evidence], names: Sequence[str]) -> tuple[str, list
         told = {
             name: one
             for name, run in zip(names, runs, strict=True)
-            for one in forecast_page.read(run.folder, run.metrics)
+            for one in forecast_evidence.read(run.folder, run.metrics)
             if one.figures["target"] == target
         }
         seconds = {name: run.run["seconds"] for name, run in zip(names, runs, strict=True)}
@@ -85,7 +85,7 @@ def forecasts(runs: Sequence[Evidence], names: Sequence[str]) -> tuple[str, list
 
 
 def table_of_forecasts(
-    target: str, told: dict[str, forecast_page.Told], seconds: dict[str, float], best: str
+    target: str, told: dict[str, forecast_evidence.Told], seconds: dict[str, float], best: str
 ) -> Table:
     """Each run's errors, beside those of its best baseline, and its intervals."""
     show = printer([one.figures["test"]["model"]["mae"] for one in told.values()])
@@ -111,11 +111,11 @@ def table_of_forecasts(
     return Table(f"{label}, on the test part", head, rows, strong=list(told).index(best))
 
 
-def errors_ahead(target: str, told: dict[str, forecast_page.Told]) -> Chart:
+def errors_ahead(target: str, told: dict[str, forecast_evidence.Told]) -> Chart:
     """The error of each run by how far ahead."""
     lines, said = [], []
     for (name, one), color, dash in zip(told.items(), SERIES, DASHES, strict=False):
-        error = forecast_page.mean_of_rows(one.error.T)
+        error = forecast_evidence.mean_of_rows(one.error.T)
         unit, ahead = one.ahead
         lines.append(
             line(name, color, ahead, error, dash, mode="lines+markers" if one.steps == 1 else "lines")

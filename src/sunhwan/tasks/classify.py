@@ -262,6 +262,7 @@ def summary(fitted: Fitted, found: Judged, noun: str, seconds: float) -> dict:
         "classes": list(classes),
         noun: len(found.truth),
         "test": test,
+        "names": {name: NAMES[name] for name in test},
         "per_class": [
             {
                 "class": name,

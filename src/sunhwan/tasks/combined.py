@@ -7,13 +7,15 @@ examples are most likely. What is classified, and by what members, is told in `t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
+
+from sunhwan.tasks import folder as folders
 
 RECURRENT = "recurrent"
 """What a mixture calls the mean of its networks."""
@@ -25,11 +27,36 @@ HEAVIEST = 10.0
 """No member weighs more: validation without a mistake would ask for more and more confidence."""
 
 
+KeptNetwork = tuple[Mapping, Mapping[str, np.ndarray]]
+"""A network as a run keeps it: what it is, for JSON, and its arrays by name."""
+
+
 class Members(Protocol):
-    """Trained models that tell the same examples apart."""
+    """Trained models that tell the same examples apart.
+
+    Attributes:
+        networks: of recurrent layers, or none.
+    """
+
+    networks: Sequence[Any]
 
     def told(self, examples: Any) -> dict[str, np.ndarray]:
         """(examples, classes) logits of each, in memory that does not grow with the examples."""
+        ...
+
+    def nothing(self) -> dict[str, np.ndarray]:
+        """(1, classes) logits of each, of an example in which nothing is."""
+        ...
+
+    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """JSON and arrays of all but the networks."""
+        ...
+
+    @classmethod
+    def from_kept(
+        cls, model: Mapping, arrays: Mapping[str, np.ndarray], networks: Sequence[KeptNetwork], classes: int
+    ) -> Members:
+        """What `as_kept` gave, with networks; a KeyError or the like where something is amiss."""
         ...
 
 
@@ -39,13 +66,15 @@ class Combined:
 
     Attributes:
         classes: their names, in the order of all arrays.
-        members: what it is made of.
+        members: what it is made of, of the class `kind`.
         weights: by member, what its logits are multiplied by before they are added up.
     """
 
     classes: tuple[str, ...]
     members: Members
     weights: Mapping[str, float]
+
+    kind: ClassVar[type[Members]]
 
     def predict_proba(self, examples: Any) -> np.ndarray:
         """(examples, classes) float64, each row of which adds up to one."""
@@ -59,9 +88,52 @@ class Combined:
         """(examples, classes) float64, whose softmax is `predict_proba`."""
         return self.combined(self.members.told(examples))
 
+    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """JSON and arrays that `from_kept` takes."""
+        members, arrays = self.members.as_kept()
+        model = {
+            "classes": list(self.classes),
+            "weights": {name: float(weight) for name, weight in self.weights.items()},
+            "networks": [network.as_dict() for network in self.members.networks],
+        }
+        for number, network in enumerate(self.members.networks):
+            arrays |= {f"network_{number}_{name}": array for name, array in network.weights.items()}
+        return model | members, arrays
+
+    @classmethod
+    def from_kept(cls, model: Mapping, arrays: Mapping[str, np.ndarray]) -> Self:
+        """What `as_kept` gave.
+
+        Raises:
+            SunhwanError: something is missing, or of another shape.
+        """
+        with folders.kept("classifier"):
+            classes = tuple(model["classes"])
+            networks = [
+                (kept, under(f"network_{number}_", arrays)) for number, kept in enumerate(model["networks"])
+            ]
+            members = cls.kind.from_kept(model, arrays, networks, len(classes))
+            weights = {name: float(weight) for name, weight in model["weights"].items()}
+            said = members.nothing()
+            if not weights or set(weights) != set(said):
+                raise ValueError(f"weights of {sorted(weights)} for {sorted(said)}")
+            if any(one.shape != (1, len(classes)) for one in said.values()):
+                raise ValueError(f"{len(classes)} classes, but members of others")
+        return cls(classes, members, weights)
+
     def combined(self, logits: Mapping[str, np.ndarray]) -> np.ndarray:
         """Members' logits (examples, classes) as those of the whole."""
         return sum(weight * np.asarray(logits[name], np.float64) for name, weight in self.weights.items())
+
+
+def under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin like this, by the rest of their names.
+
+    Example:
+        >>> under("one_", {"one_bias": np.zeros(1), "two_bias": np.ones(1)})
+        {'bias': array([0.])}
+    """
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
 @dataclass(frozen=True)

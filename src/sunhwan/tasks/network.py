@@ -163,8 +163,7 @@ class Network:
             SunhwanError: something is missing, or of another shape.
         """
         with folders.kept("network"):
-            if kept["cell"] not in CELLS:
-                raise ValueError(f"cell {kept['cell']!r}")
+            check_cell(kept["cell"])
             network = cls(
                 kept["cell"],
                 bool(kept["relative"]),

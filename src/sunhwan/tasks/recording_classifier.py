@@ -24,12 +24,14 @@ from sunhwan.evaluation import minirocket, summaries
 from sunhwan.evaluation.minirocket import MiniRocket
 from sunhwan.evaluation.ngrams import chosen
 from sunhwan.evaluation.summaries import Summaries, statistics
-from sunhwan.tasks import folder as folders
 from sunhwan.tasks import recording_network
-from sunhwan.tasks.combined import RECURRENT, Combined, Fitted, weigh
+from sunhwan.tasks.combined import RECURRENT, Combined, Fitted, KeptNetwork, under, weigh
 from sunhwan.tasks.recording_network import RecordingNetwork, Settings
 
 SUMMARY, MINIROCKET = "summary", "minirocket"
+
+STATISTICS = ("mean", "std", "weights", "bias")
+"""The arrays of `Summaries`."""
 
 WORTH = {SUMMARY: 0.005, RECURRENT: 0.005, MINIROCKET: 0.005}
 """By how much of the validation loss a member must lower it; see `combined.mixture`."""
@@ -85,6 +87,40 @@ class Members:
             said[SUMMARY] = self.summary.logits(statistics(found.values, found.offsets))
         return {name: np.asarray(logits, np.float64) for name, logits in said.items()}
 
+    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """See `combined.Members`."""
+        one, arrays = self.summary, {}
+        if self.rocket:
+            arrays |= {f"minirocket_{name}": array for name, array in self.rocket.as_arrays().items()}
+        if one:
+            arrays |= {f"summary_{name}": getattr(one, name) for name in STATISTICS}
+        model = {
+            "recipe": self.recipe.as_dict(),
+            "summary": {"strength": one.strength} if one else None,
+            "minirocket": self.rocket is not None,
+        }
+        return model, arrays
+
+    @classmethod
+    def from_kept(
+        cls, model: Mapping, arrays: Mapping[str, np.ndarray], networks: Sequence[KeptNetwork], classes: int
+    ) -> Members:
+        """See `combined.Members`."""
+        recipe, summary, rocket = Recipe.from_dict(model["recipe"]), None, None
+        if model["summary"]:
+            parts = [arrays[f"summary_{name}"] for name in STATISTICS]
+            summary = Summaries(*parts, float(model["summary"]["strength"]))
+        if model["minirocket"]:
+            rocket = MiniRocket.from_arrays(under("minirocket_", arrays))
+        features = len(recipe.ingredients)
+        trained = tuple(RecordingNetwork.from_kept(*one, features) for one in networks)
+        return cls(recipe, summary, trained, rocket)
+
+    def nothing(self) -> dict[str, np.ndarray]:
+        """See `combined.Members`."""
+        readings = np.zeros((2, len(self.recipe.ingredients)), np.float32)
+        return self.logits(Sequences(readings, np.array([0, 2])))
+
     def only(self, names: Sequence[str]) -> Members:
         """Those of these names."""
         return replace(
@@ -99,60 +135,7 @@ class RecordingClassifier(Combined):
     """A trained classifier of recordings, given as the rows of a `Table`."""
 
     members: Members
-
-    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
-        """JSON and arrays that `from_kept` takes."""
-        members, arrays = self.members, {}
-        model = {
-            "classes": list(self.classes),
-            "weights": {name: float(weight) for name, weight in self.weights.items()},
-            "recipe": members.recipe.as_dict(),
-            "networks": [network.as_dict() for network in members.networks],
-            "summary": None,
-            "minirocket": members.rocket is not None,
-        }
-        if members.rocket:
-            arrays |= {f"minirocket_{name}": array for name, array in members.rocket.as_arrays().items()}
-        if members.summary:
-            one = members.summary
-            model["summary"] = {"strength": one.strength}
-            arrays |= {f"summary_{name}": getattr(one, name) for name in ("mean", "std", "weights", "bias")}
-        for number, network in enumerate(members.networks):
-            arrays |= {f"network_{number}_{name}": array for name, array in network.weights.items()}
-        return model, arrays
-
-    @classmethod
-    def from_kept(cls, model: Mapping, arrays: Mapping[str, np.ndarray]) -> RecordingClassifier:
-        """What `as_kept` gave.
-
-        Raises:
-            SunhwanError: something is missing, or of another shape.
-        """
-        with folders.kept("classifier"):
-            classes, recipe = tuple(model["classes"]), Recipe.from_dict(model["recipe"])
-            features = len(recipe.ingredients)
-            summary, networks = None, []
-            if model["summary"]:
-                parts = [arrays[f"summary_{name}"] for name in ("mean", "std", "weights", "bias")]
-                summary = Summaries(*parts, float(model["summary"]["strength"]))
-            for number, kept in enumerate(model["networks"]):
-                start = f"network_{number}_"
-                mine = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
-                networks.append(RecordingNetwork.from_kept(kept, mine, features))
-            rocket = None
-            if model["minirocket"]:
-                start = "minirocket_"
-                rocket = MiniRocket.from_arrays(
-                    {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
-                )
-            weights = {name: float(weight) for name, weight in model["weights"].items()}
-            members = Members(recipe, summary, tuple(networks), rocket)
-            said = members.logits(Sequences(np.zeros((2, features), np.float32), np.array([0, 2])))
-            if not weights or set(weights) != set(said):
-                raise ValueError(f"weights of {sorted(weights)} for {sorted(said)}")
-            if any(one.shape != (1, len(classes)) for one in said.values()):
-                raise ValueError(f"{len(classes)} classes, but members of others")
-        return cls(classes, members, weights)
+    kind = Members
 
 
 def fit(

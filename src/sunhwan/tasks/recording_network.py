@@ -18,7 +18,6 @@ import numpy as np
 
 from sunhwan.data.recordings import Sequences
 from sunhwan.evaluation.ngrams import two_columns
-from sunhwan.recurrence.cells import CELLS
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import pooled, training
 from sunhwan.tasks.network import check_cell, recurrent_layer
@@ -115,8 +114,7 @@ class RecordingNetwork:
             SunhwanError: something is missing, or of another shape.
         """
         with folders.kept("network"):
-            if kept["cell"] not in CELLS:
-                raise ValueError(f"cell {kept['cell']!r}")
+            check_cell(kept["cell"])
             network = cls(
                 kept["cell"],
                 int(kept["step"]),

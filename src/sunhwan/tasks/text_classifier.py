@@ -22,9 +22,8 @@ from sunhwan.data.tokens import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation import ngrams as baselines
 from sunhwan.evaluation.ngrams import Linear, Ngrams
-from sunhwan.tasks import folder as folders
 from sunhwan.tasks import text_network
-from sunhwan.tasks.combined import RECURRENT, Combined, Fitted, weigh
+from sunhwan.tasks.combined import RECURRENT, Combined, Fitted, KeptNetwork, weigh
 from sunhwan.tasks.text_network import Settings, TextNetwork
 from sunhwan.tasks.word_vectors import word_vectors
 
@@ -87,6 +86,45 @@ class Members:
             said[name] = model.logits(self.ngrams.counts(ids, binary=model.idf is None))
         return said
 
+    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """See `combined.Members`."""
+        model = {
+            "words": list(self.words.words),
+            "linear": {name: {"strength": one.strength} for name, one in self.linear.items()},
+        }
+        arrays = {"pairs": self.ngrams.pairs, "triples": self.ngrams.triples} if self.linear else {}
+        for name, one in self.linear.items():
+            arrays |= {f"{name}_weights": one.weights, f"{name}_bias": one.bias}
+            if one.idf is not None:
+                arrays[f"{name}_idf"] = one.idf
+        return model, arrays
+
+    @classmethod
+    def from_kept(
+        cls, model: Mapping, arrays: Mapping[str, np.ndarray], networks: Sequence[KeptNetwork], classes: int
+    ) -> Members:
+        """See `combined.Members`."""
+        words, none = Words(tuple(model["words"])), np.empty(0, np.int64)
+        ngrams = Ngrams(len(words.words), arrays.get("pairs", none), arrays.get("triples", none))
+        linear = {
+            name: Linear(
+                arrays[f"{name}_weights"],
+                arrays[f"{name}_bias"],
+                arrays.get(f"{name}_idf"),
+                float(kept["strength"]),
+            )
+            for name, kept in model["linear"].items()
+        }
+        columns = 1 if classes == 2 else classes
+        for name, one in linear.items():
+            if one.weights.shape != (ngrams.features, columns) or one.bias.shape != (columns,):
+                raise ValueError(f"weights of {name} have shape {one.weights.shape}")
+        return cls(words, ngrams, linear, tuple(TextNetwork.from_kept(*one) for one in networks))
+
+    def nothing(self) -> dict[str, np.ndarray]:
+        """See `combined.Members`."""
+        return self.logits(self.ids([None]))
+
     def told(self, texts: Sequence[str | None] | pl.Series) -> dict[str, np.ndarray]:
         """(texts, classes) float64 of each member; memory does not grow with the texts."""
         if isinstance(texts, str):
@@ -117,6 +155,7 @@ class TextClassifier(Combined):
     """
 
     members: Members
+    kind = Members
 
     def explain(self, text: str, top: int = 10) -> list[tuple[str, float]]:
         """The words that moved a prediction: how much the likeliest class's log-odds fall without each.
@@ -148,64 +187,6 @@ class TextClassifier(Combined):
         moved = odds(whole, said)[0] - odds(np.concatenate(effects), said)
         order = np.argsort(-np.abs(moved), kind="stable")[:top]
         return [(words[tried[i]], float(moved[i])) for i in order]
-
-    def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
-        """JSON and arrays that `from_kept` takes."""
-        members = self.members
-        model = {
-            "classes": list(self.classes),
-            "weights": {name: float(weight) for name, weight in self.weights.items()},
-            "words": list(members.words.words),
-            "networks": [network.as_dict() for network in members.networks],
-            "linear": {name: {"strength": one.strength} for name, one in members.linear.items()},
-        }
-        arrays = {}
-        if members.linear:
-            arrays |= {"pairs": members.ngrams.pairs, "triples": members.ngrams.triples}
-        for name, one in members.linear.items():
-            arrays |= {f"{name}_weights": one.weights, f"{name}_bias": one.bias}
-            if one.idf is not None:
-                arrays[f"{name}_idf"] = one.idf
-        for number, network in enumerate(members.networks):
-            arrays |= {f"network_{number}_{name}": array for name, array in network.weights.items()}
-        return model, arrays
-
-    @classmethod
-    def from_kept(cls, model: Mapping, arrays: Mapping[str, np.ndarray]) -> TextClassifier:
-        """What `as_kept` gave.
-
-        Raises:
-            SunhwanError: something is missing, or of another shape.
-        """
-        with folders.kept("classifier"):
-            classes, words = tuple(model["classes"]), Words(tuple(model["words"]))
-            none = np.empty(0, np.int64)
-            ngrams = Ngrams(len(words.words), arrays.get("pairs", none), arrays.get("triples", none))
-            linear = {
-                name: Linear(
-                    arrays[f"{name}_weights"],
-                    arrays[f"{name}_bias"],
-                    arrays.get(f"{name}_idf"),
-                    float(kept["strength"]),
-                )
-                for name, kept in model["linear"].items()
-            }
-            columns = 1 if len(classes) == 2 else len(classes)
-            for name, one in linear.items():
-                if one.weights.shape != (ngrams.features, columns) or one.bias.shape != (columns,):
-                    raise ValueError(f"weights of {name} have shape {one.weights.shape}")
-            networks = []
-            for number, kept in enumerate(model["networks"]):
-                start = f"network_{number}_"
-                mine = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
-                networks.append(TextNetwork.from_kept(kept, mine))
-                if mine["dense_bias"].shape != (columns,):
-                    raise ValueError(f"network {number} has {mine['dense_bias'].shape} columns")
-            weights = {name: float(weight) for name, weight in model["weights"].items()}
-            there = {*linear, *([RECURRENT] if networks else [])}
-            if not weights or set(weights) != there:
-                raise ValueError(f"weights of {sorted(weights)} for {sorted(there)}")
-        return cls(classes, Members(words, ngrams, linear, tuple(networks)), weights)
 
 
 def odds(logits: np.ndarray, k: int) -> np.ndarray:

@@ -21,7 +21,6 @@ import numpy as np
 from sunhwan.data.segments import UNKNOWN
 from sunhwan.data.tokens import Ragged
 from sunhwan.evaluation.ngrams import two_columns
-from sunhwan.recurrence.cells import CELLS
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import pooled, training
 from sunhwan.tasks.network import check_cell, recurrent_layer
@@ -134,8 +133,7 @@ class TextNetwork:
             SunhwanError: something is missing, or of another shape.
         """
         with folders.kept("network"):
-            if kept["cell"] not in CELLS:
-                raise ValueError(f"cell {kept['cell']!r}")
+            check_cell(kept["cell"])
             network = cls(
                 kept["cell"],
                 int(kept["length"]),
