@@ -523,7 +523,7 @@ def season_of(interval: np.timedelta64) -> int:
 def described(plan: Plan) -> str:
     """How windows lie, in a sentence."""
     grid, seconds = plan.grid, seconds_of(plan.interval)
-    rows = "every row" if grid.step == 1 else f"every {grid.step}. row"
+    rows = "every row" if grid.step == 1 else f"one row in {grid.step}"
     return (
         f"each forecast reads {duration(grid.lookback * seconds)} ({grid.timesteps} timesteps, {rows}, of "
         f"{len(plan.names)} features) and says {duration(grid.horizon * seconds)} ({grid.horizon} steps)"

@@ -22,8 +22,11 @@ MOST_SERIES = 12
 
 WORST = 10
 
-DRIFTED = 0.5
-"""A mean that moved by so many standard deviations is said to have drifted."""
+DRIFTED, MOST_DRIFTED = 0.5, 5
+"""A mean that moved by so many standard deviations is said to have drifted; of more columns, the first."""
+
+PALE = 0.2
+"""The share of missing values that has the full colour, at least: a few missing are pale."""
 
 
 def page(evidence: Evidence) -> Page:
@@ -258,7 +261,7 @@ def errors(told: Told) -> list[Chart]:
                     told.error_label,
                     [f"{unit} ahead", *lines],
                     [
-                        [f"{at:g}", *(show(y[i]) for y in lines.values())]
+                        [f"{at:.3g}", *(show(y[i]) for y in lines.values())]
                         for i, at in enumerate(x)
                         if i < 48 or i == len(x) - 1
                     ],
@@ -345,29 +348,50 @@ def intervals(told: Told) -> list[Chart]:
     ]
     if told.steps > 1:
         unit, ahead = told.ahead
-        names = [f"{one:g}" for one in ahead]
-        charts.insert(0, held_by(told, f"{unit} ahead", mean_of_rows(told.held.T), names, level))
+        names = [f"{one:.3g}" for one in ahead]
+        share = mean_of_rows(told.held.T)
+        charts.insert(0, held_by(told, f"{unit} ahead", share, names, level, ahead))
     return charts
 
 
-def held_by(told: Told, by: str, share: np.ndarray, names: Sequence[str], level: float) -> Chart:
-    """The share of values that intervals held, by group, beside the level."""
+def held_by(
+    told: Told,
+    by: str,
+    share: np.ndarray,
+    names: Sequence[str],
+    level: float,
+    x: np.ndarray | None = None,
+) -> Chart:
+    """The share of values that intervals held, by group, beside the level.
+
+    Args:
+        by: what the groups are of.
+        share: (groups,); NaN for a group without values.
+        names: of the groups.
+        level: that was asked.
+        x: (groups,) where each lies on an axis of numbers; None for one of names.
+    """
     known = np.flatnonzero(np.isfinite(share))
     names, share = [elide(names[i], 24) for i in known], share[known]
+    if x is None:
+        at, axis, held = names, {"type": "category"}, bars("held", "model", names, share)
+    else:
+        at, axis, held = x[known], {}, line("held", "model", x[known], share)
     low, high = int(np.argmin(share)), int(np.argmax(share))
+    of = "" if x is None else f" {by}"
     return Chart(
         f"Share of values inside the {level:.0%} intervals, by {by}",
-        f"Of the {level:.0%} that were asked, intervals held least at {names[low]} ({share[low]:.0%}) "
-        f"and most at {names[high]} ({share[high]:.0%}).",
+        f"Of the {level:.0%} that were asked, intervals held least at {names[low]}{of} ({share[low]:.0%}) "
+        f"and most at {names[high]}{of} ({share[high]:.0%}).",
         {
             "all": view(
                 [
-                    bars("held", "model", names, share),
-                    line("asked", "truth", names, np.full(len(names), level), "dash"),
+                    held,
+                    line("asked", "truth", at, np.full(len(names), level), "dash"),
                 ],
                 by,
                 "share held",
-                xaxis={"type": "category"},
+                xaxis=axis,
                 yaxis={"tickformat": ".0%", "range": [0, 1]},
             )
         },
@@ -404,16 +428,28 @@ def data(evidence: Evidence) -> list[Facts | Table | Chart]:
     ]
     gaps = np.array([column["missing_by_month"] for column in health["columns"]], float)
     if gaps.any() and len(health["months"]) > 1:
-        names = [elide(column["name"], 30) for column in health["columns"]]
+        gappy = np.flatnonzero(gaps.any(axis=1))
+        gaps, names = gaps[gappy], [elide(health["columns"][i]["name"], 30) for i in gappy]
         most = int(gaps.max(axis=1).argmax())
+        texts = [[f"{part:.2g}%" if part else "" for part in row] for row in 100 * gaps]
         blocks.append(
             Chart(
                 "Share of missing values, by month",
-                f"Most are missing of {names[most]}: {gaps[most].max():.0%} in "
-                f"{health['months'][int(gaps[most].argmax())]}.",
+                f"Most are missing of {names[most]}: {100 * gaps[most].max():.2g} % in "
+                f"{health['months'][int(gaps[most].argmax())]}. Columns that miss nothing are left out.",
                 {
                     "all": view(
-                        [heat(health["months"], names, gaps, None, hovertemplate="%{y}, %{x}: %{z:.0%}")],
+                        [
+                            heat(
+                                health["months"],
+                                names,
+                                gaps,
+                                texts if len(health["months"]) <= 12 else None,
+                                hovertemplate="%{y}, %{x}: %{z:.2%}",
+                                zmin=0,
+                                zmax=max(PALE, gaps.max()),
+                            )
+                        ],
                         "",
                         "",
                         xaxis={"type": "category"},
@@ -437,7 +473,7 @@ def moved(column: dict) -> tuple[str, str]:
 
 
 def drifted(health: dict) -> Text | None:
-    """A sentence on columns whose mean moved from training to test."""
+    """A sentence on columns whose mean moved from training to test, the furthest first."""
     far = {
         column["name"]: column["drift"]
         for column in health["columns"]
@@ -445,8 +481,10 @@ def drifted(health: dict) -> Text | None:
     }
     if not far:
         return None
-    listed = ", ".join(f"{name} ({drift:+.1f} standard deviations)" for name, drift in far.items())
-    return Text(f"The mean moved from the training to the test part: {listed}.".replace("-", "−"))
+    order = sorted(far, key=lambda name: -abs(far[name]))
+    listed = ", ".join(f"{name} {far[name]:+.1f}".replace("-", "−") for name in order[:MOST_DRIFTED])
+    more = f", and less in {len(far) - MOST_DRIFTED} others" if len(far) > MOST_DRIFTED else ""
+    return Text(f"The mean moved from the training to the test part, in standard deviations: {listed}{more}.")
 
 
 def share(part: int, whole: int) -> str:
