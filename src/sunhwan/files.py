@@ -102,7 +102,7 @@ def read_json(path: Path) -> dict:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SunhwanError(
             f"{str(path)!r} was expected to hold JSON, but does not ({error}); restore or remove it"
         ) from None

@@ -17,6 +17,7 @@ from sunhwan.report.charts import band, numbers
 from sunhwan.report.forecast_evidence import mean_of_rows, read
 from sunhwan.report.forecast_page import gapped, lower
 from sunhwan.report.page import SHADES, Chart, Facts, Page, Section, Table, Text, embedded
+from sunhwan.tasks import folder
 
 TARGET = "T </script><b onclick=x>&'\""
 """The first target of `forecast_run`: what a file's owner may write in a heading."""
@@ -132,14 +133,22 @@ def test_headings_anchors_and_names_of_charts(forecast_run):
     )
 
 
+def rewrite(run, name, content):
+    """Write a file of a run anew, as if the run had written it."""
+    write_json(run / name, content)
+    known = read_json(run / "run.json")
+    sums = {other: digest for other, digest in known["sha256"].items() if other != name}
+    write_json(run / "run.json", {**known, "sha256": sums})
+
+
 def test_runs_beside_each_other(forecast_run, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(forecast_run, other)
-    known = read_json(other / "run.json")
-    write_json(other / "run.json", {**known, "options": {"seeds": 5}})
     metrics = read_json(other / "metrics.json")
     metrics["targets"][0]["test"]["model"]["mae"] /= 2
-    write_json(other / "metrics.json", metrics)
+    rewrite(other, "metrics.json", metrics)
+    known = read_json(other / "run.json")
+    write_json(other / "run.json", {**known, "options": {"seeds": 5}})
     page = pages.of([forecast_run, other])
     assert "other has the least mean absolute error" in page.answer
     scores = page.sections[0].blocks[0]
@@ -172,6 +181,52 @@ def test_a_run_that_is_not_whole(forecast_run, tmp_path):
     write_json(older / "run.json", {"study": "x"})
     with pytest.raises(SunhwanError, match="no run of `sunhwan forecast`"):
         pages.of([older])
+
+
+def test_a_run_that_is_altered_newer_or_does_not_fit_together(forecast_run, classify_run, tmp_path):
+    assert task_evidence.FORMAT == folder.FORMAT
+    for number, run in enumerate((forecast_run, classify_run)):
+        for name in ("metrics.json", "history.csv", "predictions.npz", "model.npz"):
+            altered = tmp_path / f"{number} {name}"
+            shutil.copytree(run, altered)
+            with open(altered / name, "ab") as file:
+                file.write(b" ")
+            with pytest.raises(SunhwanError, match=rf"{name}' is not the file that the run wrote"):
+                pages.of([altered])
+        broken = tmp_path / f"{number} broken"
+        shutil.copytree(run, broken)
+        metrics = read_json(broken / "metrics.json")
+        for content in (
+            {},
+            {**metrics, "test": [], "targets": [1]},
+            {**metrics, "verdict": "", "classes": 1, "targets": 1},
+        ):
+            rewrite(broken, "metrics.json", content)
+            with pytest.raises(SunhwanError, match="broken' holds does not fit together"):
+                pages.of([broken])
+        rewrite(broken, "metrics.json", {})
+        with pytest.raises(SunhwanError, match="broken' holds does not fit together"):
+            pages.of([run, broken])
+        known = read_json(broken / "run.json")
+        for made in (folder.FORMAT + 1, None, "1"):
+            write_json(broken / "run.json", {**known, "format": made})
+            with pytest.raises(SunhwanError, match=f"was made in format {made!r}; .* update sunhwan"):
+                pages.of([broken])
+
+
+def test_arrays_that_would_run_code_are_refused(forecast_run, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    evil = tmp_path / "evil"
+    shutil.copytree(forecast_run, evil)
+    np.savez(evil / "predictions.npz", truth=np.array([Evil()], object))
+    known = read_json(evil / "run.json")
+    write_json(evil / "run.json", {**known, "sha256": {}})
+    with pytest.raises(SunhwanError, match=r"predictions.npz' cannot be read"):
+        pages.of([evil])
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_band_is_open_where_values_are_missing():
@@ -276,7 +331,7 @@ def test_classifiers_beside_each_other_and_not_beside_forecasts(classify_run, fo
     shutil.copytree(classify_run, other)
     metrics = read_json(other / "metrics.json")
     metrics["test"]["model"]["accuracy"] = 1.0
-    write_json(other / "metrics.json", metrics)
+    rewrite(other, "metrics.json", metrics)
     page = pages.of([classify_run, other])
     assert page.answer == "other tells most of the test part: 100.0%."
     assert page.sections[0].blocks[0].strong == 1

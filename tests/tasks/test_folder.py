@@ -64,6 +64,11 @@ def newer(run):
     (run / "run.json").write_text(json.dumps(record | {"format": 99, "versions": {"sunhwan": "9.9"}}))
 
 
+def record_of(run, **changes):
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | changes))
+
+
 def of_a_study(run):
     (run / "run.json").write_text('{"study": "x"}')
 
@@ -79,6 +84,10 @@ def of_a_study(run):
         (lambda run: (run / "run.json").unlink(), r"holds no run\.json"),
         (lambda run: (run / "run.json").write_text("{"), "expected to hold JSON"),
         (lambda run: (run / "run.json").write_text('{"task": "rm"}'), "names the task 'rm'"),
+        (lambda run: record_of(run, sha256=["a"]), "kept run.json cannot be read"),
+        (lambda run: record_of(run, format=99, versions=[1]), "kept run.json cannot be read"),
+        (lambda run: record_of(run, format="1"), "in format 1; this version"),
+        (lambda run: (run / "run.json").write_text("[" * 100_000), "expected to hold JSON"),
         (shutil.rmtree, "no run directory"),
     ],
 )
@@ -110,6 +119,21 @@ def test_a_model_that_would_run_code_is_refused(run, as_array):
     (run / "run.json").write_text(json.dumps(record))
     with pytest.raises(SunhwanError, match="plain arrays of numbers"):
         folders.read(run, "forecast")
+
+
+def test_arrays_of_texts_are_refused(run):
+    np.savez(run / "model.npz", w=np.array(["a", "b"]))
+    record_of(run, sha256={name: folders.checksum(run / name) for name in folders.MODEL})
+    with pytest.raises(SunhwanError, match="plain arrays of numbers"):
+        folders.read(run, "forecast")
+
+
+def test_every_file_has_its_checksum(tmp_path):
+    known = folders.record("forecast", [], {}, {})
+    folders.write(tmp_path / "run", known, {}, {"w": np.zeros(2)}, metrics_json={}, history_csv="a")
+    sums = json.loads((tmp_path / "run" / "run.json").read_text())["sha256"]
+    assert sorted(sums) == ["history.csv", "metrics.json", "model.json", "model.npz"]
+    assert all(folders.checksum(tmp_path / "run" / name) == digest for name, digest in sums.items())
 
 
 def test_nothing_is_left_after_an_error(tmp_path):

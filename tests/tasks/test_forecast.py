@@ -332,6 +332,14 @@ def test_a_kept_model_that_lacks_something_is_refused(kept, harm):
         Forecast.from_kept(model, arrays)
 
 
+@pytest.mark.parametrize("harm", [lambda a: a[:1], lambda a: a * np.nan, lambda a: np.hstack([a, a])])
+def test_a_kept_line_of_another_shape_or_without_numbers_is_refused(kept, harm):
+    _, _, result, _ = kept
+    model, arrays = result.fitted.forecast.as_kept()
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+        Forecast.from_kept(model, arrays | {"line:weights": harm(arrays["line:weights"])})
+
+
 def run_command(*arguments):
     return CliRunner().invoke(group, list(map(str, arguments)), catch_exceptions=False)
 

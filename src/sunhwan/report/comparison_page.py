@@ -47,7 +47,7 @@ def alike(runs: Sequence[Evidence]) -> list[Text]:
 
     def judged_on(run: Evidence) -> tuple:
         metrics = run.metrics
-        size = [metrics.get(key) for key in ("windows", "texts", "horizon", "interval_seconds")]
+        size = [metrics.get(key) for key in ("windows", "texts", "recordings", "horizon", "interval_seconds")]
         return (*sorted(run.run["data"].values()), *size)
 
     if all(judged_on(run) == judged_on(first) for run in runs):

@@ -228,10 +228,10 @@ def arrays(path: Path, expected: list[str]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise SunhwanError(f"{path} cannot be read ({error}); run the study again") from error
+        raise SunhwanError(f"{str(path)!r} cannot be read ({error}); make the run again") from error
     missing = [name for name in expected if name not in arrays]
     if missing:
-        raise SunhwanError(f"{path} has no array {', '.join(missing)}; run the study again")
+        raise SunhwanError(f"{path} has no array {', '.join(missing)}; make the run again")
     return arrays
 
 

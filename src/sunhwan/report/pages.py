@@ -8,7 +8,7 @@ from pathlib import Path
 from sunhwan.errors import SunhwanError
 from sunhwan.report import classify_page, comparison_page, forecast_page, task_evidence
 from sunhwan.report.page import Page
-from sunhwan.report.task_evidence import Evidence
+from sunhwan.report.task_evidence import Evidence, readable
 
 PAGES: dict[str, Callable[[Evidence], Page]] = {
     "forecast": forecast_page.page,
@@ -29,10 +29,12 @@ def of(folders: Sequence[Path]) -> Page:
     """
     runs = [task_evidence.read(folder) for folder in dict.fromkeys(folders)]
     if len(runs) == 1:
-        return PAGES[runs[0].run["task"]](runs[0])
+        with readable(runs[0].folder):
+            return PAGES[runs[0].run["task"]](runs[0])
     tasks = {run.run["task"] for run in runs}
     if len(tasks) > 1:
         raise SunhwanError(
             f"the runs are of {' and '.join(sorted(tasks))}; runs of one task can be set beside each other"
         )
-    return comparison_page.page(runs)
+    with readable(*(run.folder for run in runs)):
+        return comparison_page.page(runs)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from sunhwan.report.words import count, printer
 from sunhwan.units import duration
 
 TASKS = ("forecast", "classify")
+
+FORMAT = 1
+"""Of run directories, as `tasks/folder.py` writes them."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,45 @@ def read(folder: Path) -> Evidence:
             f"{str(folder)!r} is no run of `sunhwan forecast` or `sunhwan classify`; "
             "the pictures of a study's run lie in its folder"
         )
+    made = run.get("format")
+    if not isinstance(made, int) or made > FORMAT:
+        raise SunhwanError(
+            f"{str(folder)!r} was made in format {made!r}; this version reads formats up to {FORMAT}: update "
+            "sunhwan (pip install -U sunhwan), or make the run anew"
+        )
     lacking = [name for name in ("metrics.json", "history.csv") if not (folder / name).is_file()]
     if lacking:
         raise SunhwanError(
             f"{str(folder)!r} lacks {' and '.join(lacking)}; copy the whole run directory, or make it anew"
         )
-    with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+    with readable(folder):
+        altered = [
+            name
+            for name, digest in run.get("sha256", {}).items()
+            if (folder / name).is_file()
+            and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
+        ]
+    if altered:
+        raise SunhwanError(
+            f"{str(folder / altered[0])!r} is not the file that the run wrote (its SHA-256 differs from that "
+            "in run.json); copy the run directory anew from where it was made, or make the run again"
+        )
+    with readable(folder), open(folder / "history.csv", encoding="utf-8", newline="") as file:
         history = list(csv.DictReader(file))
     return Evidence(folder, run, read_json(folder / "metrics.json"), history)
+
+
+@contextlib.contextmanager
+def readable(*folders: Path) -> Iterator[None]:
+    """Within it, what the files of a run lack, or hold in another shape, is a `SunhwanError`."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, csv.Error) as error:
+        named = " or ".join(repr(str(folder)) for folder in folders)
+        raise SunhwanError(
+            f"what {named} holds does not fit together ({type(error).__name__}: {error}); copy the whole run "
+            "directory anew, or make the run again"
+        ) from error
 
 
 def about(evidence: Evidence) -> list[str]:

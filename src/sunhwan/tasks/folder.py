@@ -11,7 +11,7 @@
     predictions.npz   truth, the model's and the baselines' answers on the test part
 
 Nothing in it is code: JSON, CSV, and arrays of numbers that are read with `allow_pickle=False`. The checksums
-of the model's files stand in `run.json`, so that a file that was altered or half copied is refused, not used.
+of the other files stand in `run.json`, so that a file that was altered or half copied is refused, not used.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def write(folder: Path, known: Mapping, model: Mapping, arrays: Mapping[str, np.
             else:
                 write_text(path, content)
         # run.json last: with it the directory counts as a run.
-        checksums = {name: checksum(folder / name) for name in MODEL}
+        checksums = {path.name: checksum(path) for path in sorted(folder.iterdir())}
         ended = {"finished": now(), "state": "finished", "sha256": checksums}
         write_json(folder / "run.json", {**known, **ended})
 
@@ -132,7 +132,8 @@ def task_of(folder: Path) -> str:
             f"{', '.join(TASKS)}: restore the file, or make the run anew"
         )
     if not isinstance(known.get("format"), int) or known["format"] > FORMAT:
-        made = known.get("versions", {}).get("sunhwan", "another version")
+        with kept("run.json"):
+            made = dict(known.get("versions", {})).get("sunhwan", "another version")
         raise SunhwanError(
             f"{str(folder)!r} was made by sunhwan {made} in format {known.get('format')}; this version "
             f"reads formats up to {FORMAT}: update sunhwan (pip install -U sunhwan), or make the run anew"
@@ -154,12 +155,13 @@ def read(folder: Path, task: str) -> tuple[dict, dict[str, np.ndarray]]:
     found = task_of(folder)
     if found != task:
         raise SunhwanError(f"{str(folder)!r} is a run of `{found}`; expected one of `{task}`")
-    known = read_json(folder / "run.json")
+    with kept("run.json"):
+        sums = {name: str(digest) for name, digest in read_json(folder / "run.json")["sha256"].items()}
     for name in MODEL:
         path = folder / name
         if not path.is_file():
             raise SunhwanError(f"{str(folder)!r} lacks {name}; copy the whole run directory, or make it anew")
-        if checksum(path) != known.get("sha256", {}).get(name):
+        if checksum(path) != sums.get(name):
             raise SunhwanError(
                 f"{str(path)!r} is not the file that the run wrote (its SHA-256 differs from that in "
                 "run.json); copy the run directory anew from where it was made, or make the run again"
@@ -175,7 +177,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with np.load(path, allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
+            arrays = {name: kept[name] for name in kept.files}
+            if all(array.dtype.kind in "biuf" for array in arrays.values()):
+                return arrays
+            raise ValueError("texts")
     except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
         raise SunhwanError(
             f"{str(path)!r} holds something else than plain arrays of numbers, which is all that a run "

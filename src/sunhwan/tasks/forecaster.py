@@ -239,6 +239,12 @@ class Forecast:
         plan = Plan.from_dict(model.get("plan", {}))
         with folders.kept("model"):
             line = baselines.Linear(**under("line"), **model["line"])
+            window, ahead = (plan.grid.timesteps, len(plan.names)), (plan.steps, len(plan.known_features))
+            said = line(*(np.zeros((1, *shape), np.float32) for shape in (window, ahead)))
+            if said.shape != (1, plan.outputs) or not np.isfinite(said).all():
+                raise ValueError(
+                    f"the straight line says {said.shape}, expected {plan.outputs} finite numbers"
+                )
             networks = [
                 Network.from_kept(one, under(f"network{i}"), plan) for i, one in enumerate(model["networks"])
             ]
@@ -258,6 +264,8 @@ class Forecast:
                 calibrations,
             )
             forecast.calibrations[""], [forecast.spread[name] for name in forecast.weights if name != NETWORK]
+            if not np.isfinite(list(forecast.weights.values())).all():
+                raise ValueError(f"the weights are {forecast.weights}")
         return forecast
 
 
