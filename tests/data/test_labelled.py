@@ -2,11 +2,10 @@
 
 import json
 
-import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.data.labelled import classes_of, load, stratified
+from sunhwan.data.labelled import classes_of, load
 from sunhwan.errors import SunhwanError
 
 ROWS = [("Well done, all", "good"), ('Dull\nand "long"', "bad"), ("다섯 명", "good")]
@@ -131,21 +130,3 @@ def test_classes():
     ]:
         with pytest.raises(SunhwanError, match=said):
             classes_of(pl.Series(labels), 3, "f")
-
-
-def test_every_class_is_in_every_part_in_its_share():
-    labels = np.array([0] * 900 + [1] * 97 + [2] * 3)
-    part = stratified([f"t{i}" for i in range(1000)], labels, (60, 20, 20), seed=0)
-    counts = np.stack([np.bincount(labels[part == number], minlength=3) for number in range(3)])
-    assert counts.tolist() == [[540, 59, 1], [180, 19, 1], [180, 19, 1]]
-    again = stratified([f"t{i}" for i in range(1000)], labels, (60, 20, 20), seed=0)
-    assert (part == again).all()
-    assert (np.diff(np.flatnonzero(part == 1)) > 1).any(), "shuffled"
-
-
-def test_equal_texts_are_in_one_part():
-    texts = [f"t{i % 50}" for i in range(200)]
-    part = stratified(texts, np.arange(200) % 2, (60, 20, 20), seed=1)
-    for text in set(texts):
-        assert len({part[i] for i in range(200) if texts[i] == text}) == 1
-    assert set(part) == {0, 1, 2}

@@ -1,11 +1,11 @@
-"""Parts by time and by draw."""
+"""Parts by time, by class and by draw."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sunhwan.data.split import chronological, shuffled
+from sunhwan.data.split import chronological, shuffled, stratified
 from sunhwan.errors import SunhwanError
 
 
@@ -68,3 +68,21 @@ def test_a_draw_is_no_slice_and_differs_by_seed():
     for draw in draws:
         # Of 200 drawn from 1,000, 100 lie in the first half; the standard deviation is 6.3.
         assert 70 < (draw < 500).sum() < 130
+
+
+def test_every_class_is_in_every_part_in_its_share():
+    labels = np.array([0] * 900 + [1] * 97 + [2] * 3)
+    part = stratified([f"t{i}" for i in range(1000)], labels, (60, 20, 20), seed=0)
+    counts = np.stack([np.bincount(labels[part == number], minlength=3) for number in range(3)])
+    assert counts.tolist() == [[540, 59, 1], [180, 19, 1], [180, 19, 1]]
+    again = stratified([f"t{i}" for i in range(1000)], labels, (60, 20, 20), seed=0)
+    assert (part == again).all()
+    assert (np.diff(np.flatnonzero(part == 1)) > 1).any(), "shuffled"
+
+
+def test_equal_texts_are_in_one_part():
+    texts = [f"t{i % 50}" for i in range(200)]
+    part = stratified(texts, np.arange(200) % 2, (60, 20, 20), seed=1)
+    for text in set(texts):
+        assert len({part[i] for i in range(200) if texts[i] == text}) == 1
+    assert set(part) == {0, 1, 2}

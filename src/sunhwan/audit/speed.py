@@ -22,7 +22,8 @@ from sunhwan.audit.fits import Fit
 from sunhwan.audit.rows import Stream
 from sunhwan.audit.unchanged import unchanged
 from sunhwan.recurrence import accelerate as switch
-from sunhwan.recurrence.explain import FUSED, KERAS, explain
+from sunhwan.recurrence.explain import explain
+from sunhwan.recurrence.record import FUSED, KERAS
 
 STEPS = 8
 """Steps of a block, at most."""

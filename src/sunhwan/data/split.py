@@ -1,10 +1,14 @@
-"""Which rows train, which choose the epoch, and which are looked at once, at the end."""
+"""Which rows train, which choose the epoch, and which are looked at once, at the end.
+
+Rows in time by their order; examples with labels by class, equal ones together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 
 from sunhwan.errors import SunhwanError
 
@@ -120,3 +124,44 @@ def shuffled(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarra
             "a share between 0 and 1 that leaves some on either side"
         )
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def stratified(
+    keys: Sequence[str] | pl.Series, labels: np.ndarray, shares: Sequence[float], seed: int
+) -> np.ndarray:
+    """The part of each example: shuffled, with every class in every part, and equal ones in one part.
+
+    A text that stands in training and in test would be remembered, not judged.
+
+    Args:
+        keys: n texts, or what else is equal for equal examples.
+        labels: (n,) integers.
+        shares: of each part, above 0; they are scaled to add up to one.
+        seed: of the shuffle.
+
+    Returns:
+        (n,) int8, an index into `shares`.
+
+    Example:
+        >>> stratified(["a", "b", "c", "d", "a"], np.array([0, 1, 0, 1, 0]), (50, 50), seed=0).tolist()
+        [1, 1, 0, 0, 1]
+    """
+    series = pl.Series("key", keys, dtype=pl.String)
+    numbered = pl.DataFrame({"key": series, "row": np.arange(len(series))})
+    first = numbered.group_by("key", maintain_order=True).agg(pl.col("row").first())
+    group = numbered.join(
+        first.select("key").with_row_index("group"), on="key", how="left", maintain_order="left"
+    )["group"].to_numpy()
+    of_group = labels[first["row"].to_numpy()]
+    random = np.random.default_rng(seed)
+    shares = np.asarray(shares, np.float64) / np.sum(shares)
+    part = np.zeros(len(first), np.int8)
+    for label in np.unique(of_group):
+        rows = random.permutation(np.flatnonzero(of_group == label))
+        # What a share rounds to, but one of a class at least; the first part has what is left.
+        held = np.maximum(1, np.round(len(rows) * shares[1:]).astype(int))
+        start = 0
+        for number, count in enumerate(held, start=1):
+            part[rows[start : start + count]] = number
+            start += count
+    return part[group]

@@ -21,8 +21,9 @@ import numpy as np
 import polars as pl
 from scipy.special import softmax
 
-from sunhwan.data.labelled import Labelled, classes_of, stratified
+from sunhwan.data.labelled import Labelled, classes_of
 from sunhwan.data.recordings import Recordings
+from sunhwan.data.split import stratified
 from sunhwan.data.table import Table
 from sunhwan.errors import SunhwanError
 from sunhwan.files import as_csv

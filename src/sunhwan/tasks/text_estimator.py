@@ -11,7 +11,8 @@ import polars as pl
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sunhwan.data.labelled import classes_of, stratified
+from sunhwan.data.labelled import classes_of
+from sunhwan.data.split import stratified
 from sunhwan.errors import SunhwanError
 from sunhwan.experiments.provenance import now
 from sunhwan.files import new_run
