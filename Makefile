@@ -34,11 +34,9 @@ NATIVE := CMakeLists.txt $(wildcard native/include/* native/src/*)
 demo: .venv/installed
 	$(BIN)/sunhwan study run newyork_temperature --epochs 3
 
-# Files are shared out among processes, each of which takes up to 2 GiB where all backends are installed. They are named
-# since pytest-xdist 3.8 finds nothing where pytest 9.2 has them from its settings.
-TESTED := tests src/sunhwan README.md README.ko.md docs
+# Files are shared out among processes, each of which takes up to 2 GiB where all backends are installed.
 test: .venv/tested
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTED)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 # Material advises at each build against MkDocs 2, which pyproject.toml rules out.
 docs: .venv/tested
