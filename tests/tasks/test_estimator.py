@@ -232,11 +232,11 @@ def test_a_target_must_be_named():
 
 def test_folds_are_judged_like_those_of_the_command_and_leave_the_model_alone(fitted):
     frame = readings()[:500]
-    model = sunhwan.Forecaster("T", **SMALL, folds=2, test=0.3).fit(frame)
+    model = sunhwan.Forecaster("T", **SMALL, folds=2, test=0.2).fit(frame)
     found = model.backtest_
     windows = [fold["windows"] for fold in found["folds"]]
-    # 30 % of 500 rows, whose first window begins where training ends and whose last path ends with them.
-    assert sum(windows) == found["windows"] == 150 - 2 * 2
+    # 20 % of 500 rows, in two folds, within which windows of 24 rows and 3 ahead lie whole.
+    assert sum(windows) == found["windows"] == 2 * (50 - 24 - 3 + 1)
     assert found["folds"][0]["from"] < found["folds"][1]["from"]
     assert found["test"]["model"]["mae"] < found["test"]["last_value"]["mae"]
     assert any(found["verdict"] in note for note in model.notes_)
