@@ -224,7 +224,7 @@ def test_arrays_that_would_run_code_are_refused(forecast_run, tmp_path):
     np.savez(evil / "predictions.npz", truth=np.array([Evil()], object))
     known = read_json(evil / "run.json")
     write_json(evil / "run.json", {**known, "sha256": {}})
-    with pytest.raises(SunhwanError, match=r"predictions.npz' cannot be read"):
+    with pytest.raises(SunhwanError, match=r"predictions.npz cannot be read"):
         pages.of([evil])
     assert not (tmp_path / "ran").exists()
 

@@ -228,7 +228,8 @@ def arrays(path: Path, expected: list[str]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise SunhwanError(f"{str(path)!r} cannot be read ({error}); make the run again") from error
+        # Not NumPy's own words, which advise to allow pickle.
+        raise SunhwanError(f"{path} cannot be read: it holds no plain arrays; make the run again") from error
     missing = [name for name in expected if name not in arrays]
     if missing:
         raise SunhwanError(f"{path} has no array {', '.join(missing)}; make the run again")

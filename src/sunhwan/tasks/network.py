@@ -88,6 +88,12 @@ def check_cell(cell: str) -> None:
         raise SunhwanError(f"the cell is {cell!r}; expected one of {', '.join(CELLS)}")
 
 
+def refuse_unknown_cell(kept: Mapping) -> None:
+    """Within `folder.kept`: what is kept is not what was chosen, and is to be made anew."""
+    if kept["cell"] not in CELLS:
+        raise ValueError(f"cell {kept['cell']!r}")
+
+
 def recurrent_layer(cell: str) -> type[keras.layers.RNN]:
     """Keras's layer of a cell."""
     from sunhwan.recurrence.seam import LAYERS
@@ -163,7 +169,7 @@ class Network:
             SunhwanError: something is missing, or of another shape.
         """
         with folders.kept("network"):
-            check_cell(kept["cell"])
+            refuse_unknown_cell(kept)
             network = cls(
                 kept["cell"],
                 bool(kept["relative"]),

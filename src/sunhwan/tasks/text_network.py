@@ -23,7 +23,7 @@ from sunhwan.data.tokens import Ragged
 from sunhwan.evaluation.ngrams import two_columns
 from sunhwan.tasks import folder as folders
 from sunhwan.tasks import pooled, training
-from sunhwan.tasks.network import check_cell, recurrent_layer
+from sunhwan.tasks.network import check_cell, recurrent_layer, refuse_unknown_cell
 from sunhwan.tasks.training import Feed, Routine, Trained
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class TextNetwork:
             SunhwanError: something is missing, or of another shape.
         """
         with folders.kept("network"):
-            check_cell(kept["cell"])
+            refuse_unknown_cell(kept)
             network = cls(
                 kept["cell"],
                 int(kept["length"]),
