@@ -80,15 +80,20 @@ def files_here():
     return {str(path): path.read_bytes() for path in found}
 
 
-def empty_folder(namespace):
+def begin(namespace):
+    """As in a program of its own: in an empty folder, with layers that Keras numbers from the first."""
     namespace["back"] = os.getcwd()
     namespace["folder"] = tempfile.TemporaryDirectory()
     os.chdir(namespace["folder"].name)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session(free_memory=False)
 
 
-def back(namespace):
+def end(namespace):
     os.chdir(namespace["back"])
     namespace["folder"].cleanup()
+    if "sunhwan.recurrence.accelerate" in sys.modules:
+        sys.modules["sunhwan.recurrence.accelerate"].restore()
 
 
 pytest_collect_file = Sybil(
@@ -99,6 +104,6 @@ pytest_collect_file = Sybil(
         "*/ko/*",
         "*.ko.md",
     ],  # the same blocks as in English: tests/test_documents.py holds them to it
-    setup=empty_folder,
-    teardown=back,
+    setup=begin,
+    teardown=end,
 ).pytest()
