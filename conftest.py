@@ -100,8 +100,8 @@ pytest_collect_file = Sybil(
     parsers=[CodeBlockParser("python", python), CodeBlockParser("sh", shell), SkipParser()],
     patterns=["*.md"],
     excludes=[
-        "ko/*",
-        "*/ko/*",
+        "ko/*.md",
+        "ko/*/*.md",
         "*.ko.md",
     ],  # the same blocks as in English: tests/test_documents.py holds them to it
     setup=begin,
