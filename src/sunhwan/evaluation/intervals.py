@@ -294,7 +294,7 @@ class Calibration:
             self._bounds[place] = bound
         if self._said is None:
             self._begin()
-        if status := library.intervals().issue(self._handed, *self._issued):
+        if status := library.load().sunhwan_intervals_issue(self._handed, *self._issued):
             library.check(status)
         return Bounds(*self._bounds.copy())
 
@@ -309,7 +309,7 @@ class Calibration:
         """
         if not isinstance(truth, float | int) or math.isinf(truth):
             raise ValueError(f"truth is {np.asarray(truth).tolist()}, expected one finite number, or NaN.")
-        if status := library.intervals().update(self._handed, truth):
+        if status := library.load().sunhwan_intervals_update(self._handed, truth):
             library.check(status)
 
     def run(

@@ -11,11 +11,9 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
 from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_uint32, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.ops.options import Options, Sizes
@@ -88,6 +86,8 @@ _SIGNATURES = {
     "sunhwan_stepper_new": (c_int, [POINTER(Recurrence), POINTER(c_void_p)]),
     "sunhwan_stepper_free": (None, [c_void_p]),
     "sunhwan_stepper_step": (c_int, [c_void_p, c_int64, c_void_p, c_void_p]),
+    "sunhwan_intervals_update": (c_int, [POINTER(Intervals), c_double]),
+    "sunhwan_intervals_issue": (c_int, [POINTER(Intervals), c_void_p, c_void_p]),
     "sunhwan_isa": (c_char_p, []),
     "sunhwan_set_isa": (c_int, [c_char_p]),
     "sunhwan_num_threads": (c_int32, []),
@@ -95,11 +95,6 @@ _SIGNATURES = {
     "sunhwan_memory_kept": (c_int64, []),
     "sunhwan_release_memory": (None, []),
     "sunhwan_peak_gflops": (c_double, [c_int32, c_double]),
-}
-
-_OF_INTERVALS = {
-    "sunhwan_intervals_update": (c_int, [POINTER(Intervals), c_double]),
-    "sunhwan_intervals_issue": (c_int, [POINTER(Intervals), c_void_p, c_void_p]),
 }
 
 
@@ -153,33 +148,6 @@ def load() -> ctypes.CDLL:
 
 def _message(library: ctypes.CDLL) -> str:
     return f"{library.sunhwan_message().decode(errors='replace')}."  # it may be cut within a letter
-
-
-class OfIntervals(NamedTuple):
-    """The functions of a stream's intervals; `check` their status."""
-
-    update: Callable[..., int]
-    issue: Callable[..., int]
-
-
-@cache
-def intervals() -> OfIntervals:
-    """Declared apart from all others, so that a library from before them still does what it can.
-
-    Raises:
-        SunhwanError: as `load`, or the library has no such functions.
-    """
-    library = load()
-    try:
-        functions = [getattr(library, name) for name in _OF_INTERVALS]
-    except AttributeError as error:
-        raise SunhwanError(
-            f"The native library {path()} knows no intervals of streams ({error}); install sunhwan again: "
-            "pip install ."
-        ) from error
-    for function, (result, arguments) in zip(functions, _OF_INTERVALS.values(), strict=True):
-        function.restype, function.argtypes = result, arguments
-    return OfIntervals(*functions)
 
 
 @cache
