@@ -5,7 +5,6 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Iterator
 from types import FrameType
 
 import keras
@@ -15,7 +14,7 @@ from sunhwan.audit.auditing import BUDGET, FINDERS, fill, undisturbed
 from sunhwan.audit.cautions import no_test, one_seed
 from sunhwan.audit.leaks import selected_on_reported
 from sunhwan.audit.rows import Rows
-from sunhwan.audit.watch import Call, Record, monitors_of, rows_of, weights_of
+from sunhwan.audit.watch import Call, Record, monitors_of, outward, rows_of, weights_of
 from sunhwan.recurrence.accelerate import is_on
 
 OF_A_FIT = tuple(find for find in FINDERS if find not in (no_test, one_seed, selected_on_reported))
@@ -56,7 +55,7 @@ class Callback(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         frame = _fit_frame(self.model)
         given = frame.f_locals
-        caller = next((one for one in _outward(frame.f_back) if not _is_keras(one)), frame)
+        caller = next((one for one in outward(frame.f_back) if not _is_keras(one)), frame)
         self.source = caller.f_code.co_filename
         self.call = Call("fit", self.model, (caller.f_lineno,), Rows())
         self.call.given = rows_of(given["x"], given["y"], given.get("steps_per_epoch"))
@@ -86,17 +85,11 @@ class Callback(keras.callbacks.Callback):
 
 def _fit_frame(model) -> FrameType:
     """Where Keras's `fit` of a model is running, whose arguments are its variables."""
-    for frame in _outward(sys._getframe(1)):
+    for frame in outward(sys._getframe(1)):
         names = frame.f_locals
         if frame.f_code.co_name == "fit" and names.get("self") is model and {"x", "y"} <= set(names):
             return frame
     raise RuntimeError("sunhwan.audit.Callback belongs among the callbacks of a model's fit")
-
-
-def _outward(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
 
 
 def _is_keras(frame: FrameType) -> bool:

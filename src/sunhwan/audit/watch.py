@@ -333,11 +333,9 @@ class Watch:
     # ---- Where in the script ----
 
     def _frames(self) -> Iterator[FrameType]:
-        frame = sys._getframe(1)
-        while frame is not None:
+        for frame in outward(sys._getframe(1)):
             if frame.f_code.co_filename == self.record.source:
                 yield frame
-            frame = frame.f_back
 
     def _frame(self) -> FrameType | None:
         return next(self._frames(), None)
@@ -358,6 +356,13 @@ def _is_stream(x: Any) -> bool:
     if x is None or isinstance(x, (list, tuple, dict, np.ndarray)) or hasattr(x, "__array__"):
         return False
     return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+
+
+def outward(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame, what called it, and so on."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def rows_of(x: Any, y: Any, steps: int | None = None) -> Rows | Stream:
