@@ -338,12 +338,14 @@ def target_from_inputs(case: Case) -> Iterator[Finding]:
     if own is None or unexplained(x, target) > FORMULA:
         return
     by_past = unexplained(x[:, :, [own]], target)
+    if by_past < 10 * FORMULA:
+        return
     holding = [
         column
         for column in range(columns)
         if column != own and unexplained(np.delete(x, column, axis=2), target) > 10 * FORMULA
     ]
-    if by_past < 10 * FORMULA or not holding:
+    if not holding:
         return
     named = ", ".join(map(str, holding))
     yield Finding(
