@@ -244,11 +244,7 @@ class Forecaster(BaseEstimator):
         folder = new_run("forecast", Path(folder))
         model, arrays = self.forecast_.as_kept()
         model["source"] = self.source_.as_dict()
-        parameters = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in self.get_params().items()
-        }
-        known = folders.record("forecast", [], parameters, {}, self.began_)
+        known = folders.record("forecast", [], self.get_params(), {}, self.began_)
         folders.write(
             folder,
             {**known, "notes": list(self.notes_)},

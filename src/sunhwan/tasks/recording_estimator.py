@@ -172,13 +172,9 @@ class SeriesClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "classifier_")
         folder = new_run("classify", Path(folder))
         model, arrays = self.classifier_.as_kept()
-        parameters = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in self.get_params().items()
-        }
         model |= {"kind": Recordings.noun, "columns": self.columns_.as_dict()}
-        model["estimator"] = {"parameters": parameters, "labels": self.classes_.tolist()}
-        known = folders.record("classify", [], parameters, {}, self.began_)
+        model["estimator"] = {"parameters": self.get_params(), "labels": self.classes_.tolist()}
+        known = folders.record("classify", [], self.get_params(), {}, self.began_)
         folders.write(folder, {**known, "notes": list(self.notes_)}, model, arrays)
 
     @classmethod
