@@ -10,6 +10,9 @@ from sunhwan.audit.watch import Watch
 from sunhwan.cli.accelerate import run_source
 from sunhwan.recurrence.accelerate import accelerated
 
+# Programs in full, which pytest would run, training and all, to look for doctests in them.
+collect_ignore = ["scripts"]
+
 
 @pytest.fixture
 def audited(tmp_path):
