@@ -168,13 +168,15 @@ def _without_effect(layer, shape, timed):
 
 
 def _dense(layer, shape, timed):
-    kernel, bias = array(layer.kernel), None if layer.bias is None else array(layer.bias)
+    kernel = array(layer.kernel)
+    # Of the very shape of one sequence's output: NumPy takes 0.5 us longer to add what it must repeat.
+    bias = None if layer.bias is None else array(layer.bias)[np.newaxis]
     activation = _activation(layer, (*shape[:-1], layer.units), timed)
 
     def dense(x):
         y = x.dot(kernel)
         if bias is not None:
-            y += bias
+            y = y + bias
         return y if activation is None else activation(y)
 
     return dense
