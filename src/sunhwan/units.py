@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -53,6 +54,29 @@ def digits(value: float) -> str:
         return f"{value:g}"
     decimals = 2 - math.floor(math.log10(abs(value)))
     return f"{value:,.{min(max(decimals, 0), 12)}f}"
+
+
+def numbered(noun: str, numbers: Iterable[int]) -> str:
+    """Things that are counted, by their numbers.
+
+    Example:
+        >>> numbered("fit", [2]), numbered("fit", [1, 2]), numbered("fit", [1, 2, 3, 5, 7, 8, 9])
+        ('fit #2', 'fits #1 and #2', 'fits #1 to #3, #5 and #7 to #9')
+    """
+    ordered = sorted(numbers)
+    runs: list[list[int]] = []
+    for number in ordered:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    named = [
+        part
+        for run in runs
+        for part in ([f"#{run[0]} to #{run[-1]}"] if len(run) > 2 else [f"#{number}" for number in run])
+    ]
+    listed = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+    return f"{noun}{'s' if len(ordered) > 1 else ''} {listed}"
 
 
 def duration(seconds: int) -> str:

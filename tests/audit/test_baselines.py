@@ -37,7 +37,7 @@ def test_the_last_value_is_that_of_the_column_that_the_target_follows(walk):
     at = int(0.8 * len(x))
     expected = np.abs(x[at:, -1, 1] - y[at:, 0]).mean()
     assert found.baselines["last_value"] == pytest.approx(expected)
-    assert found.details["last_value"] == "column 1 of 2"
+    assert found.details["last_value"] == "column 2 of 2"
     assert (found.part, found.rows, found.metric) == ("validation", len(x) - at, "mae")
 
 

@@ -73,6 +73,64 @@ def test_where_no_test_part_is_that_is_told(fit, after, level, findings):
     assert (found["no_test"].level if "no_test" in found else None) == level
 
 
+@pytest.mark.parametrize(
+    ("validation", "after", "why"),
+    [
+        ("", "model.evaluate(x[:99], y[:99], verbose=0)", "evaluate was given the 99 training rows"),
+        ("", "model.predict(x, verbose=0)", "predict was given 240 rows, all those of training among them"),
+        (
+            "x[99:], y[99:]",
+            "model.evaluate(x[99:], y[99:], verbose=0)",
+            "evaluate was given the 141 validation rows",
+        ),
+        ("x[99:], y[99:]", "", None),
+    ],
+)
+def test_why_what_was_scored_is_no_test_is_told(validation, after, why, findings):
+    given = f", validation_data=({validation})" if validation else ""
+    text = f"model = network()\nmodel.fit(x[:99], y[:99], verbose=0{given})\n{after}"
+    found = findings(text)["no_test"]
+    assert found.text.count(f"({why})" if why else "(") == bool(why)
+    lines = (HEAD + text).splitlines()
+    assert [lines[line - 1] for line in found.lines][1:] == ([after] if why else [])
+
+
+def test_rows_that_are_predicted_without_targets_are_named_as_what_is_not_compared(findings):
+    text = "model = network()\nmodel.fit(x[:99], y[:99], validation_split=0.2, verbose=0)\n{}"
+    found = findings(text.format("model.predict(x[99:], verbose=0)"))["targets_unknown"]
+    assert found.evidence == {"rows": [141], "compared": "validation"}
+    named = "x_test, y_test = x[99:], y[99:]\nmodel.predict(x_test, verbose=0)"
+    assert "targets_unknown" not in findings(text.format(named))
+
+
+def test_what_says_the_same_of_each_seed_is_told_once(audited):
+    text = "for seed in range(3):\n    network().fit(x, y, validation_split=0.2, verbose=0)\n"
+    found = audited(HEAD + text + "network().fit(x[:150], y[:150], verbose=0)", budget=0)
+    said = str(found)
+    assert said.count("there is no test part") == 1
+    shared = said.partition("fits #1 to #3")[2]
+    assert "there is no test part" in shared and "learnt from" not in shared
+    assert said.partition("fit #4")[2].partition("fits #1")[0].count("the 150 rows that it learnt from") == 1
+    assert [one.fit for one in found if one.name == "no_test"] == [1, 2, 3, 4]
+
+
+def test_an_error_says_in_what_units_it_is(audited):
+    scaled = "scaler = MinMaxScaler()\ny = scaler.fit_transform(40 * y[:, None])\n"
+    fit = "model = network()\nmodel.fit(x, y, validation_split=0.3, verbose=0)\n"
+    (found,) = audited(HEAD + scaled + fit).comparisons
+    step = 40 * np.ptp(found.truth) / np.ptp(found.truth)  # of which the test's own scaler tells the rest
+    assert found.units.startswith("MSE in squared units of a MinMaxScaler, of which 1 is ")
+    told = float(found.units.partition("1 is ")[2].partition(" in ")[0].replace(",", ""))
+    there = float(found.units.rpartition("RMSE is ")[2].partition(" ")[0].replace(",", ""))
+    assert there == pytest.approx(told * found.network**0.5, rel=0.01) and told > step
+    (found,) = audited(HEAD + "y = (y - y.mean()) / y.std()\n" + fit).comparisons
+    assert found.units.startswith("MSE in squared scaled units: the targets of training have mean ")
+    (found,) = audited(HEAD + "y = 7 + 3 * y\n" + fit).comparisons
+    assert found.units == "MSE in the targets' units, squared"
+    (found,) = audited(HEAD + "y = 7 + 3 * y\n" + fit.replace("network()", "network(loss='mae')")).comparisons
+    assert found.units == ""
+
+
 def test_seeds_are_fits_of_the_same_model_on_the_same_rows(findings):
     assert "one_seed" in findings("network().fit(x, y, verbose=0)")
     assert "one_seed" not in findings("for _ in range(2):\n    network().fit(x, y, verbose=0)")

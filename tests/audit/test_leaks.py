@@ -84,7 +84,7 @@ def test_a_target_within_its_own_window_is_seen(ahead, leaks, named):
     names, found = named(f"x, y = cut(series, ahead={ahead})\nat = 280" + JUDGED)
     assert names == (["target_in_inputs"] if leaks else [])
     if leaks:
-        assert found.findings[0].evidence["timestep"] == 11 + ahead
+        assert found.findings[0].evidence["timestep"] == 12 + ahead
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_column_that_is_the_target_moved_is_seen(column, named):
         "at = 280" + JUDGED
     )
     assert names == ["target_in_inputs"]
-    assert found.findings[0].evidence["column"] == 2
+    assert found.findings[0].evidence["column"] == 3
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,18 @@ def test_a_finding_has_its_lines_evidence_and_remedy(audited):
     assert mend.text == "To mend it: Fit scalers to the training rows alone."
 
 
+def test_what_is_found_in_several_fits_is_told_once(audited):
+    one = audited["findings"][0]
+    same = {**one, "fit": 2}
+    page = audit_page.page({**audited, "findings": [one, same]})
+    found = blocks(page, "Findings")
+    assert [block.text for block in found if isinstance(block, Heading)] == ["scaled on test, fits #1 and #2"]
+    other = {**same, "evidence": {"rows": 7}}
+    found = blocks(audit_page.page({**audited, "findings": [one, other]}), "Findings")
+    (facts,) = (block for block in found if isinstance(block, Facts))
+    assert facts.items[1] == "fit #2: rows 7"
+
+
 def test_what_a_script_says_ends_no_tag_of_the_page(audited):
     html = audit_page.page(audited).html()
     assert "<b onclick" not in html and "ridge on &lt;/script&gt; windows" in html

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sunhwan.audit.baselines import NAMES, Comparison
 from sunhwan.audit.findings import LEVELS, Finding
 from sunhwan.audit.fits import Fit
 from sunhwan.audit.speed import Speed, Times, told
+from sunhwan.units import numbered
 
 WIDTH = 110
 
@@ -59,14 +60,31 @@ class Audit:
             where = f", {self._lines(fit.lines)}" if fit.lines else ""
             lines.append(f"fit #{fit.number} ({fit.title}){where}")
             lines += [f"  {line}" for line in compared(found)]
-            for level in LEVELS:
-                for finding in self.findings:
-                    if finding.fit == fit.number and finding.level == level:
-                        lines += self._told(finding)
+            lines += self._findings((fit.number,))
+        for numbers in dict.fromkeys(numbers for numbers, _ in self.shared if len(numbers) > 1):
+            lines += [numbered("fit", numbers), *self._findings(numbers)]
         speed = told(self.times, self.speeds)
         return "\n".join([*lines, *self.remarks, *([speed] if speed else [])])
 
     __repr__ = __str__
+
+    @property
+    def shared(self) -> list[tuple[tuple[int, ...], Finding]]:
+        """Each finding once, with the numbers of all fits of which it says the same, and their lines."""
+        said: dict[tuple, list[Finding]] = {}
+        for one in self.findings:
+            said.setdefault((one.level, one.name, one.text, one.certain, one.mend), []).append(one)
+        return [
+            (
+                tuple(dict.fromkeys(one.fit for one in same)),
+                replace(same[0], lines=list(dict.fromkeys(line for one in same for line in one.lines))),
+            )
+            for same in said.values()
+        ]
+
+    def _findings(self, numbers: tuple[int, ...]) -> list[str]:
+        of = [finding for fits, finding in self.shared if fits == numbers]
+        return [line for level in LEVELS for one in of if one.level == level for line in self._told(one)]
 
     def _told(self, finding: Finding) -> list[str]:
         where = f" ({self._lines(finding.lines)})" if finding.lines else ""
@@ -123,6 +141,7 @@ class Audit:
                 "rows": found.rows,
                 "part": found.part,
                 "metric": found.metric,
+                "units": found.units or None,
                 "network": found.network,
                 "baselines": found.baselines,
                 "labels": {name: label(found, name) for name in found.baselines},
@@ -164,7 +183,7 @@ def compared(found: Comparison) -> list[str]:
         line = f"{label(found, name):<{LABEL - 1}} {figure(value, found.metric)}"
         lines.append(f"{line:<{LABEL + 15}} {beside(found, name)}".rstrip())
     lines += [f"{NAMES[name]}: left out, {why}" for name, why in found.skipped.items()]
-    return lines
+    return [*lines, found.units] if found.units else lines
 
 
 def label(found: Comparison, name: str) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 from sunhwan.audit import cautions, leaks
 from sunhwan.audit.account import Audit
 from sunhwan.audit.baselines import Budget, compare
-from sunhwan.audit.fits import read
+from sunhwan.audit.fits import outputs, read
 from sunhwan.audit.leaks import Case
+from sunhwan.audit.scaling import told_units
 from sunhwan.audit.speed import estimate, measure
 from sunhwan.audit.trace import Trace
 from sunhwan.audit.watch import Record, Watch
@@ -78,7 +79,12 @@ def fill(found: Audit, record: Record, source: str, budget: float, finders: tupl
     limit = Budget(budget)
     known: dict[tuple, dict] = {}
     for fit in found.fits:
-        found.comparisons.append(compare(fit, limit, known))
+        compared = compare(fit, limit, known)
+        if fit.task == "regression" and not compared.declined:
+            targets = outputs(fit.train.rows.y)[:, 0]
+            known_targets = targets[np.isfinite(targets)]
+            compared.units = told_units(known_targets, compared.metric, compared.network, record.scalings)
+        found.comparisons.append(compared)
     trace = Trace(source)
     for fit, comparison in zip(found.fits, found.comparisons, strict=True):
         case = Case(fit, comparison, record, trace, found.fits)

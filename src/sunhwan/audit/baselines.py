@@ -65,6 +65,7 @@ class Comparison:
         skipped: why a baseline is missing, by name.
         said: the network's predictions of the scored rows, or None.
         truth: their targets.
+        units: what an error of 1 means, where that is not plain; else "".
         declined: why there is no comparison at all, or "".
     """
 
@@ -78,6 +79,7 @@ class Comparison:
     skipped: dict[str, str] = field(default_factory=dict)
     said: np.ndarray | None = None
     truth: np.ndarray | None = None
+    units: str = ""
     declined: str = ""
 
     @property
@@ -252,7 +254,7 @@ def numbers_regression(fit: Fit) -> list[Maker]:
                 return None
             step, column = place
             timesteps, features = x.shape[1:]
-            of = f"column {column} of {features}" if features > 1 else ""
+            of = f"column {column + 1} of {features}" if features > 1 else ""
             back = f"{timesteps - 1 - step} steps before the last" if step < timesteps - 1 else ""
             said = np.repeat(windows(seen)[:, step, column][:, None], y.shape[1], axis=1)
             return said, ", ".join(filter(None, (of, back)))

@@ -10,7 +10,7 @@ from sunhwan.audit.baselines import NAMES, Comparison
 from sunhwan.audit.findings import Finding
 from sunhwan.audit.fits import METRICS, outputs
 from sunhwan.audit.leaks import FORMULA, Case, selected_on_reported
-from sunhwan.audit.scaling import scaled
+from sunhwan.audit.scaling import scaler_of, units
 
 IMBALANCED = 0.75
 """A share of one class from which accuracy alone says little."""
@@ -121,27 +121,48 @@ def no_test(case: Case) -> Iterator[Finding]:
     fit = case.fit
     if fit.tests:
         return
+    seen = f" ({'; '.join(dict.fromkeys(why for _, why in fit.no_tests))})" if fit.no_tests else ""
+    lines = list(dict.fromkeys([*fit.lines, *(line for call, _ in fit.no_tests for line in call.lines[:1])]))
     if fit.val is None:
         yield Finding(
             "warning",
             "no_test",
-            f"the model is judged on the {fit.train.rows.count:,} rows that it learnt from, if at all",
+            f"the model is judged on the {fit.train.rows.count:,} rows that it learnt from, if at all{seen}",
             True,
             "Hold rows back, the last ones of a series, and evaluate on them once.",
-            lines=fit.lines,
+            lines=lines,
             evidence={"training": fit.train.rows.count, "validation": 0, "test": 0},
         )
     elif not any(selected_on_reported(case)):
         yield Finding(
             "note",
             "no_test",
-            "there is no test part: validation is told as the result, and whatever is tuned by it flatters "
-            "it",
+            f"there is no test part{seen}: validation is told as the result, and whatever is tuned by it "
+            "flatters it",
             True,
             "Hold a third part back, and evaluate on it once.",
-            lines=fit.lines,
+            lines=lines,
             evidence={"training": fit.train.rows.count, "validation": fit.val.rows.count, "test": 0},
         )
+
+
+def targets_unknown(case: Case) -> Iterator[Finding]:
+    """Rows that are predicted and scored by hand, with targets that could not be found."""
+    fit = case.fit
+    unknown = [part for part in fit.tests if part.rows.y is None]
+    if not unknown or fit.reported.name == "test" or fit.declined:
+        return
+    rows = " and ".join(f"{part.rows.count:,}" for part in unknown)
+    yield Finding(
+        "note",
+        "targets_unknown",
+        f"{rows} other rows are predicted, and their targets are not known here, since no variable has the "
+        f"name that goes with theirs (as y_test with x_test): what is compared is {fit.reported.name}",
+        True,
+        "Call evaluate on them, or name inputs and targets alike.",
+        lines=list(dict.fromkeys(line for part in unknown for line in part.call.lines[:1])),
+        evidence={"rows": [part.rows.count for part in unknown], "compared": fit.reported.name},
+    )
 
 
 def one_seed(case: Case) -> Iterator[Finding]:
@@ -326,26 +347,18 @@ def inverse_scaling(case: Case) -> Iterator[Finding]:
             column = _column_of(back.rows, predicted)
             if column is None:
                 continue
-            right = next(
-                (
-                    (each, at)
-                    for each in reversed(case.record.scalings)
-                    if each.kind == "fit" and each.scaler is not None
-                    for at in _columns_holding(scaled(each, each.rows), target)
-                ),
-                None,
-            )
+            right = scaler_of(target, case.record.scalings)
             if right is None:
                 continue
-            mine, theirs = _units(back.scaler, column), _units(right[0].scaler, right[1])
+            mine, theirs = units(back.scaler, column), units(right[0].scaler, right[1])
             if np.allclose(mine, theirs, rtol=1e-6, atol=1e-9):
                 continue
             yield Finding(
                 "warning",
                 "inverse_scaling",
-                f"predictions are scaled back by column {column} of a {back.name}, and the targets were "
+                f"predictions are scaled back by column {column + 1} of a {back.name}, and the targets were "
                 "scaled by "
-                f"column {right[1]} of another: an error of 1 becomes {mine[1]:.3g} where it is "
+                f"column {right[1] + 1} of another: an error of 1 becomes {mine[1]:.3g} where it is "
                 f"{theirs[1]:.3g}",
                 True,
                 "Scale predictions back by the scaler, and the column, that scaled the targets.",
@@ -353,8 +366,8 @@ def inverse_scaling(case: Case) -> Iterator[Finding]:
                 evidence={
                     "unit": mine[1],
                     "expected_unit": theirs[1],
-                    "column": column,
-                    "expected_column": right[1],
+                    "column": column + 1,
+                    "expected_column": right[1] + 1,
                 },
             )
             return
@@ -368,21 +381,6 @@ def _column_of(rows, predicted):
         if np.allclose(rows[:, column], predicted[:, 0], rtol=1e-6):
             return column
     return None
-
-
-def _columns_holding(rows, target):
-    """The columns in which nearly all targets stand."""
-    for column in range(rows.shape[1]):
-        if np.isin(target, rows[:, column].astype(np.float32)).mean() > 0.95:
-            yield column
-
-
-def _units(scaler, column):
-    """What 0 and 1 of a column are in its own units: where it begins, and how much a step of 1 is."""
-    ends = np.zeros((2, scaler.n_features_in_))
-    ends[1, column] = 1
-    low, high = scaler.inverse_transform(ends)[:, column]
-    return low, high - low
 
 
 def compared_on_reported(case: Case) -> Iterator[Finding]:
@@ -417,6 +415,7 @@ FINDERS = (
     gradients,
     inverse_scaling,
     no_test,
+    targets_unknown,
     compared_on_reported,
     one_seed,
 )

@@ -78,6 +78,7 @@ class Fit:
         calls: of `fit`, in order.
         train, val: the parts; `val` may be None.
         tests: other rows that the model was evaluated on, or predicted, after `fit`.
+        no_tests: calls of `evaluate` and `predict` that are no test, each with the reason.
     """
 
     number: int
@@ -86,6 +87,7 @@ class Fit:
     val: Part | None
     tests: list[Part] = field(default_factory=list)
     evaluated_val: Part | None = None
+    no_tests: list[tuple[Call, str]] = field(default_factory=list)
 
     @property
     def model(self) -> Any:
@@ -315,8 +317,8 @@ def read(record: Record) -> list[Fit]:
                 fits.append(Fit(len(fits) + 1, [call], train, val))
         else:
             fit = _fit_of(fits, call, rows)
-            if fit and not rows.declined and len(rows):
-                _judge(fit, Part("test", rows, call))
+            if fit and (why := rows.declined or _judge(fit, Part("test", rows, call))):
+                fit.no_tests.append((call, f"{call.kind}: {why}" if rows.declined else why))
     return fits
 
 
@@ -343,23 +345,26 @@ def _fit_of(fits, call, rows):
     return None
 
 
-def _judge(fit: Fit, part: Part) -> None:
-    """Adds a part on which a fit was judged, unless it is its training or its validation."""
+def _judge(fit: Fit, part: Part) -> str:
+    """Adds a part on which a fit was judged; or says why it is none: it is training, say, or validation."""
+    kind, rows, ours = part.call.kind, part.rows, fit.train.rows
+    if not len(rows):
+        return f"{kind} was given no row"
     if part.same_inputs(fit.train):
-        return
+        return f"{kind} was given the {rows.count:,} training rows"
     if part.same_inputs(fit.val):
-        if part.call.kind == "evaluate" and part.rows.y is not None:
-            fit.evaluated_val = Part("validation", part.rows, part.call)
-        return
-    ours = fit.train.rows
-    if part.call.kind == "predict" and part.rows.count > ours.count and _holds(part.rows.x, ours.x):
-        return  # everything is predicted, to be drawn
+        if kind == "evaluate" and rows.y is not None:
+            fit.evaluated_val = Part("validation", rows, part.call)
+        return f"{kind} was given the {rows.count:,} validation rows"
+    if kind == "predict" and ours.x is not None and rows.count > ours.count and _holds(rows.x, ours.x):
+        return f"predict was given {rows.count:,} rows, all those of training among them"  # to be drawn
     fit.tests = [
         earlier
         for earlier in fit.tests
         if not earlier.same_inputs(part) or earlier.call.kind != part.call.kind
     ]
     fit.tests.append(part)
+    return ""
 
 
 def _holds(rows, others):

@@ -134,7 +134,12 @@ def shuffled_split(case: Case) -> Iterator[Finding]:
             True,
             "Split in time: train on what came before, judge on what came after.",
             lines=[*case.trace.calls(*SHUFFLES), *case.fit.lines],
-            evidence={"part": part.name, "between": found.between, "of": found.count, "column": found.column},
+            evidence={
+                "part": part.name,
+                "between": found.between,
+                "of": found.count,
+                "column": found.column + 1,
+            },
         )
 
 
@@ -248,7 +253,7 @@ def target_in_inputs(case: Case) -> Iterator[Finding]:
         return
     step, feature, output = cells[0]
     back, columns = x.shape[1] - 1 - step, x.shape[2]
-    where = f"column {feature} (of {columns}, counted from 0)" if columns > 1 else "the inputs"
+    where = f"column {feature + 1} of {columns}" if columns > 1 else "the inputs"
     at = "their last timestep" if not back else f"{back} timesteps before the last"
     yield Finding(
         "leak",
@@ -258,9 +263,9 @@ def target_in_inputs(case: Case) -> Iterator[Finding]:
         "Leave that column out, or move the target: what is forecast must lie after the last input row.",
         lines=case.fit.lines,
         evidence={
-            "timestep": step,
-            "column": feature,
-            "output": output,
+            "timestep": step + 1,
+            "column": feature + 1,
+            "output": output + 1,
             "rows": len(index),
             "examples": [
                 {
@@ -347,18 +352,22 @@ def target_from_inputs(case: Case) -> Iterator[Finding]:
     ]
     if not holding:
         return
-    named = ", ".join(map(str, holding))
+    named = ", ".join(str(column + 1) for column in holding)
     yield Finding(
         "leak",
         "target_in_inputs",
         f"a weighted sum of the inputs is the target, to {100 * FORMULA:g} % of its spread, while its own "
         f"past misses {100 * by_past:.0f} %: it is held by column{'s' if len(holding) > 1 else ''} {named} "
-        f"(of {columns}, counted from 0)",
+        f"of {columns}",
         False,
         "Make each row of a column from that row and earlier ones alone: rolling means without center=True, "
         "no totals over what is still to come.",
         lines=case.fit.lines,
-        evidence={"columns": holding, "own_column": own, "unexplained_by_own_past": by_past},
+        evidence={
+            "columns": [column + 1 for column in holding],
+            "own_column": own + 1,
+            "unexplained_by_own_past": by_past,
+        },
     )
 
 
@@ -430,14 +439,14 @@ def scaled_on_test(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "leak",
                 "scaled_on_test",
-                f"feature {found.feature} has the {what} {together} over training and {part.name} together, "
-                f"and {alone} over training: it was scaled over all rows",
+                f"column {found.feature + 1} of the windows has the {what} {together} over training and "
+                f"{part.name} together, and {alone} over training: it was scaled over all rows",
                 False,
                 "Take what scaling needs from the training rows alone.",
                 lines=case.trace.calls(*(("min", "max") if found.kind == "range" else ("mean", "std")))[:4],
                 evidence={
                     "part": part.name,
-                    "feature": found.feature,
+                    "column": found.feature + 1,
                     "training": found.training,
                     "all_rows": found.all_rows,
                 },

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sunhwan.audit.overlap import DIFFERENT, hashes, runs
 from sunhwan.audit.watch import Scaling
+from sunhwan.units import digits
 
 RUN = 6
 """Values of one column in a row that must agree in every bit."""
@@ -18,6 +21,12 @@ MOST_COLUMNS = 32
 
 ENDS = 5
 """Spreads by which the values that no window holds may move a sum."""
+
+ROUNDED = 1e-6
+"""By so much a scaler's 0 and 1 may be missed."""
+
+STANDARD = 0.15
+"""A mean this near to 0, with a spread this near to 1, is that of a scaler, over other rows maybe."""
 
 SAMPLED = 3_000
 """Windows of a part that are looked for."""
@@ -91,6 +100,62 @@ def scaled(scaling: Scaling, rows: np.ndarray) -> np.ndarray:
         return np.asarray(scaling.scaler.transform(rows))
 
 
+def scaler_of(targets: np.ndarray, scalings: Iterable[Scaling]) -> tuple[Scaling, int] | None:
+    """The scaler of scikit-learn, and its column, that made nearly all of the targets (rows,) float32."""
+    for each in reversed(list(scalings)):
+        if each.kind == "fit" and each.scaler is not None:
+            rows = scaled(each, each.rows)
+            for column in range(rows.shape[1]):
+                if np.isin(targets, rows[:, column].astype(np.float32)).mean() > 0.95:
+                    return each, column
+    return None
+
+
+def units(scaler: Any, column: int) -> tuple[float, float]:
+    """What 0 and 1 of a column are in its own units: where it begins, and how much a step of 1 is."""
+    ends = np.zeros((2, scaler.n_features_in_))
+    ends[1, column] = 1
+    low, high = scaler.inverse_transform(ends)[:, column]
+    return low, high - low
+
+
+LINEAR = ("MinMaxScaler", "StandardScaler", "RobustScaler", "MaxAbsScaler")
+"""Scalers of which a step of 1 is as much everywhere."""
+
+
+def told_units(targets: np.ndarray, metric: str, network: float | None, scalings: Iterable[Scaling]) -> str:
+    """What an error means where the targets are scaled, or it is squared; "" where that is plain.
+
+    Args:
+        targets: (rows,) of training, finite.
+        metric: "mae", "mse" or "rmse".
+
+    Example:
+        >>> told_units(np.linspace(0, 1, 50), "mse", 0.04, [])
+        'MSE in squared scaled units: the targets of training lie from 0 to 1'
+    """
+    squared = "squared " if metric == "mse" else ""
+    found = scaler_of(targets.astype(np.float32), scalings)
+    name, step = (found[0].name, units(found[0].scaler, found[1])[1]) if found else ("", 1.0)
+    if name in LINEAR and step not in (0, 1):
+        text = (
+            f"{metric.upper()} in {squared}units of a {name}, of which 1 is {digits(step)} in the data's own"
+        )
+        if network is not None and np.isfinite(network):
+            error = network**0.5 if squared else network
+            text += f"; the network's {'RMSE' if squared else metric.upper()} is {digits(error * step)} there"
+        return text
+    low, high = float(targets.min()), float(targets.max())
+    mean, spread = float(targets.mean()), float(targets.std())
+    if any(abs(low - bottom) < ROUNDED and abs(high - 1) < ROUNDED for bottom in (0, -1)):
+        seen = f"lie from {low:.0f} to {high:.0f}"
+    elif abs(mean) < STANDARD and abs(spread - 1) < STANDARD:
+        seen = f"have mean {mean:.2f} and spread {spread:.2f}"
+    else:
+        return "MSE in the targets' units, squared" if squared else ""
+    return f"{metric.upper()} in {squared}scaled units: the targets of training {seen}"
+
+
 def _values(array):
     """uint64 hashes of single numbers, in an array of the same shape."""
     return hashes(np.asarray(array, np.float32).reshape(-1, 1)).reshape(np.shape(array))
@@ -146,7 +211,7 @@ def revealed(training: np.ndarray, others: list[np.ndarray]) -> Range | None:
             max(high, *(float(part.max()) for part in rest)),
         )
         for bottom in (0.0, -1.0):
-            filled = abs(lowest - bottom) < 1e-6 and abs(highest - 1) < 1e-6
+            filled = abs(lowest - bottom) < ROUNDED and abs(highest - 1) < ROUNDED
             if filled and (low > bottom + 1e-3 or high < 1 - 1e-3):
                 return Range(feature, "range", (low, high), (lowest, highest))
         series, whole = _series(mine), _series(np.concatenate([mine, *rest]))

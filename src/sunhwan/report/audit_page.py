@@ -14,6 +14,7 @@ import numpy as np
 from sunhwan.report.charts import bars, view
 from sunhwan.report.page import Chart, Code, Facts, Heading, Page, Section, Table, Text
 from sunhwan.report.words import count
+from sunhwan.units import numbered
 
 LEVELS = ("leak", "warning", "note")
 
@@ -35,7 +36,8 @@ def page(said: Said) -> Page:
     if fits:
         sections.append(Section("Scores", scores(fits)))
     if findings:
-        sections.append(Section("Findings", [block for one in findings for block in finding(one, fits)]))
+        blocks = [block for same in shared(findings) for block in finding(same, fits)]
+        sections.append(Section("Findings", blocks))
     if fits:
         sections.append(Section("Speed", [speed(fits)]))
     if said["remarks"]:
@@ -196,7 +198,7 @@ def table_of(number: int, fit: Said) -> Text | Table:
     if strong and not better(fit, names[strong]):
         strong = 0
     return Table(
-        f"{title}; on {fit['rows']:,} {fit['part']} rows",
+        f"{title}; on {fit['rows']:,} {fit['part']} rows{'; ' + fit['units'] if fit.get('units') else ''}",
         ["", unit_of(fit), "error against the network's"],
         rows,
         strong=strong,
@@ -228,18 +230,39 @@ def beside(fit: Said, name: str) -> str:
     return text
 
 
-def finding(one: Said, fits: Sequence[Said]) -> list[Heading | Text | Code | Facts]:
-    """What was found, the lines of the script, the evidence, and how to mend it."""
-    of = f", fit #{one['fit']}" if len(fits) > 1 else ""
+def shared(findings: Sequence[Said]) -> list[list[Said]]:
+    """Findings that say the same of several fits, together."""
+    said: dict[tuple, list[Said]] = {}
+    for one in findings:
+        said.setdefault(tuple(one[key] for key in ("level", "name", "text", "certain", "mend")), []).append(
+            one
+        )
+    return list(said.values())
+
+
+def finding(same: Sequence[Said], fits: Sequence[Said]) -> list[Heading | Text | Code | Facts]:
+    """What was found, of one fit or of several; the lines of the script, the evidence, and how to mend it."""
+    one = same[0]
+    of = f", {numbered('fit', {each['fit'] for each in same})}" if len(fits) > 1 else ""
     likely = "" if one["certain"] else " (likely)"
     blocks: list[Heading | Text | Code | Facts] = [
         Heading(f"{one['name'].replace('_', ' ')}{likely}{of}", one["level"]),
         Text(f"{one['text'][:1].upper()}{one['text'][1:]}."),
     ]
-    if quoted := [f"{line}  {code}" for line, code in zip(one["lines"], one["code"], strict=True) if code]:
+    quoted = {
+        f"{line}  {code}": None
+        for each in same
+        for line, code in zip(each["lines"], each["code"], strict=True)
+        if code
+    }
+    if quoted:
         blocks.append(Code("\n".join(quoted)))
-    if one["evidence"]:
-        blocks.append(Facts([f"{key.replace('_', ' ')}: {told(v)}" for key, v in one["evidence"].items()]))
+    if all(each["evidence"] == one["evidence"] for each in same):
+        facts = [f"{key.replace('_', ' ')}: {told(v)}" for key, v in one["evidence"].items()]
+    else:
+        facts = [f"fit #{each['fit']}: {told(each['evidence'])}" for each in same]
+    if facts:
+        blocks.append(Facts(facts))
     blocks.append(Text(f"To mend it: {one['mend']}"))
     return blocks
 
