@@ -122,7 +122,7 @@ def test_a_column_that_holds_the_target_in_a_sum_is_seen(series, column, leaks, 
     )
     assert names == (["target_in_inputs"] if leaks else [])
     if leaks:
-        assert found.findings[0].evidence["columns"] == [1]
+        assert found.findings[0].evidence["columns"] == [2]
         assert not found.leaks  # likely, not proved
 
 

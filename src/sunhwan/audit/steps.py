@@ -1,0 +1,74 @@
+"""The first steps of a fit, seen from a callback: what the loss was, and how large the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FIRST = 32
+"""Steps of which the loss is kept; Keras has told it to its own callbacks anyway."""
+
+WEIGHED = 8
+"""Steps before which the weights are looked at, for which JAX must hand them over."""
+
+MOST_WEIGHTS = 2_000_000
+"""Weights of a larger model are not looked at between steps."""
+
+
+@dataclass(eq=False)
+class Steps:
+    """The first steps of the first epoch of a fit.
+
+    Attributes:
+        losses: the mean loss of the epoch so far, after each step, as Keras tells it.
+        norms: of all trainable weights together, before each step.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    over: bool = False
+
+    def before(self, model: Any) -> None:
+        if self.over or len(self.norms) == WEIGHED:
+            return
+        variables = model.trainable_weights
+        if sum(int(np.prod(variable.shape)) for variable in variables) > MOST_WEIGHTS:
+            return
+        if hasattr(model, "jax_state_sync"):  # between steps JAX has them in a state of its own
+            model.jax_state_sync()
+        with np.errstate(over="ignore"):
+            squares = [float(np.square(np.asarray(each.numpy(), np.float64)).sum()) for each in variables]
+        self.norms.append(float(np.sqrt(sum(squares))))
+
+    def after(self, logs: dict[str, Any] | None) -> None:
+        if not self.over and len(self.losses) < FIRST and logs and "loss" in logs:
+            self.losses.append(float(logs["loss"]))
+
+
+def observer(steps: Steps, ours: Callable[[], AbstractContextManager], at_begin: Callable[[], None]) -> Any:
+    """A callback of Keras that fills `steps`, and calls `at_begin` once the model is built."""
+    import keras
+
+    class Observer(keras.callbacks.Callback):
+        async_safe = True  # else a batch's end would be waited for, which it is not without us
+
+        def on_train_begin(self, logs=None):
+            with ours():
+                at_begin()
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if not steps.over:
+                with ours():
+                    steps.before(self.model)
+
+        def on_train_batch_end(self, batch, logs=None):
+            steps.after(logs)
+
+        def on_epoch_end(self, epoch, logs=None):
+            steps.over = True
+
+    return Observer()
