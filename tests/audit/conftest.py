@@ -1,11 +1,13 @@
 """Programs that are audited within the tests' own process, as the command audits them."""
 
 import textwrap
+from collections import defaultdict
 
 import pytest
 
 from sunhwan.audit.account import Audit
 from sunhwan.audit.auditing import fill
+from sunhwan.audit.baselines import Budget
 from sunhwan.audit.watch import Watch
 from sunhwan.cli.accelerate import run_source
 from sunhwan.recurrence.accelerate import accelerated
@@ -15,10 +17,12 @@ collect_ignore = ["scripts"]
 
 
 @pytest.fixture
-def audited(tmp_path):
+def audited(tmp_path, monkeypatch):
     """Runs a program (a text) watched, and returns its audit."""
 
-    def run(text, budget=20.0):
+    def run(text, baselines=True, budget=60.0):
+        if not baselines:
+            monkeypatch.setattr("sunhwan.audit.baselines.MAKERS", defaultdict(lambda: lambda fit: []))
         source, where = textwrap.dedent(text), str(tmp_path / "script.py")
         watch, found = Watch(where), Audit(where)
         with accelerated():
@@ -27,7 +31,7 @@ def audited(tmp_path):
                 run_source(source, where, "__main__")
             finally:
                 watch.stop()
-            fill(found, watch.record, source, budget)
+            fill(found, watch.record, source, Budget(budget))
         return found
 
     return run

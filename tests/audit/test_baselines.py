@@ -149,6 +149,15 @@ def test_padding_is_no_word():
     assert (found.ids.tolist(), found.offsets.tolist()) == ([3, 4], [0, 1, 2])
 
 
+def test_rows_that_are_weighed_are_scored_as_baselines_are(walk):
+    x, y = walk
+    weights = np.where(np.arange(len(x)) < 0.9 * len(x), 1.0, 0.0)
+    found, model = compared(x, y, loss="mae", metrics=(), sample_weight=weights)
+    at = int(0.8 * len(x))
+    expected = np.abs(model.predict(x[at:], verbose=0) - y[at:]).mean()
+    assert found.network == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_budget_that_is_spent_leaves_baselines_out(walk):
     found, _ = compared(*walk, budget=0)
     assert not found.baselines

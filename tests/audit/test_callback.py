@@ -50,14 +50,56 @@ def test_training_has_the_same_bits_as_without():
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_generator_is_declined_in_a_sentence():
-    def batches():
-        while True:
-            yield X[:32], Y[:32]
+def endless(first, last):
+    while True:
+        for at in range(first, last, 12):
+            yield X[at : at + 12], Y[at : at + 12]
 
-    audit = sunhwan.audit.Callback(verbose=0)
-    fitted([audit], x=batches(), steps_per_epoch=2, validation_split=0.0, shuffle=False)
-    assert "use `with sunhwan.audit():`" in str(audit.findings)
+
+def test_the_batches_of_generators_are_seen_as_they_pass():
+    audit = sunhwan.audit.Callback(budget=5, verbose=0)
+    streams = {"validation_data": endless(120, 216), "validation_steps": 4, "steps_per_epoch": 10}
+    given = {"validation_split": 0.0, "shuffle": False, **streams}
+    watched = fitted([audit], x=endless(0, 120), **given)
+    fit = audit.findings.fits[0]
+    np.testing.assert_array_equal(fit.train.rows.x, X[:120])
+    np.testing.assert_array_equal(fit.val.rows.y, Y[120:168])
+    assert not audit.findings.comparisons[0].declined
+    given["validation_data"] = endless(120, 216)
+    alone = fitted([], x=endless(0, 120), **given)
+    for ours, theirs in zip(watched.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_dataset_is_read_again_when_training_has_ended():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, index):
+            return X[12 * index : 12 * index + 12], Y[12 * index : 12 * index + 12]
+
+    audit = sunhwan.audit.Callback(budget=5, verbose=0)
+    fitted([audit], x=Batches(), validation_split=0.0, shuffle=False)
+    np.testing.assert_array_equal(audit.findings.fits[0].train.rows.x, X[:96])
+
+
+def test_where_keras_keeps_no_batches_that_is_said():
+    from sunhwan.audit.callback import passing
+    from sunhwan.audit.rows import Stream
+
+    stream = Stream(endless(0, 120), 10)
+    passing(stream, object())
+    assert stream.rows().declined == "no batch was seen"
+
+
+def test_the_first_steps_are_seen():
+    audit = sunhwan.audit.Callback(budget=5, verbose=0)
+    fitted([audit])
+    first = audit.findings.fits[0].calls[0].first
+    assert len(first.losses) == 7 and len(first.norms) == 7  # 216 rows in batches of 32, one epoch
+    assert first.losses[-1] == pytest.approx(audit.call.history["loss"][0], rel=1e-4)
+    assert len(set(first.norms)) == 7
 
 
 def test_outside_of_fit_it_says_where_it_belongs():

@@ -22,8 +22,8 @@ def network(*layers, loss="mse", optimizer="adam", metrics=(), **options):
 def findings(audited):
     """A program's findings by name."""
 
-    def run(text, budget=0):
-        return {finding.name: finding for finding in audited(HEAD + text, budget=budget)}
+    def run(text, baselines=False):
+        return {finding.name: finding for finding in audited(HEAD + text, baselines=baselines)}
 
     return run
 
@@ -33,13 +33,23 @@ def test_a_network_that_loses_to_a_baseline_is_told_so_with_the_figures(findings
         "model = network()\nmodel.fit(x[:160], y[:160], verbose=0)\n"
         "model.evaluate(x[160:], y[160:], verbose=0)\n"
     )
-    found = findings(text, budget=20)["worse_than_baseline"]
+    found = findings(text, baselines=True)["worse_than_baseline"]
     assert found.level == "warning"
     assert (
         found.evidence["last_value" if "last_value" in found.evidence else "ridge"]
         < found.evidence["network"]
     )
     assert found.evidence["interval"][0] > 0
+
+
+def test_of_a_state_that_is_kept_it_is_not_said_that_rows_are_too_few(findings):
+    text = (
+        "y = x[:, 0, 0]\n"
+        "model = network(keras.layers.Input(batch_shape=(20, 6, 1)), keras.layers.GRU(2, stateful=True))\n"
+        "model.fit(x, y, batch_size=20, shuffle=False, verbose=0)\n"
+    )
+    found = findings(text, baselines=True)["worse_than_baseline"]
+    assert found.level == "note" and "without its answers row by row" in found.text
 
 
 def test_a_network_that_says_the_same_of_all_is_told_so(findings):
@@ -105,7 +115,7 @@ def test_rows_that_are_predicted_without_targets_are_named_as_what_is_not_compar
 
 def test_what_says_the_same_of_each_seed_is_told_once(audited):
     text = "for seed in range(3):\n    network().fit(x, y, validation_split=0.2, verbose=0)\n"
-    found = audited(HEAD + text + "network().fit(x[:150], y[:150], verbose=0)", budget=0)
+    found = audited(HEAD + text + "network().fit(x[:150], y[:150], verbose=0)", baselines=False)
     said = str(found)
     assert said.count("there is no test part") == 1
     shared = said.partition("fits #1 to #3")[2]
@@ -124,7 +134,7 @@ def test_an_error_says_in_what_units_it_is(audited):
     there = float(found.units.rpartition("RMSE is ")[2].partition(" ")[0].replace(",", ""))
     assert there == pytest.approx(told * found.network**0.5, rel=0.01) and told > step
     (found,) = audited(HEAD + "y = (y - y.mean()) / y.std()\n" + fit).comparisons
-    assert found.units.startswith("MSE in squared scaled units: the targets of training have mean ")
+    assert found.units.startswith("MSE in squared units that look scaled: the targets of training have mean ")
     (found,) = audited(HEAD + "y = 7 + 3 * y\n" + fit).comparisons
     assert found.units == "MSE in the targets' units, squared"
     (found,) = audited(HEAD + "y = 7 + 3 * y\n" + fit.replace("network()", "network(loss='mae')")).comparisons
@@ -182,23 +192,95 @@ def test_a_state_that_is_kept_across_shuffled_batches_is_told(shuffle, told, fin
     assert ("stateful_shuffled" in found) == told
 
 
-def test_a_loss_that_is_no_number_is_told_with_its_epoch(findings):
-    exploding = (
-        "model = network(optimizer=keras.optimizers.SGD(1e30))\nmodel.fit(x, 1e20 * y, epochs=3, verbose=0)"
-    )
+def test_a_loss_that_is_no_number_is_told_with_its_step(findings):
+    text = "model = network(optimizer=keras.optimizers.SGD(1e30))\nmodel.fit(x, y, epochs=2, verbose=0)"
     with np.errstate(all="ignore"):
-        found = findings(exploding)
-    assert found["exploding_gradients"].evidence["epoch"] <= 3
-    broken = findings("x[3, 2, 0] = np.nan\nmodel = network()\nmodel.fit(x, y, epochs=2, verbose=0)")
-    assert broken["nan_in_arrays"].evidence == {"epoch": 1, "values": 1}
-    assert "exploding_gradients" not in broken
+        found = findings(text)["exploding_gradients"]
+    step = found.evidence["step"]
+    assert 1 < step <= 8 and f"from step {step} of epoch 1 on" in found.text
+    losses = found.evidence["losses"]
+    assert len(losses) == step and np.isfinite(losses[:-1]).all() and not np.isfinite(losses[-1])
+
+
+@pytest.mark.parametrize(
+    ("broken", "values"),
+    [("x[3, 2, 0] = np.nan", {"inputs": 1, "targets": 0}), ("y[5:7] = np.nan", {"inputs": 0, "targets": 2})],
+)
+def test_values_that_are_none_are_not_taken_for_gradients(broken, values, findings):
+    found = findings(f"{broken}\nmodel = network()\nmodel.fit(x, y, epochs=2, verbose=0)")
+    assert values.items() <= found["nan_in_arrays"].evidence.items()
+    assert not {"exploding_gradients", "broken_loss"} & set(found)
+
+
+def test_a_loss_that_is_none_before_any_step_is_no_gradient_s_doing(findings):
+    found = findings(
+        "weights = np.ones(240)\nmodel = network()\nmodel.fit(x, y, sample_weight=weights, verbose=0)\n"
+        "weights[:40] = np.nan\nmodel.fit(x, y, sample_weight=weights, shuffle=False, verbose=0)"
+    )
+    evidence = found["broken_loss"].evidence
+    assert (evidence["epoch"], evidence["step"]) == (2, 1)
+    assert not {"exploding_gradients", "constant_predictions"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("rate", "options", "told"),
+    [
+        (30.0, "", "mean loss went"),
+        (1e5, ", loss='binary_crossentropy', activation='sigmoid'", "made all weights"),  # a bounded loss
+        (0.01, "", ""),
+    ],
+)
+def test_steps_after_which_all_is_orders_larger_are_told(rate, options, told, findings):
+    found = findings(
+        f"model = network(optimizer=keras.optimizers.SGD({rate}){options})\n"
+        "model.fit(x, (y > 0).astype('float32'), batch_size=60, verbose=0)"
+    )
+    if not told:
+        assert "exploding_gradients" not in found
+        return
+    found = found["exploding_gradients"]
+    assert told in found.text
+    values = found.evidence["losses" if told.startswith("mean") else "weights"]
+    assert max(values) > 100 * values[0] and np.isfinite(values).all()
 
 
 def test_recurrent_weights_that_no_gradient_reaches_are_told(findings):
     saturated = "keras.layers.SimpleRNN(2, bias_initializer=keras.initializers.Constant(60.0))"
-    text = "model = network({})\nmodel.build((None, 6, 1))\nmodel.fit(x, y, epochs=3, verbose=0)"
+    text = "model = network({})\nmodel.fit(x, y, epochs=3, verbose=0)"
     assert "vanishing_gradients" in findings(text.format(saturated))
     assert "vanishing_gradients" not in findings(text.format(""))
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        ("keras.layers.SimpleRNN(4, recurrent_initializer=keras.initializers.Orthogonal(0.2))", True),
+        ("keras.layers.SimpleRNN(4)", False),
+        ("keras.layers.Bidirectional(keras.layers.SimpleRNN(4, recurrent_initializer='zeros'))", False),
+    ],
+)
+def test_beginnings_that_no_answer_depends_on_are_told(layer, told, findings):
+    found = findings(
+        f"x = random.normal(size=(240, 24, 1))\nmodel = network({layer})\n"
+        "model.fit(x, y, epochs=2, verbose=0)"
+    )
+    assert ("vanishing_gradients" in found) == told
+    if told:
+        found = found["vanishing_gradients"]
+        assert found.level == "note" and "do not depend on the first 12 of 24" in found.text
+        assert (
+            found.evidence["answers_moved_at_first"][1] < 1e-5 < found.evidence["answers_moved_at_first"][-1]
+        )
+
+
+def test_beginnings_that_are_padding_everywhere_show_nothing(findings):
+    found = findings(
+        "x = random.normal(size=(240, 24, 1))\nx[:, :20] = 0\n"
+        "narrow = keras.initializers.Orthogonal(0.2)\n"
+        "model = network(keras.layers.SimpleRNN(4, recurrent_initializer=narrow))\n"
+        "model.fit(x, y, epochs=2, verbose=0)"
+    )
+    assert "vanishing_gradients" not in found
 
 
 @pytest.mark.parametrize(("used", "told"), [("of_inputs", True), ("of_target", False)])
@@ -223,3 +305,27 @@ def test_many_models_that_are_told_on_one_test_are_told(findings):
     )
     assert findings(text.format("(1, 2, 3)"))["many_models"].evidence == {"models": 3, "rows": 141}
     assert "many_models" not in findings(text.format("(1, 2)"))
+
+
+def test_what_the_budget_left_out_is_said_by_fit(audited, monkeypatch):
+    """Leaks come before baselines; when time is up in the second fit, what was not looked for is named."""
+    from sunhwan.audit import auditing, leaks
+
+    looked = []
+
+    def window_overlap(case):
+        looked.append(case.fit.number)
+        if case.fit.number == 2:
+            monkeypatch.setattr("sunhwan.audit.baselines.Budget.left", 0)
+        return ()
+
+    monkeypatch.setattr(leaks, "FINDERS", (window_overlap, leaks.duplicates))
+    finders = (*leaks.FINDERS, auditing.cautions.no_test)
+    monkeypatch.setattr(auditing.fill, "__defaults__", (finders,))
+    found = audited(HEAD + "for units in (2, 3):\n    network(keras.layers.GRU(units)).fit(x, y, verbose=0)")
+    assert looked == [1, 2] and not found.findings
+    assert found.remarks == [
+        "the budget of 60 s was spent before fit #2 could be looked through for duplicates",
+        "the budget of 60 s was spent before fits #1 and #2 could be looked through for no_test",
+    ]
+    assert all(skipped == "the budget is spent" for skipped in found.comparisons[1].skipped.values())

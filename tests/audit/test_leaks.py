@@ -33,7 +33,7 @@ def named(audited):
     """The names of the findings of a level, with the audit."""
 
     def run(text, level="leak"):
-        found = audited(HEAD + text, budget=0)
+        found = audited(HEAD + text, baselines=False)
         return [finding.name for finding in found if finding.level == level], found
 
     return run
@@ -232,6 +232,40 @@ def test_texts_that_recur_by_themselves_are_a_warning(named):
     )
     assert named(text)[0] == []
     assert "duplicates" in named(text, "warning")[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "before", "leaks"),
+    [
+        ("np.where(np.arange(30) == 20, 1, texts[:60])", True, ["near_duplicates"]),
+        ("np.where(np.arange(30) == 20, 1, texts[:60])", False, []),
+        ("random.integers(1, 3000, (60, 30))", True, []),
+    ],
+)
+def test_texts_that_were_edited_and_added_before_the_split(made, before, leaks, named):
+    names, found = named(
+        f"""
+texts = random.integers(1, 3000, (300, 30))
+added = {made}
+x = np.concatenate([texts, added] if {before} else [texts[:240], added, texts[240:]])
+at = 300
+y = (x.sum(axis=1) % 2).astype(int)
+layers = [keras.layers.Embedding(3000, 2), keras.layers.GRU(2), keras.layers.Dense(1, activation="sigmoid")]
+model = keras.Sequential(layers)
+model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+model.fit(x[:at], y[:at], verbose=0)
+model.evaluate(x[at:], y[at:], verbose=0)
+"""
+    )
+    assert names == leaks
+    if leaks:
+        found = found.findings[0]
+        assert (found.evidence["rows"], found.evidence["of"], found.certain) == (60, 60, False)
+        assert found.evidence["examples"][0] == {
+            "test": 0,
+            "training": 0,
+            "shared": pytest.approx(0.8, abs=0.1),
+        }
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from sunhwan.audit.account import Audit
 from sunhwan.audit.auditing import fill
+from sunhwan.audit.baselines import Budget
 from sunhwan.audit.watch import Watch
 from sunhwan.cli.accelerate import run_source
 from sunhwan.recurrence.accelerate import accelerated
@@ -53,7 +54,7 @@ def audited():
                     run_source(source, str(path), "__main__")
                 finally:
                     watch.stop()
-                fill(found, watch.record, source, 20.0)
+                fill(found, watch.record, source, Budget(60.0))
             print(found)
             done[name] = found
         return done[name]

@@ -8,11 +8,12 @@ The data's way, one file each:
               on which its result is reported
     baselines the simple models, on exactly the rows and by exactly the metric of that part -> `Comparison`
     leaks     small functions that read fits and answer with a `Finding` each, or with nothing;
-    cautions  those of leaks stand in the one, of warnings and notes in the other; overlap.py and scaling.py
-              hold what they measure
+    cautions  those of leaks stand in the one, of warnings and notes in the other; overlap.py, shingles.py,
+              scaling.py and reach.py hold what they measure
     account   fits, comparisons and findings -> text for people, one JSON object for programs
 
-While the script runs nothing is computed and no random number drawn: arrays are copied, that is all. So its
+While the script runs no random number is drawn, and nothing computed but the norm of its weights in the first
+steps (steps.py): arrays are copied, that is all. So its
 results have the same bits as without an audit.
 
 `with sunhwan.audit() as findings:` is `auditing.audit`; the package is called, since it has that name.

@@ -18,15 +18,16 @@ from sunhwan.audit.baselines import Budget, compare
 from sunhwan.audit.fits import outputs, read
 from sunhwan.audit.leaks import Case
 from sunhwan.audit.scaling import told_units
-from sunhwan.audit.speed import estimate, measure
+from sunhwan.audit.speed import estimate, measure, spent
 from sunhwan.audit.trace import Trace
 from sunhwan.audit.watch import Record, Watch
+from sunhwan.units import numbered
 
 BUDGET = 60.0
-"""Seconds for baselines and for timing, unless something else is asked for."""
+"""Seconds for findings, baselines and timing, unless something else is asked for."""
 
 OF_BASELINES = 0.8
-"""The share of a budget that baselines may take, so that there is time to measure the speed."""
+"""When so much of a budget is spent, no baseline is begun, so that there is time for findings and speed."""
 
 
 FINDERS = (*leaks.FINDERS, *cautions.FINDERS)
@@ -40,7 +41,7 @@ def audit(budget: float = BUDGET) -> Iterator[Audit]:
     fitted to the same rows, and whatever the arrays tell about leaks is found.
 
     Args:
-        budget: seconds that baselines may take, and measuring how much faster it is accelerated.
+        budget: seconds that findings and baselines may take, and measuring how much faster it is accelerated.
 
     Example:
         >>> import keras, numpy, sunhwan
@@ -64,32 +65,47 @@ def audit(budget: float = BUDGET) -> Iterator[Audit]:
         watch.stop()
         with undisturbed():
             limit = Budget(budget)
-            fill(found, watch.record, "".join(linecache.getlines(source)), OF_BASELINES * budget)
+            fill(found, watch.record, "".join(linecache.getlines(source)), limit)
             clock(found, ran - watch.record.seconds, limit)
 
 
-def fill(found: Audit, record: Record, source: str, budget: float, finders: tuple = FINDERS) -> None:
-    """What a record says, into an audit.
+def fill(found: Audit, record: Record, source: str, limit: Budget, finders: tuple = FINDERS) -> None:
+    """What a record says, into an audit: leaks first, then baselines, and what may be said of both.
 
     Args:
         source: the program's text, "" where it is not known.
+        limit: of time; nothing is begun when it is spent, and what was left out is said.
         finders: functions that look for findings.
     """
     found.source, found.fits = source, read(record)
-    limit = Budget(budget)
-    known: dict[tuple, dict] = {}
-    for fit in found.fits:
-        compared = compare(fit, limit, known)
+    trace, known, left_out = Trace(source), {}, {}
+    cases = [Case(fit, record, trace, found.fits) for fit in found.fits]
+
+    def look(case, wanted):
+        for find in wanted if not case.fit.train.rows.declined else ():
+            if limit.left <= 0:
+                left_out.setdefault(find.__name__, []).append(case.fit.number)
+                continue
+            found.findings += [replace(each, fit=case.fit.number) for each in find(case)]
+
+    for case in cases:
+        look(case, [find for find in finders if find in leaks.FINDERS])
+    for case in cases:
+        fit = case.fit
+        compared = case.comparison = compare(fit, limit.part(OF_BASELINES), known)
         if fit.task == "regression" and not compared.declined:
             targets = outputs(fit.train.rows.y)[:, 0]
             known_targets = targets[np.isfinite(targets)]
             compared.units = told_units(known_targets, compared.metric, compared.network, record.scalings)
         found.comparisons.append(compared)
-    trace = Trace(source)
-    for fit, comparison in zip(found.fits, found.comparisons, strict=True):
-        case = Case(fit, comparison, record, trace, found.fits)
-        for find in () if fit.train.rows.declined else finders:
-            found.findings += [replace(each, fit=fit.number) for each in find(case)]
+        look(case, [find for find in finders if find not in leaks.FINDERS])
+    found.findings.sort(key=lambda finding: finding.fit)
+    for numbers in dict.fromkeys(map(tuple, left_out.values())):
+        names = ", ".join(name for name, fits in left_out.items() if tuple(fits) == numbers)
+        found.remarks.append(
+            f"the budget of {spent(limit.seconds)} was spent before {numbered('fit', numbers)} could be "
+            f"looked through for {names}"
+        )
     if not found.fits:
         found.remarks.append("Keras's fit was never called, so there is nothing to audit")
     if record.uncounted:

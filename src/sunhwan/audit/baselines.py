@@ -91,7 +91,7 @@ class Comparison:
 
 
 class Budget:
-    """Seconds that baselines may take, all together."""
+    """Seconds that may be taken, by all that begins only while some are left."""
 
     def __init__(self, seconds: float):
         self.seconds, self.begun = seconds, time.monotonic()
@@ -99,6 +99,12 @@ class Budget:
     @property
     def left(self) -> float:
         return self.seconds - (time.monotonic() - self.begun)
+
+    def part(self, share: float) -> Budget:
+        """One that is spent when so much of this one is."""
+        part = Budget(share * self.seconds)
+        part.begun = self.begun
+        return part
 
 
 def compare(fit: Fit, budget: Budget, known: dict[tuple, dict[str, tuple[np.ndarray, str]]]) -> Comparison:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import keras
 
 from sunhwan.audit.account import Audit
 from sunhwan.audit.auditing import BUDGET, FINDERS, fill, undisturbed
+from sunhwan.audit.baselines import Budget
 from sunhwan.audit.cautions import no_test, one_seed
 from sunhwan.audit.leaks import selected_on_reported
-from sunhwan.audit.rows import Rows
+from sunhwan.audit.rows import Rows, Stream
 from sunhwan.audit.watch import Call, Record, monitors_of, outward, rows_of, weights_of
 from sunhwan.recurrence.accelerate import is_on
 
@@ -24,12 +27,13 @@ OF_A_FIT = tuple(find for find in FINDERS if find not in (no_test, one_seed, sel
 class Callback(keras.callbacks.Callback):
     """Audits the `fit` that it is given to, and prints what it found when that ends.
 
-    It sees the rows of training and of validation. What comes before (scalers) and after (`evaluate`,
-    `predict`, other fits) it does not see, which `with sunhwan.audit():` around all of it does. Training has
-    the same bits as without.
+    It sees the rows of training and of validation: arrays, the batches of a generator as they pass, and what
+    can be read again (PyDataset, tf.data, a DataLoader) once training has ended. What comes before (scalers)
+    and after (`evaluate`, `predict`, other fits) it does not see, which `with sunhwan.audit():` around all of
+    it does. Training has the same bits as without.
 
     Args:
-        budget: seconds that baselines may take, once training has ended.
+        budget: seconds that findings and baselines may take, once training has ended.
         verbose: 0 prints nothing; `findings` has it all.
 
     Attributes:
@@ -52,6 +56,8 @@ class Callback(keras.callbacks.Callback):
         self.budget, self.verbose = budget, verbose
         self.findings: Audit | None = None
 
+    async_safe = True  # else a batch's end would be waited for, which it is not without this callback
+
     def on_train_begin(self, logs=None):
         frame = _fit_frame(self.model)
         given = frame.f_locals
@@ -59,6 +65,7 @@ class Callback(keras.callbacks.Callback):
         self.source = caller.f_code.co_filename
         self.call = Call("fit", self.model, (caller.f_lineno,), Rows())
         self.call.given = rows_of(given["x"], given["y"], given.get("steps_per_epoch"))
+        passing(self.call.given, given.get("epoch_iterator"))
         # By now Keras has cut validation off, where `validation_split` asks for it.
         validation = given.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
@@ -71,6 +78,19 @@ class Callback(keras.callbacks.Callback):
         self.call.before = weights_of(self.model)
         self.call.accelerated = is_on()
 
+    def on_train_batch_begin(self, batch, logs=None):
+        self.call.first.before(self.model)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.call.first.after(logs)
+
+    def on_test_begin(self, logs=None):
+        # Validation's iterator is made only now, and kept by Keras for all epochs.
+        passing(self.call.val, getattr(self.model, "_eval_epoch_iterator", None))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.call.first.over = True
+
     def on_train_end(self, logs=None):
         history = getattr(self.model.history, "history", {})
         self.call.history = {name: [float(value) for value in values] for name, values in history.items()}
@@ -78,9 +98,26 @@ class Callback(keras.callbacks.Callback):
         self.findings = Audit(self.source)
         text = "".join(linecache.getlines(self.source))
         with undisturbed():
-            fill(self.findings, Record(self.source, [self.call]), text, self.budget, OF_A_FIT)
+            fill(self.findings, Record(self.source, [self.call]), text, Budget(self.budget), OF_A_FIT)
         if self.verbose:
             print(self.findings)
+
+
+def passing(rows: Rows | Stream | None, iterator: Any) -> None:
+    """Has the batches of a generator pass by its stream on their way from Keras's adapter to the model.
+
+    Where Keras keeps no such adapter, the stream stays empty, and the audit says that no batch was seen.
+    """
+    adapter = getattr(iterator, "data_adapter", None)
+    if (
+        not isinstance(rows, Stream)
+        or not rows.is_generator
+        or not callable(getattr(adapter, "generator", None))
+    ):
+        return
+    if isinstance(adapter.generator, partial) and adapter.generator.func == rows.tee:
+        return
+    adapter.generator = partial(rows.tee, adapter.generator)
 
 
 def _fit_frame(model) -> FrameType:

@@ -10,6 +10,7 @@ from sunhwan.audit.baselines import NAMES, Comparison
 from sunhwan.audit.findings import Finding
 from sunhwan.audit.fits import METRICS, outputs
 from sunhwan.audit.leaks import FORMULA, Case, selected_on_reported
+from sunhwan.audit.reach import reach
 from sunhwan.audit.scaling import scaler_of, units
 
 IMBALANCED = 0.75
@@ -28,8 +29,10 @@ def worse_than_baseline(case: Case) -> Iterator[Finding]:
     sure = gain is not None and gain.sure
     text = f"{NAMES[best]} is better than the network on the same rows"
     if not sure:
-        few = gain is None or gain.interval is None
-        text += ", which are too few to be sure" if few else ", though not for certain"
+        if gain is None:  # of a model that keeps its state, say
+            text += "; how sure that is cannot be told without its answers row by row"
+        else:
+            text += ", which are too few to be sure" if gain.interval is None else ", though not for certain"
     yield Finding(
         "warning" if sure else "note",
         "worse_than_baseline",
@@ -61,7 +64,7 @@ def exact(found: Comparison) -> bool:
 def constant_predictions(case: Case) -> Iterator[Finding]:
     """A network that says the same of every row: whatever its metric is, it is that of a constant."""
     said, truth = case.comparison.said, case.comparison.truth
-    if said is None or truth is None or len(said) < 10:
+    if said is None or truth is None or len(said) < 10 or not np.isfinite(said).all():
         return
     if case.fit.task == "classes":
         said = said.reshape(len(said), -1)
@@ -274,37 +277,111 @@ def stateful_shuffled(case: Case) -> Iterator[Finding]:
     )
 
 
-def gradients(case: Case) -> Iterator[Finding]:
-    """Losses that are no numbers any more, and recurrent weights that never moved."""
-    history = [value for call in case.fit.calls for value in call.history.get("loss", [])]
-    broken = next((epoch for epoch, value in enumerate(history, 1) if not np.isfinite(value)), None)
-    if broken and not np.isfinite(case.train.x).all():
+def broken_loss(case: Case) -> Iterator[Finding]:
+    """A loss that is no number any more: by what the arrays hold, or by steps that were too large."""
+    fit = case.fit
+    history = [value for call in fit.calls for value in call.history.get("loss", [])]
+    epoch = next((number for number, value in enumerate(history, 1) if not np.isfinite(value)), None)
+    first, step = next(
+        (
+            (call.first, number)
+            for call in fit.calls
+            for number, value in enumerate(call.first.losses, 1)
+            if not np.isfinite(value)
+        ),
+        (fit.calls[0].first, None),
+    )
+    if not epoch and not step:
+        return
+    # Epochs that are calls of their own are counted on; the step is in the first epoch of its call.
+    at = f"step {step} of epoch {epoch or 1}" if step else f"epoch {epoch}"
+    seen = {"epoch": epoch, "step": step, "losses": first.losses[:step] if step else history[:epoch]}
+    missing = {
+        what: np.count_nonzero(~np.isfinite(array))
+        for what, array in (("inputs", case.train.x), ("targets", case.train.y))
+        if array is not None and array.dtype.kind == "f"
+    }
+    if any(missing.values()):
+        told = " and ".join(f"the training {what} hold {held:,}" for what, held in missing.items() if held)
         yield Finding(
             "warning",
             "nan_in_arrays",
-            f"the training inputs hold {np.count_nonzero(~np.isfinite(case.train.x)):,} values that are no "
-            "numbers, "
-            f"and the loss is none from epoch {broken} on",
+            f"{told} values that are no numbers, and the loss is none from {at} on",
             True,
             "Fill or drop them before windows are cut.",
-            lines=case.fit.lines,
-            evidence={"epoch": broken, "values": np.count_nonzero(~np.isfinite(case.train.x))},
+            lines=fit.lines,
+            evidence={**missing, **seen},
         )
-    elif broken:
+    elif step == 1 and all(np.isfinite(first.norms[:1])):
+        yield Finding(
+            "warning",
+            "broken_loss",
+            f"the loss is no number in {at}, before that call changed any weight: what it is computed of "
+            "(targets, sample weights, the weights to begin with) makes it so, and no gradient",
+            True,
+            "Look at what the loss gives for the first batch.",
+            lines=fit.lines,
+            evidence=seen,
+        )
+    else:
         yield Finding(
             "warning",
             "exploding_gradients",
-            f"the loss is no number from epoch {broken} on",
+            f"the loss is no number from {at} on",
             True,
-            "Scale the inputs, lower the learning rate, or give the optimizer clipnorm=1.0.",
-            lines=case.fit.lines,
-            evidence={"epoch": broken, "losses": history[: broken + 1]},
+            TOO_LARGE,
+            lines=fit.lines,
+            evidence={**seen, "weights": first.norms},
         )
-    before, after = case.fit.calls[0].before, case.fit.calls[-1].after
-    if broken or before is None or after is None or len(before) != len(after):
+
+
+TOO_LARGE = "Scale the inputs, lower the learning rate, or give the optimizer clipnorm=1.0."
+
+JUMP = 1_000
+"""A loss so many times that of the first step has exploded."""
+
+GROWTH = 100
+"""Likewise weights that a single step makes so many times as large."""
+
+
+def exploding_gradients(case: Case) -> Iterator[Finding]:
+    """Losses or weights that grow by orders of magnitude within the first steps, though they stay numbers."""
+    first = case.fit.calls[0].first
+    losses, norms = np.array(first.losses), np.array(first.norms)
+    if not np.isfinite(losses).all() or not np.isfinite(norms).all():
+        return  # told by `broken_loss`
+    evidence = {"losses": first.losses, "weights": first.norms}
+    grown = np.flatnonzero(norms[1:] > GROWTH * np.maximum(norms[:-1], 1e-3))
+    jumped = np.flatnonzero(losses > JUMP * losses[0]) if len(losses) and losses[0] > 0 else []
+    if len(jumped):
+        step = int(jumped[0]) + 1
+        text = f"the mean loss went from {losses[0]:.3g} to {losses[step - 1]:.3g} by step {step}"
+    elif len(grown):
+        step = int(grown[0]) + 1
+        text = f"step {step} made all weights together {norms[step] / norms[step - 1]:,.0f} times as large"
+    else:
         return
-    names = [variable.path for variable in case.fit.model.weights]
-    trained = {variable.path for variable in case.fit.model.trainable_weights}
+    yield Finding(
+        "warning",
+        "exploding_gradients",
+        f"{text} of the first epoch",
+        True,
+        TOO_LARGE,
+        lines=case.fit.lines,
+        evidence={"step": step, **evidence},
+    )
+
+
+def vanishing_gradients(case: Case) -> Iterator[Finding]:
+    """Recurrent weights that never moved, or beginnings of windows that no answer depends on."""
+    fit = case.fit
+    before, after = fit.calls[0].before, fit.calls[-1].after
+    if before is None or after is None or len(before) != len(after) or not fit.recurrent:
+        return
+    if not all(np.isfinite(each).all() for each in after):
+        return
+    names = [variable.path for variable in fit.model.weights]
+    trained = {variable.path for variable in fit.model.trainable_weights}
     moved = {
         name: float(np.linalg.norm(b - a) / np.linalg.norm(a))
         for name, a, b in zip(names, before, after, strict=True)
@@ -321,9 +398,38 @@ def gradients(case: Case) -> Iterator[Finding]:
             "reaches it",
             True,
             "Shorten the sequences, or use tanh in place of the activation that is saturated.",
-            lines=case.fit.lines,
+            lines=fit.lines,
             evidence={"moved": moved},
         )
+        return
+    if fit.declined:
+        return
+    first = reach(fit, before)
+    unseen = [begin for begin, by in first.items() if by < UNSEEN]
+    if not unseen or max(unseen) < fit.train.rows.x.shape[1] / 2:
+        return
+    now = reach(fit, after)
+    unseen = [begin for begin in unseen if now.get(begin, 1.0) < UNSEEN]
+    if not unseen or max(unseen) < fit.train.rows.x.shape[1] / 2:
+        return
+    yield Finding(
+        "note",
+        "vanishing_gradients",
+        f"the network's answers do not depend on the first {max(unseen)} of {fit.train.rows.x.shape[1]} "
+        "timesteps, neither when training began nor when it had ended: no gradient reaches them",
+        True,
+        "Shorten the windows, or bring what lies far back nearer: as a column, or by wider steps.",
+        lines=fit.lines,
+        evidence={
+            "timesteps_replaced": list(first),
+            "answers_moved_at_first": list(first.values()),
+            "answers_moved_at_the_end": [now.get(begin) for begin in first],
+        },
+    )
+
+
+UNSEEN = 1e-5
+"""Answers that move by less than this share of their spread do not depend on what was replaced."""
 
 
 def inverse_scaling(case: Case) -> Iterator[Finding]:
@@ -412,7 +518,9 @@ FINDERS = (
     class_imbalance,
     padding_without_mask,
     stateful_shuffled,
-    gradients,
+    broken_loss,
+    exploding_gradients,
+    vanishing_gradients,
     inverse_scaling,
     no_test,
     targets_unknown,

@@ -219,8 +219,10 @@ class Fit:
 
     @property
     def scored(self) -> float | None:
-        """What Keras itself said on the reported part, or None."""
+        """What Keras itself said on the reported part, or None: baselines know no weights of rows."""
         part = self.reported
+        if part.call.options.get("weighted"):
+            return None
         if part.call.kind == "evaluate":
             return part.call.scores.get(self.metric_name)
         if part.name == "test":

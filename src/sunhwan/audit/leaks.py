@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sunhwan.audit import overlap, scaling
+from sunhwan.audit import overlap, scaling, shingles
 from sunhwan.audit.baselines import Comparison
 from sunhwan.audit.findings import Finding
 from sunhwan.audit.fits import Fit, Part, outputs, windows
@@ -35,14 +35,15 @@ FORMULA = 1e-3
 
 @dataclass(eq=False)
 class Case:
-    """What a finding may be made of."""
+    """What a finding may be made of; leaks are looked for before there is a comparison."""
 
     fit: Fit
-    comparison: Comparison
     record: Record
     trace: Trace
     fits: list[Fit]
+    comparison: Comparison | None = None
     overlaps: dict[int, overlap.Overlap | None] = field(default_factory=dict)
+    copies: dict[int, overlap.Copies | None] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[Part]:
@@ -144,10 +145,13 @@ def shuffled_split(case: Case) -> Iterator[Finding]:
 
 
 def copied_rows(case: Case, part: Part) -> overlap.Copies | None:
-    classes = None
-    if case.fit.task == "classes" and part.rows.y is not None:
-        classes = case.fit.labels(part.rows.y)
-    return overlap.copies((part.rows.x, part.rows.y), (case.train.x, case.train.y), classes)
+    if id(part) not in case.copies:
+        classes = None
+        if case.fit.task == "classes" and part.rows.y is not None:
+            classes = case.fit.labels(part.rows.y)
+        judged, training = (part.rows.x, part.rows.y), (case.train.x, case.train.y)
+        case.copies[id(part)] = overlap.copies(judged, training, classes)
+    return case.copies[id(part)]
 
 
 def duplicates(case: Case) -> Iterator[Finding]:
@@ -198,11 +202,14 @@ def duplicates(case: Case) -> Iterator[Finding]:
 
 
 def near_duplicates(case: Case) -> Iterator[Finding]:
-    """Judged rows that are training rows but for a rounding, or a little noise.
+    """Judged rows that are training rows but for a rounding, a little noise, or some words.
 
     Windows that overlap each other resemble their neighbours by nature; of these nothing is said.
     """
-    if case.fit.kind != "numbers" or not len(case.train):
+    if not len(case.train):
+        return
+    if case.fit.kind == "tokens":
+        yield from near_texts(case)
         return
     within = None
     for part in case.parts:
@@ -233,6 +240,51 @@ def near_duplicates(case: Case) -> Iterator[Finding]:
                 "examples": [
                     {part.name: judged, "training": training, "difference": by}
                     for judged, training, by in found.examples
+                ],
+            },
+        )
+
+
+MULTIPLIED = 0.3
+"""A share of texts that are nearly others which no collection has by itself."""
+
+
+def near_texts(case: Case) -> Iterator[Finding]:
+    """Texts that have most of their runs of words in common with one of training.
+
+    Texts recur by themselves: where training has as many that are nearly others of it, it is a warning,
+    unless these are so many that somebody made them.
+    """
+    within = None
+    for part in case.parts:
+        found = shingles.alike(part.rows.x, case.train.x)
+        if not found or found.rows < 3 or found.share < 0.005:
+            continue
+        within = within or shingles.alike(case.train.x, case.train.x, within=True)
+        recurring = 0.5 * found.share < within.share < MULTIPLIED
+        text = (
+            f"{found.rows:,} of {found.count:,} {part.name} texts that were looked at are nearly a training "
+            f"text, with {found.shared:.0%} of all their runs of {found.run} ids in common"
+        )
+        if recurring:
+            text += f"; so are {within.share:.1%} of the training texts that were looked at"
+        yield Finding(
+            case.level(part) if found.share >= 0.01 and not recurring else "warning",
+            "near_duplicates",
+            text,
+            False,
+            "Remove texts that are nearly others before the split, or keep them in one part.",
+            lines=[*case.trace.calls(*SHUFFLES), *case.fit.lines],
+            evidence={
+                "part": part.name,
+                "rows": found.rows,
+                "of": found.count,
+                "shared": round(found.shared, 4),
+                "ids_of_a_run": found.run,
+                "within_training": round(within.share, 4),
+                "examples": [
+                    {part.name: judged, "training": training, "shared": round(shared, 4)}
+                    for judged, training, shared in found.examples
                 ],
             },
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import GeneratorType
 from typing import Any
@@ -203,9 +203,10 @@ class Stream:
     def is_generator(self) -> bool:
         return isinstance(self.source, GeneratorType)
 
-    def tee(self) -> Iterator[Any]:
+    def tee(self, batches: Callable[[], Iterable] | None = None) -> Iterator[Any]:
+        """The batches, kept as they pass: those of the source, or of what Keras has made of it."""
         # Not `yield from`, which would close the source with this one.
-        for batch in self.source:
+        for batch in batches() if batches else self.source:
             self.take(batch)
             yield batch
 

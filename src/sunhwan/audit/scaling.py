@@ -132,7 +132,7 @@ def told_units(targets: np.ndarray, metric: str, network: float | None, scalings
 
     Example:
         >>> told_units(np.linspace(0, 1, 50), "mse", 0.04, [])
-        'MSE in squared scaled units: the targets of training lie from 0 to 1'
+        'MSE in squared units that look scaled: the targets of training lie from 0 to 1'
     """
     squared = "squared " if metric == "mse" else ""
     found = scaler_of(targets.astype(np.float32), scalings)
@@ -153,7 +153,7 @@ def told_units(targets: np.ndarray, metric: str, network: float | None, scalings
         seen = f"have mean {mean:.2f} and spread {spread:.2f}"
     else:
         return "MSE in the targets' units, squared" if squared else ""
-    return f"{metric.upper()} in {squared}scaled units: the targets of training {seen}"
+    return f"{metric.upper()} in {squared}units that look scaled: the targets of training {seen}"
 
 
 def _values(array):

@@ -1,7 +1,7 @@
 """Keras's fit, evaluate and predict observed, and what scalers learn from: a `Call` and a `Scaling` for each.
 
-Nothing is computed here but copies, and no random number is drawn: the program that is watched must get the
-bits that it would get without us.
+Nothing is computed here but copies and norms, and no random number is drawn: the program that is watched must
+get the bits that it would get without us.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from sunhwan.audit.rows import Declined, Rows, Stream, ends, keep, plain
+from sunhwan.audit.steps import Steps, observer
 from sunhwan.recurrence.accelerate import is_on
 from sunhwan.recurrence.imported import WhenImported
 
@@ -63,6 +64,7 @@ class Call:
         said: the predictions of `predict`.
         truth: the name of the variable in which the targets of `predict` were found.
         before, after: the weights before and after the call; None where they are not kept.
+        first: of `fit`, its first steps.
         seconds: how long it took.
         steps: of training, in `fit`.
         accelerated: whether Sunhwan was on.
@@ -82,6 +84,7 @@ class Call:
     truth: str = ""
     before: list[np.ndarray] | None = None
     after: list[np.ndarray] | None = None
+    first: Steps = field(default_factory=Steps)
     seconds: float = 0.0
     steps: int = 0
     accelerated: bool = False
@@ -233,6 +236,8 @@ class Watch:
         return history
 
     def _fit_call(self, model, given):
+        import keras
+
         x, y, split = given.get("x"), given.get("y"), given.get("validation_split") or 0.0
         validation = given.get("validation_data")
         call = Call("fit", model, self._lines(), Rows())
@@ -254,10 +259,21 @@ class Watch:
             for name in ("epochs", "batch_size", "shuffle", "initial_epoch", "steps_per_epoch")
         }
         call.options["weighted"] = (
-            given.get("class_weight") is not None or given.get("sample_weight") is not None
+            given.get("class_weight") is not None
+            or given.get("sample_weight") is not None
+            or (isinstance(validation, (tuple, list)) and len(validation) > 2)
         )
         call.monitors = monitors_of(given.get("callbacks"))
-        call.before = weights_of(model)
+        callbacks = given.get("callbacks")
+        if callbacks is None or isinstance(callbacks, (list, tuple, keras.callbacks.Callback)):
+            if not isinstance(callbacks, (list, tuple)):
+                callbacks = [callbacks] if callbacks else []
+            given["callbacks"] = [
+                *callbacks,
+                observer(call.first, self._ours, functools.partial(began, call)),
+            ]
+        else:  # a list of Keras's own kind, which is the script's
+            began(call)
         call.accelerated = is_on()
         return call, given
 
@@ -275,6 +291,7 @@ class Watch:
         with self._ours():
             x, y = given.get("x"), given.get("y")
             call = Call(kind, model, self._lines(), Rows(), options={"batch_size": given.get("batch_size")})
+            call.options["weighted"] = given.get("sample_weight") is not None
             if _is_stream(x):
                 call.given, given["x"] = _streamed(x, given.get("steps"))
             else:
@@ -352,6 +369,11 @@ def _bound(stock, model, args, kwargs) -> dict[str, Any]:
     return named
 
 
+def began(call: Call) -> None:
+    """Keeps the weights that training begins with."""
+    call.before = weights_of(call.model)
+
+
 def _is_stream(x: Any) -> bool:
     if x is None or isinstance(x, (list, tuple, dict, np.ndarray)) or hasattr(x, "__array__"):
         return False
@@ -366,13 +388,8 @@ def outward(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def rows_of(x: Any, y: Any, steps: int | None = None) -> Rows | Stream:
-    """What a callback's fit was given, which cannot be put between a generator and Keras any more."""
-    if not _is_stream(x):
-        return keep(x, y)
-    stream = Stream(x, steps)
-    if stream.is_generator:
-        return Rows(declined="a generator's batches pass by a callback; use `with sunhwan.audit():`")
-    return stream
+    """What a callback's fit was given; of a generator nothing before its batches pass."""
+    return Stream(x, steps) if _is_stream(x) else keep(x, y)
 
 
 def _streamed(source, steps):

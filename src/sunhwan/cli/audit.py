@@ -46,7 +46,7 @@ Examples:
     default="60s",
     show_default=True,
     callback=seconds,
-    help="Time that baselines and timing may take.",
+    help="Time that findings, baselines and timing may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object, as the last line of stdout.")
 @click.option(
@@ -88,7 +88,7 @@ def command(
     others = folder / "ran"
     # Only here, since it loads NumPy.
     from sunhwan.audit.account import Audit
-    from sunhwan.audit.auditing import OF_BASELINES, clock, fill
+    from sunhwan.audit.auditing import clock, fill
     from sunhwan.audit.baselines import Budget
     from sunhwan.audit.watch import Watch
 
@@ -103,7 +103,7 @@ def command(
             if os.getpid() == mine:  # and not a process that the script forked, and that ended like it
                 sys.stdout.flush()
                 limit = Budget(budget)
-                fill(found, watch.record, source, OF_BASELINES * budget)
+                fill(found, watch.record, source, limit)
                 clock(found, ran - watch.record.seconds, limit)
                 if processes := len(read(others)):
                     found.remarks.append(
