@@ -18,18 +18,19 @@ def step(x, h, states, weights, activation, recurrent_activation):
     """One timestep forward."""
     kernel, recurrent_kernel, bias = weights
     (previous,) = states
-    x_sum = x @ kernel + bias[0]
+    x_z, x_r, x_candidate = x @ kernel + bias[0]
     if resets_after(bias):
-        h_sum = h @ recurrent_kernel + bias[1]
-        z, r = recurrent_activation(x_sum[:2] + h_sum[:2])
-        candidate = activation(x_sum[2] + r * h_sum[2])
-        kept = z, r, candidate, h_sum[2]
+        h_z, h_r, h_candidate = h @ recurrent_kernel + bias[1]
+        z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
+        candidate = activation(x_candidate + r * h_candidate)
     else:
-        z, r = recurrent_activation(x_sum[:2] + h[:2] @ recurrent_kernel[:2])
+        h_z, h_r = h[:2] @ recurrent_kernel[:2]
+        z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
         # h[-1] is the candidate's own copy of h where each gate has one, else the one for all.
-        candidate = activation(x_sum[2] + (r * h[-1]) @ recurrent_kernel[2])
-        kept = z, r, candidate, None
-    return (z * previous + (1 - z) * candidate)[np.newaxis], kept
+        h_candidate = (r * h[-1]) @ recurrent_kernel[2]
+        candidate = activation(x_candidate + h_candidate)
+    kept = z, r, candidate, h_candidate
+    return (z * previous + (1 - z) * candidate,), kept
 
 
 def step_gradient(d_states, x, h, states, kept, weights, activation, recurrent_activation):

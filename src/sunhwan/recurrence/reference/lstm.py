@@ -21,11 +21,11 @@ def step(x, h, states, weights, activation, recurrent_activation):
     kernel, recurrent_kernel, (bias,) = weights
     _, c = states
     i_sum, f_sum, candidate_sum, o_sum = x @ kernel + h @ recurrent_kernel + bias
-    i, f, o = recurrent_activation(np.stack([i_sum, f_sum, o_sum]))
+    i, f, o = recurrent_activation(i_sum), recurrent_activation(f_sum), recurrent_activation(o_sum)
     candidate = activation(candidate_sum)
     new_c = f * c + i * candidate
     shown_c = activation(new_c)
-    return np.stack([o * shown_c, new_c]), (i, f, candidate, o, shown_c)
+    return (o * shown_c, new_c), (i, f, candidate, o, shown_c)
 
 
 def step_gradient(d_states, x, h, states, kept, weights, activation, recurrent_activation):

@@ -11,6 +11,8 @@ import numpy as np
 def step(x, h, states, weights, activation, recurrent_activation):
     """One timestep forward. Every cell's `step` has this signature.
 
+    JAX's arrays know all that it does to NumPy's, for `sunhwan.recurrence.ops.composed` gives it those.
+
     Args:
         x: (1, batch, features) the input, after dropout; (gates, batch, features) if each gate has a dropout
             mask of its own.
