@@ -2,10 +2,12 @@
 
 #include "kernels.h"
 
-#include "cells.h"
+#include "gru.h"
+#include "lstm.h"
 #include "memory.h"
 #include "pool.h"
 #include "recurrence.h"
+#include "simple_rnn.h"
 
 #define SUNHWAN_TEXT(name) #name
 #define SUNHWAN_NAME(name) SUNHWAN_TEXT(name)
@@ -31,12 +33,22 @@ bool lanes_hold_rows(const sunhwan_recurrence &call) {
 // of their own.
 template <class F>
 auto with_types(const sunhwan_recurrence &call, F f) {
-  return with_cell(call, [&](auto cell) {
+  auto with_activations = [&](auto cell) {
     if (call.activation == SUNHWAN_TANH && call.recurrent_activation == SUNHWAN_SIGMOID)
       return f(cell, Tanh{}, Sigmoid{});
     return f(cell, AnyActivation{call.activation}, AnyActivation{call.recurrent_activation});
-  });
+  };
+  if (call.cell == SUNHWAN_LSTM) return with_activations(Lstm{});
+  if (call.cell == SUNHWAN_SIMPLE_RNN) return with_activations(SimpleRnn{});
+  return call.reset_after ? with_activations(GruResetAfter{}) : with_activations(GruResetBefore{});
 }
+
+template <class Cell>
+constexpr bool is_as_declared(int cell) {
+  return Cell::GATES == CELLS[cell].gates && Cell::STATES == CELLS[cell].states && Cell::KEPT <= CELLS[cell].kept;
+}
+static_assert(is_as_declared<SimpleRnn>(SUNHWAN_SIMPLE_RNN) && is_as_declared<GruResetAfter>(SUNHWAN_GRU) &&
+              is_as_declared<GruResetBefore>(SUNHWAN_GRU) && is_as_declared<Lstm>(SUNHWAN_LSTM));
 
 template <class Cell, class Lanes, class A, class R>
 bool forward_of(const sunhwan_recurrence &call, int threads, A activation, R recurrent_activation) {

@@ -1,5 +1,5 @@
 // The loop over time, forward and backward, once for every cell: padding and dropout masks, direction, what is kept.
-// What a cell does within a timestep is in cells.h.
+// What a cell does within a timestep is in a header of its own (gru.h, lstm.h, simple_rnn.h).
 //
 // A tile (plan.h) runs through its whole sequence before the next begins, so that weights and states stay in
 // the nearest cache. Within a step: x is copied into a slot, the products x K + h U + b are made in registers, the
