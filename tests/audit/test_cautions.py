@@ -244,6 +244,25 @@ def test_steps_after_which_all_is_orders_larger_are_told(rate, options, told, fi
     assert max(values) > 100 * values[0] and np.isfinite(values).all()
 
 
+def test_a_model_that_is_built_in_the_first_step_has_not_exploded():
+    from types import SimpleNamespace
+
+    import keras
+
+    from sunhwan.audit.cautions import exploding_gradients
+    from sunhwan.audit.steps import Steps
+
+    first = Steps(losses=[1.0, 0.9, 0.8])
+    first.before(keras.Sequential([keras.layers.Dense(1)]))  # as on TensorFlow
+    assert first.norms == [None]
+    first.norms += [2.4, 2.5]
+    fit = SimpleNamespace(calls=[SimpleNamespace(first=first)], lines=[1])
+    assert not list(exploding_gradients(SimpleNamespace(fit=fit)))
+    first.norms[2] = 250.0
+    (found,) = exploding_gradients(SimpleNamespace(fit=fit))
+    assert found.evidence["step"] == 2 and "step 2 made all weights together 104 times" in found.text
+
+
 def test_recurrent_weights_that_no_gradient_reaches_are_told(findings):
     saturated = "keras.layers.SimpleRNN(2, bias_initializer=keras.initializers.Constant(60.0))"
     text = "model = network({})\nmodel.fit(x, y, epochs=3, verbose=0)"

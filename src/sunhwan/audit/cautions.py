@@ -312,7 +312,7 @@ def broken_loss(case: Case) -> Iterator[Finding]:
             lines=fit.lines,
             evidence={**missing, **seen},
         )
-    elif step == 1 and all(np.isfinite(first.norms[:1])):
+    elif step == 1 and all(np.isfinite(norm) for norm in first.norms[:1] if norm is not None):
         yield Finding(
             "warning",
             "broken_loss",
@@ -347,8 +347,8 @@ GROWTH = 100
 def exploding_gradients(case: Case) -> Iterator[Finding]:
     """Losses or weights that grow by orders of magnitude within the first steps, though they stay numbers."""
     first = case.fit.calls[0].first
-    losses, norms = np.array(first.losses), np.array(first.norms)
-    if not np.isfinite(losses).all() or not np.isfinite(norms).all():
+    losses, norms = np.array(first.losses), np.array(first.norms, float)  # not known is NaN
+    if not np.isfinite(losses).all():
         return  # told by `broken_loss`
     evidence = {"losses": first.losses, "weights": first.norms}
     grown = np.flatnonzero(norms[1:] > GROWTH * np.maximum(norms[:-1], 1e-3))

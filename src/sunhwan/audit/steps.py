@@ -25,15 +25,20 @@ class Steps:
 
     Attributes:
         losses: the mean loss of the epoch so far, after each step, as Keras tells it.
-        norms: of all trainable weights together, before each step.
+        norms: of all trainable weights together, before each step; None where the model is not built yet, as
+            on TensorFlow before the first.
+        over: whether the first epoch is.
     """
 
     losses: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
+    norms: list[float | None] = field(default_factory=list)
     over: bool = False
 
     def before(self, model: Any) -> None:
         if self.over or len(self.norms) == WEIGHED:
+            return
+        if not model.built:
+            self.norms.append(None)
             return
         variables = model.trainable_weights
         if sum(int(np.prod(variable.shape)) for variable in variables) > MOST_WEIGHTS:
