@@ -203,7 +203,7 @@ def revealed(training: np.ndarray, others: list[np.ndarray]) -> Range | None:
     """
     for feature in range(min(training.shape[2], MOST_COLUMNS)):
         mine, rest = training[:, :, feature], [part[:, :, feature] for part in others]
-        if len(np.unique(mine)) < 50:
+        if len(np.unique(mine[:, -1])) < 50:
             continue
         low, high = float(mine.min()), float(mine.max())
         lowest, highest = (
@@ -233,8 +233,11 @@ def _series(windows):
     """The values from which windows were cut that follow each other, each once; None where they do not."""
     timesteps = windows.shape[1]
     moved = np.full(len(windows), timesteps)  # rows from one window's beginning to the next one's
-    for by in range(timesteps - 1, 0, -1):
-        moved[1:][(windows[1:, : timesteps - by] == windows[:-1, by:]).all(axis=1)] = by
-    if timesteps > 1 and (moved[1:] == 1).mean() < 0.95:
-        return None
+    waiting = np.arange(1, len(windows))
+    for by in range(1, timesteps):
+        follows = (windows[waiting, : timesteps - by] == windows[waiting - 1, by:]).all(axis=1)
+        moved[waiting[follows]] = by
+        waiting = waiting[~follows]
+        if len(waiting) > 0.05 * (len(windows) - 1):
+            return None  # before windows of many timesteps are compared at every distance
     return np.concatenate([window[timesteps - by :] for window, by in zip(windows, moved, strict=True)])
