@@ -1,5 +1,6 @@
 """`sunhwan accelerate`: a script is run as `python` runs it, and an account is given at the end."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -60,7 +61,7 @@ def test_a_script_finds_what_python_gives_it(sunhwan, tmp_path):
     ended = sunhwan("accelerate", path, "a", "--explain", "-m", "--help")
     assert ended.status == 0
     assert ended.out == (f"{[str(path), 'a', '--explain', '-m', '--help']} __main__ {folder} True\nNone\n")
-    assert ended.err == "sunhwan: no recurrent layer of Keras ran\n"
+    assert ended.err == "sunhwan: no SimpleRNN, GRU or LSTM layer of Keras ran\n"
 
 
 @pytest.mark.parametrize("name", ["script.py", "./script.py", "../of script/script.py"])
@@ -75,7 +76,7 @@ def test_a_script_has_the_names_that_python_gives_it(name, accelerated, tmp_path
     by_python = subprocess.run([sys.executable, name], capture_output=True, text=True, cwd=folder)
     status, out, err = accelerated(name, cwd=folder)
     assert (status, out) == (by_python.returncode, by_python.stdout)
-    assert err == by_python.stderr + "sunhwan: no recurrent layer of Keras ran\n"
+    assert err == by_python.stderr + "sunhwan: no SimpleRNN, GRU or LSTM layer of Keras ran\n"
 
 
 def test_a_folder_or_an_archive_with_a_program_runs(accelerated, tmp_path):
@@ -113,7 +114,7 @@ def test_what_fails_in_the_package_of_a_module_is_shown_as_by_python(line, error
     ended = sunhwan("accelerate", "-m", "failing_package.program")
     assert ended.status == 1
     assert ended.err.startswith("Traceback (most recent call last):\n")
-    assert ended.err.endswith(f"{error}\nsunhwan: no recurrent layer of Keras ran\n")
+    assert ended.err.endswith(f"{error}\nsunhwan: no SimpleRNN, GRU or LSTM layer of Keras ran\n")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_the_status_is_that_of_the_script(ends, status, sunhwan, tmp_path):
     (tmp_path / "script.py").write_text(f"import sys\n{ends}")
     ended = sunhwan("accelerate", "script.py")
     assert ended.status == status
-    assert ended.err.endswith("sunhwan: no recurrent layer of Keras ran\n")
+    assert ended.err.endswith("sunhwan: no SimpleRNN, GRU or LSTM layer of Keras ran\n")
 
 
 def test_an_error_is_shown_as_by_python(accelerated, tmp_path):
@@ -139,7 +140,7 @@ def test_an_error_is_shown_as_by_python(accelerated, tmp_path):
     status, _, err = accelerated(str(path))
     by_python = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
     assert status == by_python.returncode == 1
-    assert err == by_python.stderr + "sunhwan: no recurrent layer of Keras ran\n"
+    assert err == by_python.stderr + "sunhwan: no SimpleRNN, GRU or LSTM layer of Keras ran\n"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,24 @@ def test_a_model_runs_fused_and_one_line_says_so(accelerated, tmp_path):
     (tmp_path / "script.py").write_text(MODEL + OWN_CELL)
     status, out, err = accelerated("script.py")
     assert (status, out) == (0, "fitted\n")
-    assert err == "sunhwan: 1 of 2 recurrent layers ran fused; --explain says why not all\n"
+    assert err == "sunhwan: 1 of 2 SimpleRNN, GRU and LSTM layers ran fused; --explain says why not all\n"
+
+
+def test_a_notebook_runs_cell_by_cell_and_stays_as_it_is(accelerated, tmp_path):
+    cells = ["%matplotlib inline\nimport os", MODEL.replace("print", "here = __file__\nprint"), "!echo said"]
+    notebook = tmp_path / "book.ipynb"
+    kinds = [("markdown", "# Words"), *(("code", cell) for cell in cells)]
+    text = json.dumps(
+        {"cells": [{"cell_type": kind, "source": of, "execution_count": None} for kind, of in kinds]}
+    )
+    notebook.write_text(text)
+    status, out, err = accelerated("book.ipynb")
+    assert (status, out) == (2, "")
+    assert "cell 3 line 1, is for a shell ('!echo said'); --allow-shell runs it" in err
+    status, out, err = accelerated("--allow-shell", "book.ipynb")
+    assert (status, sorted(out.split())) == (0, ["fitted", "said"])
+    assert err == "sunhwan: 1 of 1 SimpleRNN, GRU and LSTM layers ran fused\n"
+    assert notebook.read_text() == text
 
 
 WORKERS = """
@@ -201,7 +219,7 @@ def test_processes_of_multiprocessing_are_accelerated_and_counted(method, accele
     status, out, err = accelerated("--explain", "script.py", method)
     assert (status, out) == (0, "[0, 1]\n"), err
     assert err == (
-        "sunhwan: 2 of 2 recurrent layers ran fused, in 1 process\n"
+        "sunhwan: 2 of 2 SimpleRNN, GRU and LSTM layers ran fused, in 1 process\n"
         "layer   kind    path\nworker  GRU(3)  fused\n"
     )
 
@@ -209,7 +227,7 @@ def test_processes_of_multiprocessing_are_accelerated_and_counted(method, accele
 def test_layers_here_and_in_other_processes_are_counted_together(accelerated, tmp_path):
     (tmp_path / "script.py").write_text(WORKERS.format(first="work(0)"))
     status, _, err = accelerated("script.py", "spawn")
-    assert (status, err) == (0, "sunhwan: 3 of 3 recurrent layers ran fused, in 2 processes\n")
+    assert (status, err) == (0, "sunhwan: 3 of 3 SimpleRNN, GRU and LSTM layers ran fused, in 2 processes\n")
 
 
 def test_a_process_that_the_script_forks_by_itself_gives_no_account_of_its_own(accelerated, tmp_path):
@@ -220,7 +238,7 @@ def test_a_process_that_the_script_forks_by_itself_gives_no_account_of_its_own(a
     )
     status, out, err = accelerated("script.py")
     assert (status, out) == (0, "child\n1\n")
-    assert err == "of the child\nsunhwan: no recurrent layer of Keras ran\n"
+    assert err == "of the child\nsunhwan: no SimpleRNN, GRU or LSTM layer of Keras ran\n"
 
 
 def test_where_the_kernels_cannot_run_the_last_line_says_why(accelerated, tmp_path):
@@ -241,7 +259,7 @@ def test_layers_of_one_name_are_counted_apart_and_fused_is_what_never_was_otherw
         "layer(np.ones((1, 2, 3)), mask=np.ones((1, 2, 1), bool))\n"
     )
     _, _, err = accelerated("script.py")
-    assert err == "sunhwan: 1 of 3 recurrent layers ran fused; --explain says why not all\n"
+    assert err == "sunhwan: 1 of 3 SimpleRNN, GRU and LSTM layers ran fused; --explain says why not all\n"
 
 
 def test_explain_says_which_ran_where_even_of_a_script_that_fails(accelerated, tmp_path):
@@ -249,7 +267,7 @@ def test_explain_says_which_ran_where_even_of_a_script_that_fails(accelerated, t
     status, out, err = accelerated("--explain", "script.py")
     assert (status, out) == (3, "fitted\n")
     assert err == (
-        "sunhwan: 1 of 2 recurrent layers ran fused\n"
+        "sunhwan: 1 of 2 SimpleRNN, GRU and LSTM layers ran fused\n"
         "layer            kind     path   reason\n"
         "sequential/lstm  LSTM(4)  fused\n"
         "gru              GRU(3)   Keras  the activation is 'silu'; "

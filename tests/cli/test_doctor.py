@@ -20,7 +20,7 @@ def test_all_that_is_installed_is_named_with_its_version(sunhwan, tmp_path):
     assert (ended.status, ended.err) == (0, "")
     for name in ("keras", "jax", "numpy", "polars", "scikit-learn"):
         assert any(line.split() == [name, version(name)] for line in ended.out.splitlines())
-    assert "Keras backend: jax" in ended.out
+    assert "Keras backend: jax\n  of scripts that accelerate and audit run: KERAS_BACKEND, else" in ended.out
     assert "cores" in ended.out
     assert f"kernels: {library.isa()}, threads: {library.num_threads()}, {library.path()}\n" in ended.out
     assert f"cache: {tmp_path / 'cache'}" in ended.out

@@ -58,7 +58,7 @@ def _cell(cell, name, number, allow_shell):
         if magic[1] not in TIMED | IGNORED:
             raise SunhwanError(
                 f"{name!r}, cell {number}, begins with %%{magic[1]}, which is no Python; remove the cell "
-                "to audit the rest"
+                "to run the rest"
             )
         lines[first] = "pass"
     inside = _within_strings(lines)
@@ -98,14 +98,12 @@ def _line(line, where, allow_shell):
         return f"{indent}__import__('os').chdir({magic[2].strip()!r})"
     if magic:
         raise SunhwanError(
-            f"{where} is the magic %{magic[1]}, which is not known here; remove it to audit the rest"
+            f"{where} is the magic %{magic[1]}, which is not known here; remove it to run the rest"
         )
     if re.match(r"\?|[\w.]+\?+$", rest):
         return f"{indent}pass"
     if rest.startswith("display("):
         return indent + rest.replace("display(", "print(", 1)
     if found := re.match(r"(\w+)\s*=\s*!", rest):
-        raise SunhwanError(
-            f"{where} takes what a shell says ({found[1]} = !...); say it in Python to audit it"
-        )
+        raise SunhwanError(f"{where} takes what a shell says ({found[1]} = !...); say it in Python")
     return line

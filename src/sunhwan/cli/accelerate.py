@@ -1,4 +1,4 @@
-"""`sunhwan accelerate`: a Python script run as `python` runs it, with its recurrent layers accelerated."""
+"""`sunhwan accelerate`: a script run as `python` runs it, or a notebook, with its layers accelerated."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ from sunhwan.recurrence.accelerate import accelerate, accelerated
 from sunhwan.recurrence.explain import Explanation
 from sunhwan.recurrence.record import KERAS, Row, read, record_to, recorded
 
+allow_shell = click.option(
+    "--allow-shell", is_flag=True, help="Run the lines of a notebook that begin with `!`."
+)
+
 
 @click.command(
     context_settings={"allow_interspersed_args": False},
@@ -33,22 +37,32 @@ from sunhwan.recurrence.record import KERAS, Row, read, record_to, recorded
 Examples:
   sunhwan accelerate train.py --epochs 3
   sunhwan accelerate --explain train.py
+  sunhwan accelerate notebook.ipynb
   KERAS_BACKEND=jax sunhwan accelerate -m package.train""",
 )
 @click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module, as for `python -m`.")
 @click.option(
     "--explain", is_flag=True, help="End with a table of which layers ran fused, and why others did not."
 )
+@allow_shell
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
-def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]) -> None:
+def command(script: str, module: bool, explain: bool, allow_shell: bool, arguments: tuple[str, ...]) -> None:
     """Run SCRIPT with ARGS as `python` does, on fused kernels; the script itself needs no change.
 
+    SCRIPT may be a notebook (.ipynb), whose cells run in their order; what they print is shown, and the file
+    stays as it is.
+
     What follows SCRIPT is the script's own. The exit status is that of the script. At the end, one line on
-    stderr says how many recurrent layers ran fused, those in processes that multiprocessing began among them.
+    stderr says how many SimpleRNN, GRU and LSTM layers ran fused, those in processes that multiprocessing
+    began among them.
     """
+    run = partial(run_module if module else run_script, script)
     if not module:
         must_exist(script)
+        if Path(script).suffix == ".ipynb":
+            source, _ = read_source(Path(script), allow_shell)
+            run = partial(run_source, source, os.path.join(os.getcwd(), script))
     # As for `python`: in place of this command's own folder, first on the path is that of the script; for a
     # module, the folder where we are.
     sys.path[0] = os.getcwd() if module else str(Path(script).resolve().parent)
@@ -57,7 +71,7 @@ def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]
     others = folder / "ran"
     try:
         with accelerated(), recorded(others) as ran, multiprocessing_too(others):
-            status = ended(partial(run_module if module else run_script, script, run_name="__main__"))
+            status = ended(partial(run, run_name="__main__"))
             if os.getpid() == mine:  # and not a process that the script forked, and that ended like it
                 account(ran, read(others), explain)
     finally:
@@ -69,6 +83,35 @@ def command(script: str, module: bool, explain: bool, arguments: tuple[str, ...]
 def must_exist(script: str) -> None:
     if not Path(script).exists():
         raise SunhwanError(f"there is no script {script!r}; give the path of a Python file")
+
+
+def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:
+    """The Python of a script or notebook, and where in the notebook each of its lines is.
+
+    Raises:
+        SunhwanError: it is neither.
+    """
+    if path.is_dir():
+        raise SunhwanError(f"{str(path)!r} is a folder; give the path of a Python file or a notebook")
+    try:
+        # As Python reads its files: by their declared encoding, without a byte order mark.
+        from tokenize import open as open_source
+
+        with open_source(path) as file:
+            text = file.read()
+        if "\0" in text:
+            raise SyntaxError
+        if path.suffix != ".ipynb":
+            if path.suffix != ".py":
+                compile(text, str(path), "exec")
+            return text, {}
+    except (SyntaxError, UnicodeDecodeError):
+        raise SunhwanError(
+            f"{str(path)!r} is no Python; give the path of a Python file or a notebook (.ipynb)"
+        ) from None
+    from sunhwan.audit.notebook import as_script
+
+    return as_script(text, str(path), allow_shell)
 
 
 @contextmanager
@@ -189,9 +232,9 @@ def account(ran: list[list[Row]], others: dict[int, list[list[Row]]], explain: b
     if seam and not ran and (why := seam.refusal()):
         text = f"0 ran fused: {why}"
     elif not ran:
-        text = "no recurrent layer of Keras ran"
+        text = "no SimpleRNN, GRU or LSTM layer of Keras ran"
     else:
-        text = f"{fused} of {len(ran)} recurrent layers ran fused"
+        text = f"{fused} of {len(ran)} SimpleRNN, GRU and LSTM layers ran fused"
         if others:
             text += f", in {processes} process{'es' if processes > 1 else ''}"
         if fused < len(ran) and not explain:

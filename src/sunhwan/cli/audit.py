@@ -14,7 +14,14 @@ from tempfile import mkdtemp
 
 import click
 
-from sunhwan.cli.accelerate import ended, multiprocessing_too, must_exist, run_source
+from sunhwan.cli.accelerate import (
+    allow_shell,
+    ended,
+    multiprocessing_too,
+    must_exist,
+    read_source,
+    run_source,
+)
 from sunhwan.cli.report import show
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.accelerate import accelerated
@@ -54,7 +61,7 @@ Examples:
 )
 @click.option("--open", "opened", is_flag=True, help="Show that page in the browser.")
 @click.option("--strict", is_flag=True, help=f"Exit with status {LEAKS} where a leak is proved.")
-@click.option("--allow-shell", is_flag=True, help="Run the lines of a notebook that begin with `!`.")
+@allow_shell
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def command(
@@ -132,32 +139,3 @@ def write_page(said: dict, path: Path, opened: bool) -> None:
     click.echo(f"the page is {path}", err=True)
     if opened:
         show(path)
-
-
-def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:
-    """The Python of a script or notebook, and where in the notebook each of its lines is.
-
-    Raises:
-        SunhwanError: it is neither.
-    """
-    if path.is_dir():
-        raise SunhwanError(f"{str(path)!r} is a folder; give the path of a Python file or a notebook")
-    try:
-        # As Python reads its files: by their declared encoding, without a byte order mark.
-        from tokenize import open as open_source
-
-        with open_source(path) as file:
-            text = file.read()
-        if "\0" in text:
-            raise SyntaxError
-        if path.suffix != ".ipynb":
-            if path.suffix != ".py":
-                compile(text, str(path), "exec")
-            return text, {}
-    except (SyntaxError, UnicodeDecodeError):
-        raise SunhwanError(
-            f"{str(path)!r} is no Python; give the path of a Python file or a notebook (.ipynb)"
-        ) from None
-    from sunhwan.audit.notebook import as_script
-
-    return as_script(text, str(path), allow_shell)

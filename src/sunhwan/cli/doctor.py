@@ -71,6 +71,10 @@ def command() -> None:
         import keras
 
         click.echo(f"Keras backend: {keras.backend.backend()}")
+        click.echo(
+            "  of scripts that accelerate and audit run: KERAS_BACKEND, else that of ~/.keras/keras.json, "
+            "else tensorflow, as Keras has it"
+        )
         if keras.backend.backend() == "jax":
             import jax
 

@@ -316,7 +316,9 @@ def _switched(kind):
 
 
 def _reason_of_shapes(layer, sequences, states, mask):
-    batch, time = sequences.shape[:2]
+    batch, time, features = sequences.shape
+    if features not in (None, layer.cell.kernel.shape[0]):  # so that the error is Keras's own
+        return f"its inputs have {features} features, its weights are of {layer.cell.kernel.shape[0]}"
     expected = [("initial state", state, (batch, layer.cell.units)) for state in states]
     if mask is not None:
         expected.append(("mask", mask, (batch, time)))

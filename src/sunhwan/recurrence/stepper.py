@@ -65,10 +65,16 @@ class Stepper:
     def __init__(self, model: keras.Model):
         if not isinstance(model, keras.Model):
             raise TypeError(f"Stepper takes a Keras model, received a {type(model).__name__}.")
+        calls = _calls(model)
+        if not any(isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) for layer, _ in calls):
+            raise ValueError(
+                f"the model {model.name!r} has no recurrent layer, and so nothing to keep between timesteps; "
+                "call model.predict."
+            )
         functions, self._tokens = [], None
         timed, masked_by = True, None
         fingerprint = hashlib.sha256()
-        for layer, shape in _calls(model):
+        for layer, shape in calls:
             if type(layer) in seam.LAYERS:
                 function = _Recurrent(layer, timed, masked_by)
                 timed = layer.return_sequences
@@ -86,11 +92,6 @@ class Stepper:
                 fingerprint.update(part)
         self._fingerprint = fingerprint.hexdigest()
         self._recurrent = [function for function in functions if isinstance(function, _Recurrent)]
-        if not self._recurrent:
-            raise ValueError(
-                f"the model {model.name!r} has no recurrent layer, and so nothing to keep between timesteps; "
-                "call model.predict."
-            )
         # What comes after the last recurrent layer is needed once, however many timesteps there are.
         last = functions.index(self._recurrent[-1]) + 1
         self._body, self._head = functions[:last], functions[last:]
@@ -172,8 +173,10 @@ class Stepper:
         """Go on from a state that `state` returned, of this stepper or of another one of the same model.
 
         Raises:
-            ValueError: the shapes are not those of this model.
+            ValueError: the shapes are not those of this model. TypeError: it is no list.
         """
+        if not isinstance(state, (list, tuple)):
+            raise TypeError(f"the state is a {type(state).__name__}, expected a list, as `state` returns it.")
         state = [np.asarray(part, np.float32) for part in state]
         batch = state[0].shape[1] if state and state[0].ndim == 3 else 0
         expected = [(layer.states.shape[0], batch, layer.states.shape[2]) for layer in self._recurrent]

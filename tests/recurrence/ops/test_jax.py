@@ -257,7 +257,11 @@ def test_with_64_bit_types_switched_on():
         ("inputs", (3, 4), r"inputs has shape \(3, 4\), expected \(batch, time, features\)"),
         ("inputs", (3, 0, 4), "time is 0.*expected 1 or more"),
         ("kernel", (4, 20), r"kernel has shape \(4, 20\), expected \(features=4, columns=21\)"),
-        ("recurrent_kernel", (8, 21), r"kernel has shape \(4, 21\), expected \(features=4, columns=24\)"),
+        (
+            "recurrent_kernel",
+            (8, 21),
+            r"^recurrent_kernel has shape \(8, 21\), expected \(units=8, columns=",
+        ),
         ("bias", (21,), r"bias has shape \(21,\), expected \(rows=2, columns=21\)"),
         ("initial_state", (2, 3, 7), r"initial_state has shape \(2, 3, 7\), expected \(states=1, batch=3,"),
         ("mask", (5, 3), r"mask has shape \(5, 3\), expected \(batch=3, time=5\)"),

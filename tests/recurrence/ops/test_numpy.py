@@ -161,7 +161,10 @@ FITTING = Configuration(Options("gru"), batch=4, timesteps=5, features=2, units=
             {"inputs": np.zeros((4, 0, 2))},
             "time is 0, features are 2 and units are 3; expected 1 or more of each.",
         ),
-        ({"kernel": np.zeros((3, 9))}, "kernel has shape (3, 9), expected (features=2, columns=9)."),
+        (
+            {"kernel": np.zeros((3, 9))},
+            "kernel has shape (3, 9), expected (features=2, columns=9) by inputs and recurrent_kernel.",
+        ),
         ({"bias": np.zeros(9)}, "bias has shape (9,), expected (rows=2, columns=9)."),
         ({"mask": np.ones((4, 6))}, "mask has shape (4, 6), expected (batch=4, time=5)."),
     ],
@@ -180,7 +183,16 @@ def test_a_type_that_the_kernels_do_not_have(name, dtype):
     arrays = FITTING.arrays()
     with pytest.raises(TypeError) as raised:
         forward(FITTING.options, **arrays | {name: arrays[name].astype(dtype)})
-    assert str(raised.value) == f"{name} is {np.dtype(dtype)}, expected float32, float16 or bfloat16."
+    assert str(raised.value) == (
+        f'{name} is {np.dtype(dtype)}, expected float32, float16 or bfloat16; call .astype("float32").'
+    )
+
+
+def test_what_is_no_array_or_no_mask():
+    with pytest.raises(TypeError, match=r"^kernel is None, expected an array\.$"):
+        forward(FITTING.options, **FITTING.arrays() | {"kernel": None})
+    with pytest.raises(TypeError, match=r"^mask is <U2, expected bool, true where there is data\.$"):
+        forward(FITTING.options, **FITTING.arrays(), mask=np.full((4, 5), "no"))
 
 
 def test_what_backward_cannot_do():

@@ -155,6 +155,20 @@ def test_shapes_that_keras_would_spread_out_are_left_to_keras():
     agree({"": keras.ops.stop_gradient(fused)}, {"": keras.ops.stop_gradient(stock)})
 
 
+def test_features_that_the_weights_have_not_are_an_error_of_keras():
+    model = keras.Sequential([keras.layers.GRU(3), keras.layers.Dense(1)])
+    model.predict(series(batch=2)[0], verbose=0)
+    wrong = np.ones((2, 6, series()[0].shape[-1] + 1), np.float32)
+    with pytest.raises(Exception) as stock:
+        model.predict(wrong, verbose=0)
+    model = keras.Sequential([keras.layers.GRU(3), keras.layers.Dense(1)])
+    with sunhwan.accelerated():
+        model.predict(series(batch=2)[0], verbose=0)
+        with pytest.raises(type(stock.value)) as fused:
+            model.predict(wrong, verbose=0)
+    assert "sunhwan" not in str(fused.value)
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch")
 @pytest.mark.parametrize("kind", ["real", "fake", "fake mode"])
 def test_what_has_no_memory_to_read_is_left_to_keras(kind):

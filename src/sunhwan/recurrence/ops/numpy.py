@@ -91,7 +91,7 @@ def forward(
         "recurrent_kernel": _float32("recurrent_kernel", recurrent_kernel),
         "bias": _float32("bias", bias),
         "initial_state": _float32("initial_state", initial_state),
-        "mask": None if mask is None else np.ascontiguousarray(mask, bool),
+        "mask": _bool("mask", mask),
         "dropout_mask": _float32("dropout_mask", dropout_mask),
         "recurrent_dropout_mask": _float32("recurrent_dropout_mask", recurrent_dropout_mask),
     }
@@ -165,9 +165,21 @@ def _float32(name, array):
         return None
     array = np.asarray(array)
     if array.dtype.name not in TAKEN:
-        raise TypeError(f"{name} is {array.dtype}, expected {', '.join(TAKEN[:-1])} or {TAKEN[-1]}.")
+        raise TypeError(
+            f"{name} is {array.dtype}, expected {', '.join(TAKEN[:-1])} or {TAKEN[-1]}; call "
+            '.astype("float32").'
+        )
     array = np.ascontiguousarray(array, np.float32)
     return array if array.flags.aligned else array.copy()
+
+
+def _bool(name, array):
+    if array is None:
+        return None
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is {array.dtype}, expected bool, true where there is data.")
+    return np.ascontiguousarray(array, bool)
 
 
 def _address(array):

@@ -68,6 +68,9 @@ class Options:
                 raise ValueError(
                     f"{role} is {getattr(self, role)!r}, expected one of {', '.join(ACTIVATIONS)}, None."
                 )
+        for name, flag in tuple(vars(self).items())[3:]:
+            if flag not in (True, False):
+                raise ValueError(f"{name} is {flag!r}, expected True or False.")
 
     @cached_property
     def row(self) -> Cell:
@@ -100,7 +103,11 @@ class Options:
 
         Raises:
             ValueError: a shape does not fit; the message has what was received and what was expected.
+            TypeError: inputs or weights are None.
         """
+        for name, shape in (("inputs", inputs), ("kernel", kernel), ("recurrent_kernel", recurrent_kernel)):
+            if shape is None:
+                raise TypeError(f"{name} is None, expected an array.")
         if len(inputs) != 3:
             raise ValueError(f"inputs has shape {tuple(inputs)}, expected (batch, time, features).")
         if len(recurrent_kernel) != 2:
@@ -114,8 +121,8 @@ class Options:
             )
         gates, states = len(self.row.gates), len(self.row.states)
         columns = gates * units
-        _fits("kernel", kernel, features=features, columns=columns)
         _fits("recurrent_kernel", recurrent_kernel, units=units, columns=columns)
+        _fits("kernel", kernel, "by inputs and recurrent_kernel", features=features, columns=columns)
         if bias is not None:
             if self.row.takes_reset_after and self.reset_after:
                 _fits("bias", bias, rows=2, columns=columns)
@@ -148,7 +155,7 @@ class Options:
         return len(self.row.states), sizes.batch, sizes.units
 
 
-def _fits(name, shape, **axes):
+def _fits(name, shape, why="", **axes):
     """Raises where an axis has not the size asked for, or none of several sizes."""
     if tuple(shape) == tuple(axes.values()):  # as nearly always, and many times quicker to see
         return
@@ -158,4 +165,5 @@ def _fits(name, shape, **axes):
     ):
         sizes = (" or ".join(map(str, size)) if isinstance(size, tuple) else size for size in axes.values())
         expected = ", ".join(f"{axis}={size}" for axis, size in zip(axes, sizes, strict=True))
-        raise ValueError(f"{name} has shape {tuple(shape)}, expected ({expected}).")
+        because = f" {why}" if why else ""
+        raise ValueError(f"{name} has shape {tuple(shape)}, expected ({expected}){because}.")
