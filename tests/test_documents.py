@@ -76,6 +76,15 @@ def test_every_native_file_stands_in_the_tree():
     assert named == {path.name for path in (ROOT / "native").rglob("*.*")}
 
 
+def test_every_dependency_has_its_reason():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = [declared["build-system"]["requires"], declared["project"]["dependencies"]]
+    groups += declared["project"]["optional-dependencies"].values()
+    told = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8").lower()
+    for name in (re.match(r"[\w-]+", requirement)[0] for group in groups for requirement in group):
+        assert re.search(rf"\b{name.removeprefix('mkdocs-')}\b", told), f"{name} has no reason there"
+
+
 def test_the_example_study_follows_the_schema():
     from sunhwan.experiments.study import parse
 
