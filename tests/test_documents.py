@@ -78,10 +78,12 @@ def test_every_native_file_stands_in_the_tree():
 
 def test_every_dependency_has_its_reason():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    groups = [declared["build-system"]["requires"], declared["project"]["dependencies"]]
-    groups += declared["project"]["optional-dependencies"].values()
+    lists = [declared["build-system"]["requires"], declared["project"]["dependencies"]]
+    lists += declared["project"]["optional-dependencies"].values()
     told = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8").lower()
-    for name in (re.match(r"[\w-]+", requirement)[0] for group in groups for requirement in group):
+    for name in (
+        re.match(r"[\w-]+", requirement)[0] for requirements in lists for requirement in requirements
+    ):
         assert re.search(rf"\b{name.removeprefix('mkdocs-')}\b", told), f"{name} has no reason there"
 
 
