@@ -98,6 +98,7 @@ def test_line_separators_within_json_strings_stay(written):
         (b"PAR1 and no more", "begins like a Parquet file"),
         ("text,label\n1.5,a\n-2,b\n", "all texts .* are numbers, first '1.5'"),
         ('{"text": "a", "label": "x"}\n{"text": \n', "line 2 of a.csv is not JSON"),
+        ('{"text": ' + "[" * 200_000, "line 1 of a.csv is not JSON"),
         ("[1, 2]\n", "expected one object a line"),
     ],
 )

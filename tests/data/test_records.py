@@ -23,6 +23,8 @@ PLAIN = {"time": ["2024-01-01", "2024-01-02"], "T (°C)": ["1.5", "-2"]}
         "time,T (°C)\r2024-01-01,1.5\r2024-01-02,-2\r".encode(),
         "time\tT (°C)\n2024-01-01\t1.5\n2024-01-02\t-2\n".encode(),
         "time;T (°C)\n2024-01-01;1,5\n2024-01-02;-2\n".encode(),
+        "time\tT (°C)\n2024-01-01\t1,5\n2024-01-02\t-2\n".encode(),
+        'time,T (°C)\n2024-01-01,"1,5"\n2024-01-02,-2\n'.encode(),
         "time;T (°C)\n2024-01-01;1.5\n2024-01-02;-2\n".encode("latin-1"),
         '"time","T (°C)"\n"2024-01-01","1.5"\n"2024-01-02","-2"\n'.encode(),
         "time , T (°C)\n2024-01-01,1.5\n2024-01-02,-2\n".encode(),
@@ -30,7 +32,8 @@ PLAIN = {"time": ["2024-01-01", "2024-01-02"], "T (°C)": ["1.5", "-2"]}
     ],
     ids=[
         "plain", "no end of line", "BOM and CRLF", "Latin-1", "CR", "tab", "decimal comma",
-        "semicolon and point", "quoted", "spaced header", "blank lines",
+        "tab and decimal comma", "decimal comma in quotation marks", "semicolon and point", "quoted",
+        "spaced header", "blank lines",
     ],
 )  # fmt: skip
 def test_the_same_readings_in_any_spelling(raw):
@@ -67,6 +70,14 @@ def test_only_a_number_s_comma_becomes_a_point(field, read_as):
     assert parse_csv(f"when;T\n2024-01-01;{field}\n".encode(), "f").frame["T"][0] == read_as
 
 
+@pytest.mark.parametrize("fields", [["1,500", "12,000"], ["1,5", "north"], ["1,5", "1,2,3"]])
+def test_beside_commas_and_tabs_a_comma_that_may_mean_else_stays(fields):
+    raw = "when\tT\n" + "".join(f"2024-01-0{i + 1}\t{field}\n" for i, field in enumerate(fields))
+    records = parse_csv(raw.encode(), "f")
+    assert records.frame["T"].to_list() == fields
+    assert records.notes == ("tabs separate the fields",)
+
+
 def test_what_means_no_value_is_null():
     fields = ["NA", "NaN", "", "-", "NULL", "?", '""', "#N/A", "0"]
     raw = "when,T\n" + "".join(f"2024-01-0{i + 1},{field}\n" for i, field in enumerate(fields))
@@ -93,7 +104,16 @@ def test_a_column_without_a_name_is_called_by_its_number():
         (b"time,T\n", "f.csv holds no rows"),
         (b"time,T\r\n\r\n,\r\n", "f.csv holds no rows"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "f.csv is not a text file in UTF-8 or Latin-1"),
-        ("time,T\n1,2\n".encode("utf-16"), "f.csv is not a text file in UTF-8 or Latin-1"),
+        ("time,T\n1,2\n".encode("utf-16"), "f.csv is UTF-16 (it begins with its byte order mark)"),
+        (
+            "time,T (°C),p\n1,2,3\n4,5,\ufffd\n".encode().replace("\ufffd".encode(), b"\xff"),
+            "f.csv is UTF-8 but for 1 byte, the first on line 3; UTF-8 throughout was expected",
+        ),
+        (
+            b"time;T\n1;2,5\n2;1.010\n",
+            "line 3 of f.csv has '1.010' in the column 'T', where the comma is the decimal mark elsewhere (1 "
+            "such rows); expected one decimal mark, and nothing between thousands",
+        ),
         (b"time,T, T\n1,2,3\n", "f.csv has two columns named 'T'; give each column a name of its own"),
         (
             b"time,T\n1,2\n3\n4,5,6\n",
@@ -168,3 +188,4 @@ def test_how_a_file_is_written_is_said():
         "semicolons separate the fields, and the comma is the decimal mark in 'T'",
     )
     assert parse_csv(b"when\tT\n1\t2\n", "f").notes == ("tabs separate the fields",)
+    assert parse_csv(b'when,T\n1,"2,5"\n', "f").notes == ("the comma is the decimal mark in 'T'",)

@@ -151,6 +151,7 @@ def test_parquet_types_become_numbers_or_text(tmp_path):
     }
     assert readings.time[0] == np.datetime64("2023-12-31T23:00")
     assert [note.split(",")[0] for note in readings.notes] == [
+        "times say their offset from UTC and are read in UTC",
         "whole: -9999 or the like stands for a missing reading 1 times",
         "other: left out",
         "list: left out",
@@ -186,6 +187,12 @@ def test_load_takes_a_path_and_gives_the_data_its_file_s_name(tmp_path):
             "tells several series apart (--series); where the clock is set back in autumn, write",
         ),
         (
+            "time,T\n2024-10-27 01:00,1\n2024-10-27 02:00,2\n2024-10-27 02:00,3\n2024-10-27 03:00,4\n",
+            "time 2024-10-27 02:00 stands twice in f.csv (line 3 and line 4; 1 such places); rising "
+            "timestamps, to the second, were expected: remove the repeats, or name the column that tells "
+            "several series apart (--series); where the clock is set back in autumn, write",
+        ),
+        (
             "time,T\n2024-01-01 00:00,1\n2024-01-01 01:00,2\n2024-01-01 02:00,3\n2024-01-01 02:20,4\n",
             "1 of 3 steps between the timestamps of f.csv are no multiple of the commonest, 1 h (the first "
             "is from 2024-01-01 02:00 to 2024-01-01 02:20, line 5)",
@@ -206,6 +213,52 @@ def test_what_is_refused(text, message):
     with pytest.raises(SunhwanError) as error:
         assembled(text)
     assert str(error.value).startswith(message)
+
+
+def test_what_is_no_column_of_series_is_told_by_their_number():
+    hours = {0: "a", 2: "a", 4: "a", 5: "b", 8: "b", 9: "c"}
+    text = "time,T,p\n" + "".join(f"2024-01-01 {hour:02}:00,{place},1\n" for hour, place in hours.items())
+    with pytest.raises(
+        SunhwanError, match=r"between the timestamps of f\.csv in its 3 series are no multiple"
+    ):
+        assembled(text, series="T")
+
+
+SPRING = "2024-03-31 01:00,1\n2024-03-31 {},2\n2024-03-31 04:00,3\n2024-03-31 05:00,3\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            SPRING.format("03:00"),
+            ["the hour from 2024-03-31 02:00 is missing, as where clocks are set forward"],
+        ),
+        (SPRING.format("03:00").replace("31 ", "29 "), []),
+        (
+            "2024-03-31T01:00+01:00,1\n2024-03-31T03:00+02:00,2\n2024-03-31T04:00+02:00,3\n",
+            ["times say their offset from UTC and are read in UTC"],
+        ),
+        ("2024-03-31 00:00,1\n2024-03-31 01:00,2\n2024-03-31 02:00,3\n", []),
+    ],
+)
+def test_by_which_clock_times_are_written_is_said(rows, said):
+    notes = [note for note in assembled("time,T\n" + rows).notes if "time step" not in note]
+    assert len(notes) == len(said)
+    for note, words in zip(notes, said, strict=True):
+        assert note.startswith(words)
+
+
+def test_a_day_that_may_be_a_month_is_read_as_in_files_before():
+    rows = "time,T\n03/04/2024 00:00,1\n03/04/2024 01:00,2\n03/04/2024 02:00,3\n"
+    assert str(assembled(rows).time[0]) == "2024-04-03T00:00:00"
+    american = assembled(rows, like={"time": ["01/31/2024 00:00"]})
+    assert str(american.time[0]) == "2024-03-04T00:00:00" and american.notes == ()
+    other = assembled(rows, like={"time": ["2024-01-31 00:00"]})
+    assert other.notes == (
+        "times are written in another way (03/04/2024 00:00) than those that were learnt from "
+        "(2024-01-31 00:00); the first is read as 2024-04-03 00:00",
+    )
 
 
 def test_repeats_within_a_series_name_the_series_and_its_lines():
@@ -237,6 +290,8 @@ def test_asking_a_table_for_a_column_it_has_not_or_that_is_text():
         SunhwanError, match=r"column 'T' of f\.csv holds text \(such as 'NW'\), where numbers were"
     ):
         readings.column("T")
+    with pytest.raises(SunhwanError, match=r"such as '1\.010,5'\).*a point as the decimal mark and nothing"):
+        assembled(hourly('"1.010,5"', '"1.020,5"')).column("T")
 
 
 @pytest.mark.real

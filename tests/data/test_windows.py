@@ -111,6 +111,8 @@ def test_durations_in_rows(length, interval, rows):
         ("", "lookback is ''"),
         (None, "lookback is None"),
         (True, "lookback is True"),
+        ("9" * 400 + "d", r"lookback is 9{40}, which is inf rows of 1 h; expected at most 1,000,000,000"),
+        (10**10, r"lookback is 10000000000, which is 1e\+10 rows of 1 h; expected at most"),
         ([24], r"lookback is \[24\]"),
     ],
 )

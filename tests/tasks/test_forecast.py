@@ -290,6 +290,24 @@ def test_columns_in_another_order_and_more_of_them_do_no_harm(kept, tmp_path):
         np.testing.assert_array_equal(there.columns[name], column)
 
 
+def test_values_and_times_that_are_unlike_those_of_training_are_said(kept, tmp_path):
+    home, *_ = kept
+    frame = station(series=3)
+
+    def said(file):
+        return sorted(note for note in predict(home / "run", file).notes if "is made at" not in note)
+
+    assert said(home / "station.csv") == []
+    seconds = pl.col("time").str.to_datetime("%Y-%m-%d %H:%M:%S").dt.epoch("s")
+    frame.with_columns(pl.col("p") * 100, seconds.alias("time")).write_csv(tmp_path / "new.csv")
+    pressure, times = said(tmp_path / "new.csv")
+    assert pressure.startswith("p: its median is ") and pressure.endswith("is it in another unit?")
+    assert times == (
+        "times are written in another way (1709251200) than those that were learnt from (2024-03-01 "
+        "00:00:00); the first is read as 2024-03-01 00:00"
+    )
+
+
 def test_prediction_loads_no_framework(kept):
     home, *_ = kept
     code = (
@@ -361,6 +379,9 @@ def test_the_command_says_first_whether_the_network_is_worth_it(tmp_path):
     assert (
         coming[0] == "made_at,time,step,T (degC),T (degC) lower 80%,T (degC) upper 80%" and len(coming) == 7
     )
+    reading = json.dumps(station(rows=1).row(0, named=True))
+    answer = CliRunner().invoke(group, ["stream", str(out)], input=f"\ufeff{reading}\n").stdout
+    assert json.loads(answer)["waiting"].startswith("11 more rows")
     done = run_command(
         "predict", out, tmp_path / "station.csv", "--every", "24h", "--out", tmp_path / "f.parquet"
     )

@@ -201,6 +201,7 @@ def test_lines_that_are_no_readings_change_nothing(run):
     last = json.loads(lines[-1])
     for line, said in [
         ("{", "the line is no JSON"),
+        ("[" * 200_000, "the line is no JSON"),
         ("[1]", "no object"),
         (lines[-1], "stands twice"),
         (lines[0], "so it is late"),

@@ -11,13 +11,12 @@ import click
 from sunhwan.errors import SunhwanError
 
 
-def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
-    """A comma-separated option as a list."""
-    if value is None:
-        return []
-    parts = [part.strip() for part in value.split(",")]
+def names(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str]:
+    """Names as a list: with commas between them, or the option given once for each."""
+    given = ",".join(value)
+    parts = [part.strip() for part in given.split(",")] if value else []
     if not all(parts) or len(set(parts)) < len(parts):
-        raise click.BadParameter(f"{value!r} was given; expected names with commas between them, each once")
+        raise click.BadParameter(f"{given!r} was given; expected names with commas between them, each once")
     return parts
 
 

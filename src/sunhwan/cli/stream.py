@@ -49,7 +49,8 @@ def command(run: Path, state: Path | None) -> None:
             if not text.strip():
                 continue
             try:
-                answer = kept.line(text)
+                # Who writes lines with a byte order mark does so on the first.
+                answer = kept.line(text.removeprefix("\ufeff"))
             except SunhwanError as error:
                 answer = {"error": str(error), "line": number}
             sys.stdout.write(text_of(answer) + "\n")

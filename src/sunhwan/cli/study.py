@@ -53,11 +53,14 @@ READING = (
     click.option(
         "--data", type=click.Path(path_type=Path), help="A file you already have.  [default: the study's]"
     ),
-    click.option("--time", callback=names, help="Table: the column, or columns, that hold the time."),
+    click.option(
+        "--time", multiple=True, callback=names, help="Table: the column, or columns, that hold the time."
+    ),
     click.option("--target", callback=text, help="Table: the column to forecast."),
     click.option("--series", callback=text, help="Table: the column that tells several series apart."),
     click.option(
         "--features",
+        multiple=True,
         callback=names,
         help="Table: the columns to forecast from.  [default: all that can serve]",
     ),
@@ -94,7 +97,12 @@ Examples:
   sunhwan study run newyork_temperature --resume""",
 )
 @click.argument("study")
-@click.option("--models", callback=names, help="Some of the study's models, comma-separated.  [default: all]")
+@click.option(
+    "--models",
+    multiple=True,
+    callback=names,
+    help="Some of the study's models, comma-separated.  [default: all]",
+)
 @click.option(
     "--seeds", type=click.IntRange(1), help="Train each model with seeds 0 .. N - 1.  [default: the study's]"
 )

@@ -153,7 +153,7 @@ def json_lines(content: bytes, name: str, first: int = 1) -> pl.DataFrame:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SunhwanError(
                 f"line {number:,} of {name} is not JSON ({error}); expected one object a line, such as "
                 '{"text": "Well done", "label": "good"}'

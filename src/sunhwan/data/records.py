@@ -6,6 +6,7 @@ which it stands.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -18,6 +19,9 @@ import numpy as np
 import polars as pl
 
 from sunhwan.errors import SunhwanError
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+"""What may stand between fields, and its name."""
 
 MISSING_TEXTS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None", "-", "?")
 """Field contents that mean "no value", whatever the column."""
@@ -119,8 +123,8 @@ def parse_csv(raw: bytes, name: str) -> Records:
     without a name is called by its number.
 
     Args:
-        raw: separated by comma, semicolon or tab, in UTF-8 or Latin-1. Where semicolons separate, the comma
-            is the decimal mark.
+        raw: separated by comma, semicolon or tab, in UTF-8 or Latin-1. The comma may be the decimal mark;
+            see `has_decimal_commas`.
         name: what messages call the file.
 
     Example:
@@ -139,14 +143,44 @@ def parse_csv(raw: bytes, name: str) -> Records:
         raise SunhwanError(f"{name} holds no rows; a line of column names and rows of values were expected")
     if not filled.all():
         frame, lines = frame.filter(filled), lines[filled.to_numpy()]
-    marked = []
-    if separator == ";":
-        commas = [column.name for column in frame if column.str.contains(",", literal=True).any()]
-        decimal = r"^\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*$"
-        marked = [name for name in commas if frame[name].str.contains(decimal).any()]
-        frame = frame.with_columns(pl.col(marked).str.replace(decimal, "$1.$2"))
+    marked = [column.name for column in frame if has_decimal_commas(column, separator)]
+    for column in marked:
+        pointed = frame[column].str.contains(DECIMAL_POINT).fill_null(False)
+        if pointed.any():
+            row = int(pointed.arg_max())
+            raise SunhwanError(
+                f"line {lines[row]:,} of {name} has {frame[column][row]!r} in the column {column!r}, where "
+                f"the comma is the decimal mark elsewhere ({int(pointed.sum()):,} such rows); expected one "
+                "decimal mark, and nothing between thousands"
+            )
+    frame = frame.with_columns(pl.col(marked).str.replace(DECIMAL_COMMA, "$1.$2"))
     notes += written(separator, marked)
     return Records(frame, name, fingerprint, lines, tuple(notes))
+
+
+DECIMAL_COMMA = r"^\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*$"
+DECIMAL_POINT = r"^\s*[-+]?\d*\.\d+(?:[eE][-+]?\d+)?\s*$"
+
+
+def has_decimal_commas(column: pl.Series, separator: str) -> bool:
+    """Whether the comma is the decimal mark in a column of texts.
+
+    Who separates fields by semicolons does so since the comma is taken. Otherwise all values must be
+    numbers, and one of them must tell the comma from a mark between thousands by what follows it.
+
+    Example:
+        >>> [has_decimal_commas(pl.Series(["1,5", "12"]), ","), has_decimal_commas(pl.Series(["1,500"]), ",")]
+        [True, False]
+    """
+    commas = column.filter(column.str.contains(",", literal=True))
+    decimal = commas.str.contains(DECIMAL_COMMA)
+    if not decimal.any():
+        return False
+    if separator == ";":
+        return True
+    others = column.filter(~column.str.contains(",", literal=True))
+    numbers = decimal.all() and others.cast(pl.Float64, strict=False).null_count() == others.null_count()
+    return numbers and not commas.str.contains(r",\d{3}\s*$").all()
 
 
 def written(separator: str, marked: Sequence[str] = ()) -> list[str]:
@@ -156,10 +190,9 @@ def written(separator: str, marked: Sequence[str] = ()) -> list[str]:
         separator: between fields.
         marked: columns in which the comma is the decimal mark.
     """
-    if separator == ",":
-        return []
-    said = "semicolons separate the fields" if separator == ";" else "tabs separate the fields"
-    return [said + (f", and the comma is the decimal mark in {listed(marked)}" if marked else "")]
+    said = [] if separator == "," else [f"{SEPARATORS[separator]} separate the fields"]
+    said += [f"the comma is the decimal mark in {listed(marked)}"] if marked else []
+    return [", and ".join(said)] if said else []
 
 
 def fields(
@@ -199,15 +232,36 @@ def is_utf8(raw: bytes) -> bool:
 
 def as_utf8(raw: bytes, name: str) -> bytes:
     """The text in UTF-8 with line feeds, without a byte order mark."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SunhwanError(
+            f"{name} is UTF-16 (it begins with its byte order mark), expected UTF-8; save it as UTF-8"
+        )
     if b"\0" in raw:
         raise SunhwanError(
             f"{name} is not a text file in UTF-8 or Latin-1 (it holds zero bytes); give a CSV or Parquet file"
         )
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     if not is_utf8(raw):
+        refuse_damaged_utf8(raw, name)
         # Loggers write Latin-1 for the degree sign and superscripts; every byte string is valid Latin-1.
         raw = raw.decode("latin-1").encode("utf-8")
     return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+
+
+def refuse_damaged_utf8(raw: bytes, name: str) -> None:
+    """Refuse UTF-8 with some bytes that are none: as Latin-1 its every other sign would be read as two.
+
+    What is Latin-1 holds hardly a pair of bytes that happens to be a sign of UTF-8.
+    """
+    text = raw.decode("utf-8", errors="replace")
+    bad = text.count("\ufffd")
+    if sum(len(run) for run in re.findall(r"[^\x00-\x7f\ufffd]+", text)) < bad:
+        return
+    line = text.count("\n", 0, text.index("\ufffd")) + 1
+    raise SunhwanError(
+        f"{name} is UTF-8 but for {bad:,} byte{'s' * (bad > 1)}, the first on line {line:,}; UTF-8 "
+        "throughout was expected: mend or remove that line, or save the file anew as UTF-8"
+    )
 
 
 def layout(raw: bytes, first: int, name: str) -> tuple[str, list[str], np.ndarray]:
@@ -241,7 +295,7 @@ def layout(raw: bytes, first: int, name: str) -> tuple[str, list[str], np.ndarra
     ends = outside(feeds)
     header = raw[: ends[0]].decode("utf-8").rstrip("\r")
     bare = re.sub(r'"[^"]*"', "", header)
-    separator = max(",;\t", key=bare.count)
+    separator = max(SEPARATORS, key=bare.count)
     names = [
         field.strip() for field in next(csv.reader(io.StringIO(header, newline=""), delimiter=separator), [])
     ]

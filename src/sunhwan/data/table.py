@@ -10,7 +10,8 @@ Try it: `sunhwan study run table_temperature --data FILE.csv --time "Date Time" 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data.records import MISSING_TEXTS, Records, listed, read
-from sunhwan.data.timestamps import customary, timestamps
+from sunhwan.data.timestamps import customary, timestamps, zoned
 from sunhwan.errors import SunhwanError
 from sunhwan.units import duration, human
 
@@ -64,10 +65,13 @@ class Table:
             )
         column = self.columns[name]
         if not column.dtype.is_numeric():
-            example = column.drop_nulls().head(1).to_list()
+            example = (column.drop_nulls().head(1).to_list() or [None])[0]
+            mend = "name a numeric column"
+            if example and re.fullmatch(r"[-+]?\d[\d.,' \xa0]*", example):
+                mend += ", or write these with a point as the decimal mark and nothing between thousands"
             raise SunhwanError(
-                f"column {name!r} of {self.name} holds text (such as {example[0] if example else None!r}), "
-                "where numbers were expected; name a numeric column"
+                f"column {name!r} of {self.name} holds text (such as {example!r}), where numbers were "
+                f"expected; {mend}"
             )
         return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
@@ -123,6 +127,7 @@ def assemble(
     time: Sequence[str] = (),
     series: str | None = None,
     interval: np.timedelta64 | None = None,
+    like: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
     """The table that `records` hold: times parsed, order checked, numbers made numbers, gaps made rows.
 
@@ -130,6 +135,8 @@ def assemble(
         records: a file's rows, by whose name the table goes.
         time, series: as for `load`.
         interval: the time from row to row where it is known; by default the commonest one.
+        like: by column, a few times as files before wrote them, whose format these have too if they can:
+            03/04/2024 does not tell day from month.
 
     Raises:
         SunhwanError: as for `load`.
@@ -142,7 +149,7 @@ def assemble(
             raise SunhwanError(
                 f"there is no column {column!r} in {name}; it has {listed(records.frame.columns)}"
             )
-    moments = timestamps(records, time)
+    moments, how = read_alike(records, time, like or {})
     if series:
         # Series may be interleaved in the file (each hour, every station); put each one's rows together.
         labels = records.frame[series].cast(pl.String).fill_null("").str.strip_chars()
@@ -155,6 +162,7 @@ def assemble(
     else:
         series_names, codes = ("",), np.zeros(len(moments), np.int32)
     interval = checked_interval(records, moments, codes, series_names, interval)
+    zone = told_of_zone(moments, codes, interval, any(zoned(records.frame[name]) for name in time))
     readings, notes = numbers(replace(records, frame=records.frame.drop(keys)))
     if not readings.columns:
         raise SunhwanError(f"{name} has no column beside {listed(keys)}; a column of readings was expected")
@@ -167,9 +175,29 @@ def assemble(
             interval,
             name,
             records.fingerprint,
-            (*records.notes, *notes),
+            (*records.notes, *how, *zone, *notes),
         )
     )
+
+
+def read_alike(
+    records: Records, time: Sequence[str], like: Mapping[str, Sequence[str]]
+) -> tuple[np.ndarray, list[str]]:
+    """The time of each row, in the format of earlier times where that reads all; what is to be said of it."""
+    texts = records.frame.select(time)
+    if not set(time) <= set(like) or any(kind != pl.String for kind in texts.dtypes):
+        return timestamps(records, time), []
+    earlier = pl.DataFrame({name: like[name] for name in time}, schema=dict.fromkeys(time, pl.String))
+    both = Records(pl.concat([texts, earlier]), records.name, records.fingerprint)
+    try:
+        return timestamps(both, time)[: len(texts)], []
+    except SunhwanError:
+        moments = timestamps(records, time)
+    now, before = (", ".join(frame.row(0)) for frame in (texts, earlier))
+    return moments, [
+        f"times are written in another way ({now}) than those that were learnt from ({before}); the first is "
+        f"read as {human(moments[0])}"
+    ]
 
 
 def checked_interval(
@@ -192,7 +220,7 @@ def checked_interval(
         mend = "remove the repeats" if step == 0 else "sort the rows by time"
         if len(series_names) == 1:
             mend += ", or name the column that tells several series apart (--series)"
-        if -3600 <= step < 0:
+        if -3600 <= step < 0 or (step == 0 and clock_changes(moments[row])):
             mend += "; where the clock is set back in autumn, write times in UTC or in standard time"
         raise SunhwanError(
             f"time {human(moments[row + 1])}{owner} {what} in {name} ({records.where(row)} and "
@@ -208,14 +236,45 @@ def checked_interval(
     off = int(counts[values % interval != 0].sum())
     if off:
         row = int(np.flatnonzero(within & (np.diff(moments).astype("int64") % interval != 0))[0])
+        per = f" in its {len(series_names):,} series" if len(series_names) > 1 else ""
         which = "the commonest" if known is None else "the one that is known"
         raise SunhwanError(
-            f"{off:,} of {len(steps):,} steps between the timestamps of {name} are no multiple of "
+            f"{off:,} of {len(steps):,} steps between the timestamps of {name}{per} are no multiple of "
             f"{which}, {duration(interval)} (the first is from {human(moments[row])} to "
             f"{human(moments[row + 1])}, {records.where(row + 1)}); readings at regular times were expected: "
             "average them to a regular interval"
         )
     return np.timedelta64(interval, "s")
+
+
+def clock_changes(moment: np.datetime64) -> bool:
+    """Whether clocks are set back or forward at such a time: on a Sunday of spring or autumn, in its first
+    hours.
+
+    Example:
+        >>> clock_changes(np.datetime64("2024-10-27T02:00")), clock_changes(np.datetime64("2024-10-28T02:00"))
+        (True, False)
+    """
+    day = moment.astype("datetime64[D]")
+    month = int(day.astype("datetime64[M]").astype(int)) % 12 + 1
+    sunday = int(day.astype(int)) % 7 == 3
+    return sunday and month in (3, 4, 9, 10, 11) and bool(moment - day <= np.timedelta64(3, "h"))
+
+
+def told_of_zone(moments: np.ndarray, codes: np.ndarray, interval: np.timedelta64, in_utc: bool) -> list[str]:
+    """What is to be said of the clock by which times were written, in sentences."""
+    if in_utc:
+        return ["times say their offset from UTC and are read in UTC, as forecasts will be"]
+    hour = np.timedelta64(3600, "s")
+    jumps = np.flatnonzero((np.diff(moments) == interval + hour) & (codes[1:] == codes[:-1]))
+    jumps = [row for row in jumps if clock_changes(moments[row] + interval)]
+    if not jumps:
+        return []
+    return [
+        f"the hour from {human(moments[jumps[0]] + interval)} is missing, as where clocks are set forward: "
+        "if these are local times, each hour of the day means another one after it; times in UTC or standard "
+        "time would not jump"
+    ]
 
 
 def numbers(records: Records) -> tuple[pl.DataFrame, list[str]]:

@@ -22,6 +22,10 @@ from sunhwan.units import duration
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
+MOST_ROWS = 10**9
+"""No length that is asked for may be longer: no file has as many."""
+
+
 def rows_in(length: int | str, interval: np.timedelta64, what: str) -> int:
     """A number of rows, or a duration such as `10d`, `24h`, `90min`, as rows of `interval`.
 
@@ -58,7 +62,13 @@ def parsed(length: int | str, interval: np.timedelta64, what: str) -> float:
         raise SunhwanError(
             f"{what} is {length!r}; expected a number of rows or a duration such as 30min, 24h or 10d"
         )
-    return float(match[1]) * (SECONDS[match[2]] / seconds_of(interval) if match[2] else 1)
+    rows = float(match[1]) * (SECONDS[match[2]] / seconds_of(interval) if match[2] else 1)
+    if rows > MOST_ROWS:
+        raise SunhwanError(
+            f"{what} is {str(length)[:40]}, which is {rows:.3g} rows of {duration(seconds_of(interval))}; "
+            f"expected at most {MOST_ROWS:,}, and fewer than the data has"
+        )
+    return rows
 
 
 def seconds_of(interval: np.timedelta64) -> int:

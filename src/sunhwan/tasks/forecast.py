@@ -69,7 +69,7 @@ class Source:
         """
         found = records.read(self.path)
         named = self.found_in(found)
-        return named.table(found, needed), named
+        return replace(named, times=self.times).table(found, needed), named
 
     def table(
         self, found: Records, needed: Sequence[str] = (), interval: np.timedelta64 | None = None
@@ -84,8 +84,11 @@ class Source:
             name for name in (*self.time, *filter(None, [self.series]), *needed) if name not in columns
         ]
         if lacking:
-            raise SunhwanError(f"{found.name} lacks {listed(lacking)}; it has {listed(columns)}")
-        return table.assemble(found, time=self.time, series=self.series, interval=interval)
+            raise SunhwanError(
+                f"{found.name} lacks {listed(lacking)}; it has {listed(columns)}: give these columns under "
+                "these names, in any order"
+            )
+        return table.assemble(found, time=self.time, series=self.series, interval=interval, like=self.times)
 
     def found_in(self, found: Records) -> Source:
         """This source with the time's columns named, and a few of their times, as these rows have them."""

@@ -23,6 +23,9 @@ from sunhwan.tasks.forecaster import Forecast
 from sunhwan.tasks.single import Single
 from sunhwan.units import duration, human
 
+FAR = 5
+"""Training standard deviations from the training mean beyond which the median of new values is remarkable."""
+
 MOST_ORIGINS = 40_000
 """Past origins of a series from which intervals learn, where only its last row is forecast."""
 
@@ -70,7 +73,7 @@ def ahead(
     """
     rows = paths.lay(readings, forecast.plan)
     origins = observed(rows)
-    notes = list(rows.notes)
+    notes = [*rows.notes, *unlike(rows)]
     warnings = strangers(forecast, rows, origins)
     if every is None:
         # Intervals learn from what came true before; of a very long past the latest is enough.
@@ -136,6 +139,23 @@ def strangers(forecast: Forecast, rows: Rows, origins: Paths) -> list[str]:
         )
     if silent:
         notes.append(f"the series {listed(silent)} have no whole window and are not forecast")
+    return notes
+
+
+def unlike(rows: Rows) -> list[str]:
+    """What is to be said of columns that lie far from all that training held, as in another unit."""
+    scale, notes = rows.plan.recipe.scale, []
+    for i, item in enumerate(rows.plan.recipe.ingredients):
+        known = rows.values[:, i][~np.isnan(rows.values[:, i])]
+        if item.kind != "number" or not len(known):
+            continue
+        middle = float(np.median(known))
+        if abs(middle) > FAR:
+            notes.append(
+                f"{item.name}: its median is {middle * scale.std[i] + scale.mean[i]:.4g}, but training held "
+                f"{scale.mean[i]:.4g} on average, with a standard deviation of {scale.std[i]:.4g}; forecasts "
+                "from it are worth little: is it in another unit?"
+            )
     return notes
 
 

@@ -121,7 +121,7 @@ class Stream:
         except ValueError:
             try:
                 reading = json.loads(text)  # which also knows the NaN that Python and others write
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise SunhwanError(
                     f"the line is no JSON ({error}); expected an object such as {self.example()}"
                 ) from None
