@@ -298,13 +298,13 @@ def test_values_and_times_that_are_unlike_those_of_training_are_said(kept, tmp_p
         return sorted(note for note in predict(home / "run", file).notes if "is made at" not in note)
 
     assert said(home / "station.csv") == []
-    seconds = pl.col("time").str.to_datetime("%Y-%m-%d %H:%M:%S").dt.epoch("s")
+    seconds = pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M").dt.epoch("s")
     frame.with_columns(pl.col("p") * 100, seconds.alias("time")).write_csv(tmp_path / "new.csv")
     pressure, times = said(tmp_path / "new.csv")
     assert pressure.startswith("p: its median is ") and pressure.endswith("is it in another unit?")
     assert times == (
-        "times are written in another way (1709251200) than those that were learnt from (2024-03-01 "
-        "00:00:00); the first is read as 2024-03-01 00:00"
+        "times are written in another way (1709251200) than those that were learnt from "
+        "(2024-03-01T00:00); the first is read as 2024-03-01 00:00"
     )
 
 
