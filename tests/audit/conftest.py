@@ -20,7 +20,7 @@ collect_ignore = ["scripts"]
 def audited(tmp_path, monkeypatch):
     """Runs a program (a text) watched, and returns its audit."""
 
-    def run(text, baselines=True, budget=60.0):
+    def run(text, baselines=True, budget=600.0):
         if not baselines:
             monkeypatch.setattr("sunhwan.audit.baselines.MAKERS", defaultdict(lambda: lambda fit: []))
         source, where = textwrap.dedent(text), str(tmp_path / "script.py")
@@ -32,6 +32,8 @@ def audited(tmp_path, monkeypatch):
             finally:
                 watch.stop()
             fill(found, watch.record, source, Budget(budget))
+        assert not [remark for remark in found.remarks if "could not be looked for" in remark]
+        assert not [why for one in found.comparisons for why in one.skipped.values() if "fails" in why]
         return found
 
     return run

@@ -102,6 +102,12 @@ def test_the_first_steps_are_seen():
     assert len(set(first.norms)) == 7
 
 
+def test_given_to_evaluate_it_sees_nothing_and_says_nothing(capsys):
+    audit = sunhwan.audit.Callback()
+    fitted([]).evaluate(X, Y, verbose=0, callbacks=[audit])
+    assert audit.findings is None and not capsys.readouterr().out
+
+
 def test_outside_of_fit_it_says_where_it_belongs():
     audit = sunhwan.audit.Callback()
     with pytest.raises(RuntimeError, match="among the callbacks of a model's fit"):

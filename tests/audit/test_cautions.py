@@ -344,7 +344,7 @@ def test_what_the_budget_left_out_is_said_by_fit(audited, monkeypatch):
     found = audited(HEAD + "for units in (2, 3):\n    network(keras.layers.GRU(units)).fit(x, y, verbose=0)")
     assert looked == [1, 2] and not found.findings
     assert found.remarks == [
-        "the budget of 60 s was spent before fit #2 could be looked through for duplicates",
-        "the budget of 60 s was spent before fits #1 and #2 could be looked through for no_test",
+        "the budget of 10 min was spent before fit #2 could be looked through for duplicates",
+        "the budget of 10 min was spent before fits #1 and #2 could be looked through for no_test",
     ]
     assert all(skipped == "the budget is spent" for skipped in found.comparisons[1].skipped.values())

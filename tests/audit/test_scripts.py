@@ -54,7 +54,7 @@ def audited():
                     run_source(source, str(path), "__main__")
                 finally:
                     watch.stop()
-                fill(found, watch.record, source, Budget(60.0))
+                fill(found, watch.record, source, Budget(600.0))
             print(found)
             done[name] = found
         return done[name]

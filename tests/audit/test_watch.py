@@ -167,6 +167,61 @@ def test_batches_that_can_be_read_again_are_read_when_the_program_has_ended(audi
     np.testing.assert_array_equal(found.fits[0].train.rows.x[::4, 0, 0], [0, 1, 2])
 
 
+def test_batches_that_are_gone_when_the_program_has_ended_are_declined(audited):
+    found = audited(
+        """
+        import keras, numpy as np
+        files = {0: np.zeros((4, 3, 1))}
+        class Batches(keras.utils.PyDataset):
+            def __len__(self):
+                return 1
+            def __getitem__(self, index):
+                return files[index], np.zeros((4, 1), "float32")
+        model = keras.Sequential([keras.layers.GRU(2), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(Batches(), verbose=0)
+        del files[0]
+        """
+    )
+    assert found.comparisons[0].declined == "its batches could not be read once more (KeyError: 0)"
+
+
+def test_a_model_that_is_another_by_now_is_not_asked(audited):
+    found = audited(
+        """
+        import keras, numpy as np
+        x = np.random.default_rng(0).normal(size=(80, 12, 1))
+        model = keras.Sequential([keras.layers.Input((12, 1)), keras.layers.GRU(2), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(x, x[:, 0], validation_split=0.25, verbose=0)
+        model.pop()
+        """
+    )
+    compared = found.comparisons[0]
+    assert "could not be asked once more (ValueError" in compared.unanswered
+    assert compared.network is not None and compared.baselines  # what Keras said then is the result
+    assert "your network: it could not be asked once more" in str(found)
+
+
+def test_a_finder_that_fails_is_named_and_the_others_are_told():
+    from sunhwan.audit.account import Audit
+    from sunhwan.audit.auditing import cautions, fill
+
+    def broken(case):
+        raise ZeroDivisionError("none")
+
+    x = np.random.default_rng(0).normal(size=(80, 5, 1))
+    model = keras.Sequential([keras.layers.GRU(2), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    watch, found = Watch(__file__), Audit(__file__)
+    watch.start()
+    model.fit(x, x[:, 0], verbose=0)
+    watch.stop()
+    fill(found, watch.record, "", Budget(600), (broken, cautions.no_test))
+    assert found.remarks == ["broken could not be looked for in fit #1 (ZeroDivisionError: none)"]
+    assert [finding.name for finding in found] == ["no_test"]
+
+
 def test_epochs_that_are_calls_of_their_own_are_one_fit(audited):
     found = audited(
         """

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
+import numpy as np
 import pytest
 
 MODEL = """
@@ -94,6 +96,17 @@ def test_a_script_that_ends_early_is_audited_up_to_there(end, status, said, audi
     assert ended.status in (status, "told")
     assert said in ended.err
     assert "fit #1" in ended.err
+
+
+def test_a_script_that_sends_its_output_elsewhere_and_makes_errors_of_warnings_is_audited(audit):
+    turned = (
+        "import sys, warnings, numpy\nsys.stdout = open('log.txt', 'w')\n"
+        "numpy.seterr(all='raise')\nwarnings.simplefilter('error')\nprint('mine')\nsys.stdout.close()\n"
+    )
+    with warnings.catch_warnings(), np.errstate():  # which the script changes in this process
+        ended = audit(MODEL + turned, "--json", "--budget", "10m")
+    assert ended.status == 0 and "could not be" not in ended.err
+    assert json.loads(ended.out.splitlines()[-1])["fits"][0]["baselines"]
 
 
 def test_a_script_that_fits_nothing_is_told_so(audit):

@@ -149,6 +149,7 @@ class Audit:
                     name: {"percent": gain.percent, "interval": gain.interval}
                     for name, gain in found.against.items()
                 },
+                "unanswered": found.unanswered or None,
                 "skipped": found.skipped,
                 "declined": found.declined or None,
                 "speedup": speed.ratio,
@@ -179,6 +180,8 @@ def compared(found: Comparison) -> list[str]:
     lines = []
     if found.network is not None:
         lines.append(f"{f'your network, {found.part}':<{LABEL}}{figure(found.network, found.metric)}")
+    if found.unanswered:
+        lines.append(f"your network: {found.unanswered}")
     for name, value in found.baselines.items():
         line = f"{label(found, name):<{LABEL - 1}} {figure(value, found.metric)}"
         lines.append(f"{line:<{LABEL + 15}} {beside(found, name)}".rstrip())

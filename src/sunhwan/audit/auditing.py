@@ -86,7 +86,13 @@ def fill(found: Audit, record: Record, source: str, limit: Budget, finders: tupl
             if limit.left <= 0:
                 left_out.setdefault(find.__name__, []).append(case.fit.number)
                 continue
-            found.findings += [replace(each, fit=case.fit.number) for each in find(case)]
+            try:
+                found.findings += [replace(each, fit=case.fit.number) for each in find(case)]
+            except Exception as error:  # of arrays that nobody thought of; the others are still told
+                found.remarks.append(
+                    f"{find.__name__} could not be looked for in fit #{case.fit.number} "
+                    f"({type(error).__name__}: {error})"
+                )
 
     for case in cases:
         look(case, [find for find in finders if find in leaks.FINDERS])

@@ -65,6 +65,7 @@ class Comparison:
         skipped: why a baseline is missing, by name.
         said: the network's predictions of the scored rows, or None.
         truth: their targets.
+        unanswered: why the network could not be asked about these rows, or "".
         units: what an error of 1 means, where that is not plain; else "".
         declined: why there is no comparison at all, or "".
     """
@@ -79,6 +80,7 @@ class Comparison:
     skipped: dict[str, str] = field(default_factory=dict)
     said: np.ndarray | None = None
     truth: np.ndarray | None = None
+    unanswered: str = ""
     units: str = ""
     declined: str = ""
 
@@ -130,7 +132,10 @@ def compare(fit: Fit, budget: Budget, known: dict[tuple, dict[str, tuple[np.ndar
         found.declined = "every row that it was judged on has NaN in it"
         return found
     index, found.truth = index[whole], found.truth[whole]
-    found.said = predictions(fit, index)
+    try:
+        found.said = predictions(fit, index)
+    except Exception as error:  # somebody's model, which may be another by now
+        found.unanswered = f"it could not be asked once more ({type(error).__name__}: {error})"
     mine = None if found.said is None else errors(fit, found.said, found.truth)
     found.network = None if mine is None else score(mine, found.metric)
     # Of a stream Keras may have seen other rows than those that are kept, on which baselines are scored.
@@ -152,8 +157,12 @@ def compare(fit: Fit, budget: Budget, known: dict[tuple, dict[str, tuple[np.ndar
             if budget.left <= 0:
                 found.skipped[name] = "the budget is spent"
                 continue
-            with quiet():
-                before[name] = make(part.rows.x[index])
+            try:
+                with quiet():
+                    before[name] = make(part.rows.x[index])
+            except Exception as error:  # of rows that nobody thought of; the others are still told
+                found.skipped[name] = f"it fails on these rows ({type(error).__name__}: {error})"
+                continue
         if before[name] is None:
             continue
         said, found.details[name] = before[name]

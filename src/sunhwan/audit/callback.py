@@ -51,12 +51,13 @@ class Callback(keras.callbacks.Callback):
         GRU 4, 60 windows of 5 -> 1
     """
 
+    async_safe = True  # else a batch's end would be waited for, which it is not without this callback
+
     def __init__(self, budget: float = BUDGET, verbose: int = 1):
         super().__init__()
         self.budget, self.verbose = budget, verbose
         self.findings: Audit | None = None
-
-    async_safe = True  # else a batch's end would be waited for, which it is not without this callback
+        self.call: Call | None = None
 
     def on_train_begin(self, logs=None):
         frame = _fit_frame(self.model)
@@ -86,7 +87,8 @@ class Callback(keras.callbacks.Callback):
 
     def on_test_begin(self, logs=None):
         # Validation's iterator is made only now, and kept by Keras for all epochs.
-        passing(self.call.val, getattr(self.model, "_eval_epoch_iterator", None))
+        if self.call:  # and not `evaluate` by itself
+            passing(self.call.val, getattr(self.model, "_eval_epoch_iterator", None))
 
     def on_epoch_end(self, epoch, logs=None):
         self.call.first.over = True

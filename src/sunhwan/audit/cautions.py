@@ -376,11 +376,14 @@ def vanishing_gradients(case: Case) -> Iterator[Finding]:
     """Recurrent weights that never moved, or beginnings of windows that no answer depends on."""
     fit = case.fit
     before, after = fit.calls[0].before, fit.calls[-1].after
-    if before is None or after is None or len(before) != len(after) or not fit.recurrent:
+    variables = fit.model.weights
+    if before is None or after is None or not fit.recurrent:
+        return
+    if [each.shape for each in before] != [each.shape for each in after] or len(after) != len(variables):
         return
     if not all(np.isfinite(each).all() for each in after):
         return
-    names = [variable.path for variable in fit.model.weights]
+    names = [variable.path for variable in variables]
     trained = {variable.path for variable in fit.model.trainable_weights}
     moved = {
         name: float(np.linalg.norm(b - a) / np.linalg.norm(a))
@@ -402,7 +405,7 @@ def vanishing_gradients(case: Case) -> Iterator[Finding]:
             evidence={"moved": moved},
         )
         return
-    if fit.declined:
+    if fit.declined or case.comparison.said is None:
         return
     first = reach(fit, before)
     unseen = [begin for begin, by in first.items() if by < UNSEEN]

@@ -223,9 +223,14 @@ class Stream:
     def rows(self) -> Rows:
         """What passed, or what the source gives once more."""
         if not self.is_generator and not self.batches:
-            for batch in self._again():
-                if not self.take(batch):
-                    break
+            try:
+                for batch in self._again():
+                    if not self.take(batch):
+                        break
+            except Exception as error:  # somebody's code, whose files may be gone by now
+                return Rows(
+                    declined=f"its batches could not be read once more ({type(error).__name__}: {error})"
+                )
         if not self.batches:
             return Rows(declined="no batch was seen")
         try:

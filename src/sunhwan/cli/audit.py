@@ -96,10 +96,10 @@ def command(
     # Only here, since it loads NumPy.
     from sunhwan.audit.account import Audit
     from sunhwan.audit.auditing import clock, fill
-    from sunhwan.audit.baselines import Budget
+    from sunhwan.audit.baselines import Budget, quiet
     from sunhwan.audit.watch import Watch
 
-    watch, found = Watch(where), Audit(script, places=places)
+    watch, found, streams = Watch(where), Audit(script, places=places), (sys.stdout, sys.stderr)
     try:
         with accelerated(), recorded(others), multiprocessing_too(others):
             watch.start()
@@ -108,10 +108,13 @@ def command(
             ran = time.monotonic() - begun
             watch.stop()
             if os.getpid() == mine:  # and not a process that the script forked, and that ended like it
-                sys.stdout.flush()
+                if not getattr(sys.stdout, "closed", True):
+                    sys.stdout.flush()
+                sys.stdout, sys.stderr = streams  # wherever the script sent its own
                 limit = Budget(budget)
-                fill(found, watch.record, source, limit)
-                clock(found, ran - watch.record.seconds, limit)
+                with quiet():  # whatever the script made errors of
+                    fill(found, watch.record, source, limit)
+                    clock(found, ran - watch.record.seconds, limit)
                 if processes := len(read(others)):
                     found.remarks.append(
                         f"models ran in {processes} other process{'es' if processes > 1 else ''} too, which "
