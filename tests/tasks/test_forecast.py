@@ -70,7 +70,7 @@ def kept(tmp_path_factory):
     home = tmp_path_factory.mktemp("run")
     readings = read(station(series=3), home, series="place")
     result = forecast.learn(readings, wanted(known=("plan",)), SMALL, Nobody())
-    source = forecast.Source(home / "station.csv", ("time",), "place")
+    _, source = forecast.Source(home / "station.csv", ("time",), "place").read()
     folder = new_run("forecast", home / "run")
     metrics = forecast.keep(result, folders.record("forecast", [], {}, {}), folder, source)
     return home, readings, result, metrics
