@@ -36,9 +36,10 @@ NATIVE := CMakeLists.txt $(wildcard native/include/* native/src/*)
 demo: .venv/installed
 	$(BIN)/sunhwan study run newyork_temperature --epochs 3
 
-# Files are shared out among processes, each of which takes up to 2 GiB where all backends are installed.
+# Files are shared out among processes, each of which takes up to 2 GiB where all backends are installed; in their
+# order, for those of the fewest tests, which would come last, are the slowest.
 test: .venv/tested
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Material advises at each build against MkDocs 2, which pyproject.toml rules out.
 docs: .venv/tested

@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.ops import library
 
 STEPS, RECENT, ROOM = 2, 5, 4
@@ -34,12 +33,12 @@ def intervals():
 
 
 def update(made, truth=1.0):
-    library.check(library.intervals().update(made, truth))
+    library.check(library.load().sunhwan_intervals_update(made, truth))
 
 
 def issue(made, lower=0.0, upper=1.0):
     bounds = np.array([[lower] * STEPS, [upper] * STEPS])
-    library.check(library.intervals().issue(made, *(one.ctypes.data for one in bounds)))
+    library.check(library.load().sunhwan_intervals_issue(made, *(one.ctypes.data for one in bounds)))
 
 
 @pytest.mark.parametrize(
@@ -94,9 +93,9 @@ def test_numbers_that_are_infinite_or_not_there():
             issue(made, upper=infinite)
     assert made.time == 0 and not arrays["made"].any()
     with pytest.raises(ValueError, match="upper is NULL"):
-        library.check(library.intervals().issue(made, arrays["rates"].ctypes.data, None))
+        library.check(library.load().sunhwan_intervals_issue(made, arrays["rates"].ctypes.data, None))
     with pytest.raises(ValueError, match="intervals is NULL"):
-        library.check(library.intervals().update(None, 1.0))
+        library.check(library.load().sunhwan_intervals_update(None, 1.0))
     made.said = None
     with pytest.raises(ValueError, match="said is NULL"):
         issue(made)
@@ -112,9 +111,3 @@ def test_scores_that_nobody_sorted_leave_no_array():
         issue(made)
         update(made, truth)
     assert (arrays["counts"] == RECENT).all() and np.isfinite(arrays["ordered"]).all()
-
-
-def test_a_library_from_before_them_says_so(monkeypatch):
-    monkeypatch.setitem(library._OF_INTERVALS, "sunhwan_intervals_later", (None, []))
-    with pytest.raises(SunhwanError, match=r"knows no intervals of streams \(.*_later.*\); install sunhwan"):
-        library.intervals.__wrapped__()
