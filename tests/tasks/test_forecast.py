@@ -358,6 +358,14 @@ def test_a_kept_line_of_another_shape_or_without_numbers_is_refused(kept, harm):
         Forecast.from_kept(model, arrays | {"line:weights": harm(arrays["line:weights"])})
 
 
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [float("nan")] * 6, "all"])
+def test_kept_weights_of_other_steps_or_without_numbers_are_refused(kept, weights):
+    _, _, result, _ = kept
+    model, arrays = result.fitted.forecast.as_kept()
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+        Forecast.from_kept({**model, "weights": dict.fromkeys(model["weights"], weights)}, arrays)
+
+
 def run_command(*arguments):
     return CliRunner().invoke(group, list(map(str, arguments)), catch_exceptions=False)
 

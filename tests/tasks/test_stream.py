@@ -115,6 +115,7 @@ def by_stream(answers):
         {},
         {"ridge": 1.0},
         {"network": 0.75, "ridge": 0.25},
+        {"network": np.linspace(1, 0, 6), "ridge": np.linspace(0, 1, 6)},
         {"network": 0.5, "same_time_yesterday": 0.25, "last_value": 0.25},
     ],
 )

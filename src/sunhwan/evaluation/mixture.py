@@ -47,6 +47,43 @@ def weights(
     return found
 
 
+def by_step(
+    forecasts: Mapping[str, np.ndarray], truth: np.ndarray, worth: Mapping[str, float] | None = None
+) -> dict[str, np.ndarray]:
+    """The same for each step: what is used is chosen for all steps, and how much of it for blocks of them.
+
+    A recurrent network may be best for the next minutes and the time of yesterday for tomorrow, and weights
+    for both alike would serve neither. Blocks double in length, as forecasts change less the further they
+    look; a block of which nothing was observed has the weights of all.
+
+    Args:
+        forecasts, truth, worth: as for `weights`, (windows, steps, targets).
+
+    Returns:
+        (steps,) float32 by name; at each step they add up to 1.
+
+    Example:
+        >>> truth = np.random.default_rng(0).normal(size=(500, 3, 1))
+        >>> near, far = truth + [[0.1], [2], [2]], truth - [[2], [0.1], [0.1]]
+        >>> by_step({"near": near, "far": far}, truth)["near"].round(2)
+        array([0.95, 0.05, 0.05], dtype=float32)
+    """
+    common = weights(forecasts, truth, worth)
+    steps = truth.shape[1]
+    found = {name: np.full(steps, share, np.float32) for name, share in common.items()}
+    first, length = 0, 1
+    while first < steps:
+        block = slice(first, first + length)
+        known = ~np.isnan(truth[:, block])
+        if known.any():
+            said = {name: forecasts[name][:, block][known].astype(np.float64) for name in common}
+            chosen, _ = greedy(said, truth[:, block][known].astype(np.float64))
+            for name, shares in found.items():
+                shares[block] = chosen.get(name, 0.0)
+        first, length = first + length, 2 * length
+    return {name: shares for name, shares in found.items() if shares.any()}
+
+
 def greedy(said: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[dict[str, float], float]:
     """Weights by name, and the error that they give."""
     counts, total = dict.fromkeys(said, 0), np.zeros_like(truth)

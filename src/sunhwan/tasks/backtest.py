@@ -63,10 +63,10 @@ def backtest(readings: Table, wanted: Wanted, options: Options, watcher, folds: 
         judged = judge(fitted, learnt, learnt.paths("test"))
         fits.append(fitted)
         found.append(replace(judged, fold=np.full(len(judged.made_at), number + 1, np.int8)))
-        each.append(summary(judged, fitted.forecast, fitted.forecast.weights, 0.0))
+        each.append(summary(judged, fitted.forecast, fitted.forecast.shares, 0.0))
 
     last, whole = fits[-1], joined(found)
-    shares = [fitted.forecast.weights for fitted in fits]
+    shares = [fitted.forecast.shares for fitted in fits]
     names = dict.fromkeys(name for one in shares for name in one)
     weights = {name: float(np.mean([one.get(name, 0.0) for one in shares])) for name in names}
     metrics = summary(whole, last.forecast, weights, time.perf_counter() - began)

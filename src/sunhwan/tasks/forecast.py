@@ -216,7 +216,7 @@ def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Tab
             )
     watcher.begin("test part", 1, 1)
     found = judge(fitted, learnt, test)
-    metrics = summary(found, fitted.forecast, fitted.forecast.weights, time.perf_counter() - began)
+    metrics = summary(found, fitted.forecast, fitted.forecast.shares, time.perf_counter() - began)
     sound = health(paths.without_clock(readings, wanted.targets), learnt.part, later)
     return Result(fitted, found, (*notes, *fitted.notes), metrics, sound)
 
@@ -287,7 +287,7 @@ def summary(found: Judged, forecast: Forecast, weights: Mapping[str, float], sec
     Args:
         found: what came of the test part.
         forecast: what will predict.
-        weights: of the mixture, by member; of several folds, their mean.
+        weights: of the mixture, by member, the mean over steps; of several folds, their mean.
         seconds: that it all took.
     """
     plan = forecast.plan

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -62,7 +63,8 @@ class Forecast:
         line: the straight line.
         networks: that correct it, all with the same weight.
         trees: boosted trees, where the mixture uses them.
-        weights: of the mixture, by member; `network` stands for the mean of the networks.
+        weights: of the mixture, by member: one for each step, (steps,) float32, or one for all; `network`
+            stands for the mean of the networks.
         spread: by member but the network, (outputs, 2): where the lower and the upper quantile of its errors
             lie, scaled.
         level: the share of truths that intervals are to hold.
@@ -74,10 +76,15 @@ class Forecast:
     line: baselines.Linear
     networks: tuple[Network, ...]
     trees: Trees | None
-    weights: Mapping[str, float]
+    weights: Mapping[str, np.ndarray | float]
     spread: Mapping[str, np.ndarray]
     level: float
     calibrations: Mapping[str, tuple[Calibration, ...]]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The mean of each member's weights over the steps."""
+        return {name: float(np.mean(weights, dtype=np.float64)) for name, weights in self.weights.items()}
 
     def members(
         self, paths: Paths, single: Single | None = None, each: Sequence[np.ndarray] = ()
@@ -106,15 +113,24 @@ class Forecast:
 
     def mixed(self, said: Mapping[str, np.ndarray]) -> np.ndarray:
         """What `members` said, mixed: (windows, steps, targets, 3) in the targets' units, float64."""
-        scale = self.plan.target_scale
+        scales, mean = self._in_units
         total, *more = (
-            np.float32(share) * (said[name] if name == NETWORK else banded(said[name], self.spread[name]))
-            for name, share in self.weights.items()
+            np.multiply(
+                said[name] if name == NETWORK else banded(said[name], self.spread[name]), scale, dtype=float
+            )
+            for name, scale in scales.items()
         )
-        physical = sum(more, total).astype(np.float64)
-        physical *= scale.std[:, None]
-        physical += scale.mean[:, None]
+        physical = sum(more, total)
+        physical += mean
         return physical
+
+    @cached_property
+    def _in_units(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """By member its weights times the targets' spread, (1 or steps, targets, 1); and their mean."""
+        scale = self.plan.target_scale
+        std, mean = scale.std[:, None], scale.mean[:, None]
+        weights = {name: np.asarray(one, np.float64) for name, one in self.weights.items()}
+        return {name: one.reshape(-1, 1, 1) * std for name, one in weights.items()}, mean
 
     def quantiles(
         self, paths: Paths, single: Single | None = None, each: Sequence[np.ndarray] = ()
@@ -209,7 +225,7 @@ class Forecast:
             "plan": self.plan.as_dict(),
             "line": {"timesteps": self.line.timesteps, "penalty": self.line.penalty},
             "networks": [one.as_dict() for one in self.networks],
-            "weights": dict(self.weights),
+            "weights": {name: np.asarray(weights).tolist() for name, weights in self.weights.items()},
             "level": self.level,
             "calibrations": {
                 name: [json.loads(one.to_json()) for one in states]
@@ -258,14 +274,17 @@ class Forecast:
                 line,
                 tuple(networks),
                 trees,
-                {name: float(share) for name, share in model["weights"].items()},
+                {name: np.asarray(weights, np.float32) for name, weights in model["weights"].items()},
                 under("spread"),
                 float(model["level"]),
                 calibrations,
             )
             forecast.calibrations[""], [forecast.spread[name] for name in forecast.weights if name != NETWORK]
-            if not np.isfinite(list(forecast.weights.values())).all():
-                raise ValueError(f"the weights are {forecast.weights}")
+            for name, weights in forecast.weights.items():
+                if weights.shape not in ((), (plan.steps,)) or not np.isfinite(weights).all():
+                    raise ValueError(
+                        f"{name} has the weights {weights}, expected {plan.steps} finite numbers"
+                    )
         return forecast
 
 
@@ -317,15 +336,15 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
     network_said = mean([one.predict(held, line) for one in chosen])
     middle = network_said[..., 0]
     errors = {name: mae(forecast, truth) for name, forecast in {**forecasts, NETWORK: middle}.items()}
-    weights = mixture.weights({**forecasts, NETWORK: middle}, truth, WORTH)
+    weights = mixture.by_step({**forecasts, NETWORK: middle}, truth, WORTH)
     spread = {
         name: quantiles_of(truth - forecasts[name], options.level) for name in weights if name != NETWORK
     }
     forecast = Forecast(
         plan,
         line,
-        chosen if weights.get(NETWORK) else (),
-        Trees.of(boosted) if weights.get("gradient_boosting") else None,
+        chosen if NETWORK in weights else (),
+        Trees.of(boosted) if "gradient_boosting" in weights else None,
         weights,
         spread,
         options.level,
@@ -333,7 +352,7 @@ def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
     )
     mixed_said = forecast.mixed({**forecasts, NETWORK: network_said})
     forecast = replace(forecast, calibrations=calibrated(forecast, held, mixed_said))
-    notes = (mixed(weights), *([reading(trained)] if weights.get(NETWORK) else []))
+    notes = (mixed(forecast), *([reading(trained)] if NETWORK in weights else []))
     return Fitted(forecast, said, errors, trained, notes)
 
 
@@ -418,14 +437,17 @@ def mae(forecast: np.ndarray, truth: np.ndarray) -> float:
     return float(np.nanmean(np.abs(forecast - truth), dtype=np.float64))
 
 
-def mixed(weights: Mapping[str, float]) -> str:
+def mixed(forecast: Forecast) -> str:
     """What the mixture is made of, in a sentence."""
-    shares = sorted(weights.items(), key=lambda item: -item[1])
+    shares = sorted(forecast.shares.items(), key=lambda item: -item[1])
     named = {NETWORK: "the network (with its straight line)"}
     if len(shares) == 1:
         return f"validation chose {named.get(shares[0][0], shares[0][0].replace('_', ' '))} alone"
     listed = ", ".join(f"{share:.0%} {named.get(name, name.replace('_', ' '))}" for name, share in shares)
-    return f"validation mixed {listed}"
+    leading = shares[0][0]
+    first, last = (np.broadcast_to(forecast.weights[leading], forecast.plan.steps)[i] for i in (0, -1))
+    turn = f"; the first has {first:.0%} at the next step and {last:.0%} at the last" if first != last else ""
+    return f"validation mixed {listed}{turn}"
 
 
 def reading(trained: tuple[network.Trained, ...]) -> str:

@@ -103,21 +103,23 @@ class Stack:
                 inputs = output
         self.forward = library.load().sunhwan_forward
 
-        # The layers after the recurrent ones read the states of all networks, then what is the same for all;
-        # each network's hidden units have zeros for the states of the others.
+        # The layers after the recurrent ones read the states of all networks, then what is the same for all,
+        # and then a one, so that biases are rows of the weights; each network's hidden units have zeros for
+        # the states of the others. The last hidden unit is that one again.
         count, hidden = len(networks), len(first.weights["dense_bias"])
         dense = [one.weights["dense_kernel"] for one in networks]
-        self.dense = np.zeros((count * units + len(dense[0]) - units, count * hidden), np.float32)
+        self.dense = np.zeros((count * units + len(dense[0]) - units + 1, count * hidden + 1), np.float32)
         for i, kernel in enumerate(dense):
             mine = slice(i * hidden, (i + 1) * hidden)
             self.dense[i * units : (i + 1) * units, mine] = kernel[:units]
-            self.dense[count * units :, mine] = kernel[units:]
-        self.dense_bias = np.concatenate([one.weights["dense_bias"] for one in networks])
-        self.read = np.empty((windows, 1, len(self.dense)), np.float32)
+            self.dense[count * units : -1, mine] = kernel[units:]
+            self.dense[-1, mine] = networks[i].weights["dense_bias"]
+        self.dense[-1, -1] = 1
+        self.read = np.ones((windows, 1, len(self.dense)), np.float32)
         # The mean of what networks add is one product over all their hidden units.
-        share = np.float32(1 / count)
-        self.correction = np.concatenate([one.weights["correction_kernel"] for one in networks]) * share
-        self.correction_bias = np.mean([one.weights["correction_bias"] for one in networks], axis=0)
+        rows = [one.weights["correction_kernel"] for one in networks]
+        bias = sum(one.weights["correction_bias"] for one in networks)
+        self.correction = np.concatenate([*rows, bias[None]]) * np.float32(1 / count)
 
     def __call__(self, windows: np.ndarray, ahead: np.ndarray, straight: np.ndarray) -> np.ndarray:
         """(windows, outputs, 3) the mean of what is added to the straight line, (windows, 1, outputs)."""
@@ -127,10 +129,8 @@ class Stack:
             if status := self.forward(call):
                 library.check(status)
         same = (last, straight[:, 0], ahead.reshape(len(ahead), -1))
-        np.concatenate((*self.states, *same), axis=1, out=self.read[:, 0])
+        np.concatenate((*self.states, *same), axis=1, out=self.read[:, 0, :-1])
         hidden = self.read @ self.dense
-        hidden += self.dense_bias
         np.maximum(hidden, 0, out=hidden)
         said = hidden @ self.correction
-        said += self.correction_bias
         return said.reshape(len(said), -1, 3)

@@ -212,20 +212,12 @@ class Stream:
             track.rows[: self.past] = track.rows[self.room - self.past :]
             track.gaps[: self.past] = track.gaps[self.room - self.past :]
             track.count = self.past
-        known, age, made, filled, gap = track.known, track.age, [], [], 0
-        for place, value in enumerate(values):
-            fill = 0.0
-            if value == value:
-                known[place], age[place] = value, 0
-            else:
-                age[place] += 1
-                if age[place] <= self.plan.recipe.fill and known[place] == known[place]:
-                    value, fill = known[place], 1.0
-                else:
-                    gap = 1
-            made.append(value)
-            filled.append(fill)
-        made += filled
+        made, filled, gap = values, [0.0] * len(values), 0
+        if not math.isnan(sum(values)):
+            track.known, track.age = values, [0] * len(values)
+        else:
+            made, gap = self.filled(track, values, filled)
+        made = made + filled
         for period in self.periods:
             phase = 2 * math.pi * (track.time % period) / period
             made += math.sin(phase), math.cos(phase)
@@ -241,6 +233,20 @@ class Stream:
         for calibration, true in zip(track.calibrations, truth, strict=True):
             calibration.update(true)
         return truth
+
+    def filled(self, track: Track, values: list[float], filled: list[float]) -> tuple[list[float], int]:
+        """Values, the latest known ones where there are none and `filled` 1 there; whether a gap is left."""
+        known, age, made, gap = track.known, track.age, list(values), 0
+        for place, value in enumerate(values):
+            if value == value:
+                known[place], age[place] = value, 0
+                continue
+            age[place] += 1
+            if age[place] <= self.plan.recipe.fill and known[place] == known[place]:
+                made[place], filled[place] = known[place], 1.0
+            else:
+                gap = 1
+        return made, gap
 
     def answer(self, track: Track, name: str, ahead: np.ndarray, truth: list[float]) -> dict:
         """What is said after a row."""
