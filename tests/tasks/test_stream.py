@@ -207,6 +207,7 @@ def test_lines_that_are_no_readings_change_nothing(run):
         (lines[-1], "stands twice"),
         (lines[0], "so it is late"),
         (json.dumps({**last, "when": "2024-03-05 00:30"}), "is no multiple of 1 h"),
+        (json.dumps({**last, "when": "2924-03-05 00:00"}), "of 2924-03-05 00:00 lies in the future"),
         (json.dumps({**last, "when": "soon"}), "the reading's time is 'soon'; expected one such as"),
         (json.dumps({**last, "when": None}), "the reading's time is None"),
         (json.dumps({key: value for key, value in last.items() if key != "when"}), "lacks 'when'"),
@@ -220,6 +221,13 @@ def test_lines_that_are_no_readings_change_nothing(run):
         with pytest.raises(SunhwanError, match=said):
             stream.line(line)
     assert json.dumps(stream.state()) == before
+
+
+def test_a_stream_of_a_year_to_come_goes_on_where_its_run_is_of_one(run):
+    stream, _ = stream_of(run)
+    late = station(80).filter(pl.col("place") == "s0").with_columns(when="2924" + pl.col("when").str.slice(4))
+    stream.clock.latest = stream.clock.seconds({"when": "2924-01-01 00:00"})
+    assert "forecast" in [*map(stream.line, lines_of(late))][20]
 
 
 def test_a_stream_waits_until_it_can_say_something(run):

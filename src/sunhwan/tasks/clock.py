@@ -35,6 +35,9 @@ class Clock:
         time: the columns that hold it.
         kept: `samples` of the file that was trained on.
 
+    Attributes:
+        latest: of the kept times, in seconds since 1970.
+
     Example:
         >>> clock = Clock(["Date"], {"Date": ["31.01.2024 10:00:00", "01.02.2024 00:00:00"]})
         >>> np.datetime64(clock.seconds({"Date": "03.04.2024 11:50:00"}), "s")
@@ -80,6 +83,7 @@ class Clock:
         """The first of the ways below that reads the kept times as files are read."""
         rows = list(zip(*(self.kept[name] for name in self.time), strict=True))
         expected = [self._slow(row) for row in rows]
+        self.latest = max(expected)
         for way in self._ways():
             try:
                 if [way(list(row)) for row in rows] == expected:

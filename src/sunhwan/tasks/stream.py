@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,9 @@ from sunhwan.units import duration
 
 SNAPSHOT = 10_000
 """Readings after which the whole state is written and the journal begun anew."""
+
+TOLERANCE = 86_400
+"""Seconds by which a reading may be ahead of this computer's clock, which may be of another time zone."""
 
 MISSING = frozenset(MISSING_TEXTS)
 
@@ -132,6 +136,7 @@ class Stream:
     def reading(self, reading: dict) -> dict:
         """The same for a reading that is no text any more."""
         now = self.clock.seconds(reading)
+        self.refuse_future(now)
         name = ""
         if self.series is not None:
             if reading.get(self.series) is None:
@@ -171,6 +176,15 @@ class Stream:
             track.time += self.interval
         truth = self.advance(track, values)
         return self.answer(track, name, ahead, truth)
+
+    def refuse_future(self, now: int) -> None:
+        """One reading of a year to come would make all others late; but where the run was of such years."""
+        today = time.time()
+        if now > today + TOLERANCE >= self.clock.latest:
+            raise SunhwanError(
+                f"the reading of {when(now)} lies in the future, since this computer has "
+                f"{when(int(today))}; it is passed over"
+            )
 
     def values(self, reading: dict) -> list[float]:
         """The reading's numbers, one for each feature that is read from a column; NaN where there is none."""
