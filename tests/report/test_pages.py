@@ -12,7 +12,7 @@ import pytest
 
 from sunhwan.errors import SunhwanError
 from sunhwan.files import read_json, write_json
-from sunhwan.report import pages, task_evidence
+from sunhwan.report import comparison_page, pages, task_evidence
 from sunhwan.report.charts import band, numbers
 from sunhwan.report.forecast_evidence import mean_of_rows, read
 from sunhwan.report.forecast_page import gapped, lower
@@ -151,6 +151,8 @@ def test_runs_beside_each_other(forecast_run, tmp_path):
     write_json(other / "run.json", {**known, "options": {"seeds": 5}})
     page = pages.of([forecast_run, other])
     assert "other has the least mean absolute error" in page.answer
+    shown = {"gru": "2.13 °C", "lstm": "2.13 °C", "rnn": "2.2 °C"}
+    assert comparison_page.leaders(shown, "lstm") == ("gru and lstm", True)
     scores = page.sections[0].blocks[0]
     assert scores.strong == 1 and [row[0] for row in scores.rows] == ["run", "other"]
     assert page.sections[-1].blocks[0].rows == [["seeds", "2", "5"]]

@@ -95,6 +95,6 @@ def view(data: Sequence[dict], x: str, y: str, **layout) -> dict:
     """
     axes = {
         "xaxis": {**({"title": {"text": x}} if x else {}), **layout.pop("xaxis", {})},
-        "yaxis": {**({"title": {"text": y}} if y else {}), **layout.pop("yaxis", {})},
+        "yaxis": {**({"title": {"text": y, "standoff": 12}} if y else {}), **layout.pop("yaxis", {})},
     }
     return {"data": list(data), "layout": {**axes, **layout}}

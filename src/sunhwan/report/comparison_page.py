@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -75,13 +75,20 @@ def forecasts(runs: Sequence[Evidence], names: Sequence[str]) -> tuple[str, list
         seconds = {name: run.run["seconds"] for name, run in zip(names, runs, strict=True)}
         errors = {name: one.figures["test"]["model"]["mae"] for name, one in told.items()}
         best = min(errors, key=errors.get)
+        leading, several = leaders({name: one.amount(errors[name]) for name, one in told.items()}, best)
         answers.append(
-            f"{elide(target, 40)}: {best} has the least mean absolute error, "
+            f"{elide(target, 40)}: {leading} {'have' if several else 'has'} the least mean absolute error, "
             f"{told[best].amount(errors[best])}."
         )
         blocks.append(table_of_forecasts(target, told, seconds, best))
         blocks.append(errors_ahead(target, dict(list(told.items())[:TOLD_APART])))
     return " ".join(answers), blocks
+
+
+def leaders(shown: Mapping[str, str], best: str) -> tuple[str, bool]:
+    """The best run, with those that nothing shown tells from it; and whether there are any."""
+    names = [name for name, text in shown.items() if text == shown[best]]
+    return " and ".join(names), len(names) > 1
 
 
 def table_of_forecasts(
@@ -145,17 +152,19 @@ def classifiers(runs: Sequence[Evidence], names: Sequence[str]) -> tuple[str, li
     ]
     head = ["run", "accuracy", "macro-F1", "calibration error", "best baseline", "learnt in"]
     accuracy = np.array([one["accuracy"] for one in scores])
+    shown = {name: f"{one:.1%}" for name, one in zip(names, accuracy, strict=True)}
     chart = Chart(
         "Accuracy on the test part",
-        ", ".join(f"{name} {one:.1%}" for name, one in zip(names, accuracy, strict=True)) + ".",
+        ", ".join(f"{name} {text}" for name, text in shown.items()) + ".",
         {
             "all": view(
                 [bars("the model", "model", names, accuracy)], "", "accuracy", xaxis={"type": "category"}
             )
         },
     )
+    leading, several = leaders(shown, names[best])
     return (
-        f"{names[best]} tells most of the test part: {accuracy[best]:.1%}.",
+        f"{leading} {'tell' if several else 'tells'} most of the test part: {shown[names[best]]}.",
         [Table("On the test part", head, rows, strong=best), chart],
     )
 
