@@ -35,7 +35,7 @@ def test_what_was_not_observed_counts_for_nothing():
 
 def test_what_is_near_and_what_is_far_are_mixed_for_themselves():
     steps = np.array([0.1, 1, 1, 1])[:, None]
-    forecasts = {"near": TRUTH + steps * NOISE[0], "far": TRUTH + 0.8 * NOISE[1], "bad": TRUTH + 9}
+    forecasts = {"near": TRUTH + steps * NOISE[0], "far": TRUTH + 0.6 * NOISE[1], "bad": TRUTH + 9}
     found = mixture.by_step(forecasts, TRUTH)
     assert found.keys() == {"near", "far"}
     assert found["near"][0] > 0.9 and max(found["near"][1:]) < 0.5 < min(found["far"][1:])
@@ -46,6 +46,12 @@ def test_weights_of_each_step_add_up_to_one():
     assert set(found) == {"a", "b", "c"}
     np.testing.assert_allclose(sum(found.values()), 1, rtol=1e-6)
     assert all(weights[1] == weights[2] for weights in found.values())  # blocks of 1, 2 and the rest
+
+
+def test_what_would_gain_too_little_keeps_the_weights_of_all():
+    forecasts = {"a": TRUTH + NOISE[0], "b": TRUTH + NOISE[1]}
+    found, common = mixture.by_step(forecasts, TRUTH), mixture.weights(forecasts, TRUTH)
+    assert all(weights[-1] == np.float32(common[name]) for name, weights in found.items())
 
 
 def test_steps_that_were_never_observed_have_the_weights_of_all():

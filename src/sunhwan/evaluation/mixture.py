@@ -9,6 +9,9 @@ import numpy as np
 SHARES = 20
 """Weights are multiples of one in so many."""
 
+OWN = 0.02
+"""A block of steps has weights of its own where these lower its error by at least this share."""
+
 
 def weights(
     forecasts: Mapping[str, np.ndarray], truth: np.ndarray, worth: Mapping[str, float] | None = None
@@ -54,7 +57,7 @@ def by_step(
 
     A recurrent network may be best for the next minutes and the time of yesterday for tomorrow, and weights
     for both alike would serve neither. Blocks double in length, as forecasts change less the further they
-    look; a block of which nothing was observed has the weights of all.
+    look. A block keeps the weights of all steps where its own would gain little, which may be luck.
 
     Args:
         forecasts, truth, worth: as for `weights`, (windows, steps, targets).
@@ -77,9 +80,12 @@ def by_step(
         known = ~np.isnan(truth[:, block])
         if known.any():
             said = {name: forecasts[name][:, block][known].astype(np.float64) for name in common}
-            chosen, _ = greedy(said, truth[:, block][known].astype(np.float64))
-            for name, shares in found.items():
-                shares[block] = chosen.get(name, 0.0)
+            true = truth[:, block][known].astype(np.float64)
+            own, error = greedy(said, true)
+            alike = sum(share * said[name] for name, share in common.items())
+            if error < (1 - OWN) * np.abs(alike - true).mean():
+                for name, shares in found.items():
+                    shares[block] = own.get(name, 0.0)
         first, length = first + length, 2 * length
     return {name: shares for name, shares in found.items() if shares.any()}
 

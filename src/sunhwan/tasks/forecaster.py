@@ -446,7 +446,7 @@ def mixed(forecast: Forecast) -> str:
     listed = ", ".join(f"{share:.0%} {named.get(name, name.replace('_', ' '))}" for name, share in shares)
     leading = shares[0][0]
     first, last = (np.broadcast_to(forecast.weights[leading], forecast.plan.steps)[i] for i in (0, -1))
-    turn = f"; the first has {first:.0%} at the next step and {last:.0%} at the last" if first != last else ""
+    turn = f"; of the former {first:.0%} at the next step, {last:.0%} at the last" if first != last else ""
     return f"validation mixed {listed}{turn}"
 
 
