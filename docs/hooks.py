@@ -122,3 +122,9 @@ def on_page_content(html, page, config, files):
 
 def unescaped(text):
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def on_post_page(output: str, **_) -> str:
+    """Names the dialog of search, which Material leaves without a name where search works from the disk."""
+    dialog = 'data-md-component="search" role="dialog"'
+    return output.replace(dialog, f'{dialog} aria-label="search"')
