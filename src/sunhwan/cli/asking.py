@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,13 +12,17 @@ import click
 from sunhwan.errors import SunhwanError
 
 
-def names(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str]:
+def _names(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str]:
     """Names as a list: with commas between them, or the option given once for each."""
     given = ",".join(value)
     parts = [part.strip() for part in given.split(",")] if value else []
     if not all(parts) or len(set(parts)) < len(parts):
         raise click.BadParameter(f"{given!r} was given; expected names with commas between them, each once")
     return parts
+
+
+names = partial(click.option, multiple=True, callback=_names)
+"""An option that takes names."""
 
 
 def text(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

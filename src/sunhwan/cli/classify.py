@@ -28,18 +28,8 @@ Examples:
 @click.option("--text", callback=filled, help="The column of texts.  [default: text]")
 @click.option("--label", callback=filled, default="label", show_default=True, help="The column of labels.")
 @click.option("--series", callback=filled, help="Of sensor readings: the column of each recording's ID.")
-@click.option(
-    "--time",
-    multiple=True,
-    callback=names,
-    help="With --series: what orders a recording.  [default: by its name]",
-)
-@click.option(
-    "--features",
-    multiple=True,
-    callback=names,
-    help="With --series: the columns read.  [default: all that serve]",
-)
+@names("--time", help="With --series: what orders a recording.  [default: by its name]")
+@names("--features", help="With --series: the columns read.  [default: all that serve]")
 @learning("classify", "Shares, shuffled.", ("lstm", "gru", "simple_rnn"), epochs="12, of readings 40")
 def command(
     file: Path,

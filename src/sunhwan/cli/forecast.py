@@ -24,27 +24,13 @@ Examples:
   sunhwan forecast load.parquet --target load --known holiday,price --horizon 48h --json"""
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--target", multiple=True, callback=names, required=True, help="The column to forecast, or several."
-)
-@click.option(
-    "--time",
-    multiple=True,
-    callback=names,
-    help="The column, or columns, of the time.  [default: by its name]",
-)
+@names("--target", required=True, help="The column to forecast, or several.")
+@names("--time", help="The column, or columns, of the time.  [default: by its name]")
 @click.option("--series", callback=text, help="The column that tells several series apart.")
 @click.option("--horizon", callback=text, help="How far ahead: rows, or a duration such as 24h.")
 @click.option("--lookback", callback=text, help="How far back a forecast reads: rows, or a duration.")
-@click.option(
-    "--known", multiple=True, callback=names, help="Columns known in advance, such as holidays or a plan."
-)
-@click.option(
-    "--features",
-    multiple=True,
-    callback=names,
-    help="The columns to forecast from.  [default: all that serve]",
-)
+@names("--known", help="Columns known in advance, such as holidays or a plan.")
+@names("--features", help="The columns to forecast from.  [default: all that serve]")
 @click.option(
     "--level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -53,17 +53,10 @@ READING = (
     click.option(
         "--data", type=click.Path(path_type=Path), help="A file you already have.  [default: the study's]"
     ),
-    click.option(
-        "--time", multiple=True, callback=names, help="Table: the column, or columns, that hold the time."
-    ),
+    names("--time", help="Table: the column, or columns, that hold the time."),
     click.option("--target", callback=text, help="Table: the column to forecast."),
     click.option("--series", callback=text, help="Table: the column that tells several series apart."),
-    click.option(
-        "--features",
-        multiple=True,
-        callback=names,
-        help="Table: the columns to forecast from.  [default: all that can serve]",
-    ),
+    names("--features", help="Table: the columns to forecast from.  [default: all that can serve]"),
     click.option("--lookback", callback=text, help="Rows, or a duration such as 10d."),
     click.option(
         "--horizon",
@@ -97,12 +90,7 @@ Examples:
   sunhwan study run newyork_temperature --resume""",
 )
 @click.argument("study")
-@click.option(
-    "--models",
-    multiple=True,
-    callback=names,
-    help="Some of the study's models, comma-separated.  [default: all]",
-)
+@names("--models", help="Some of the study's models, comma-separated.  [default: all]")
 @click.option(
     "--seeds", type=click.IntRange(1), help="Train each model with seeds 0 .. N - 1.  [default: the study's]"
 )
