@@ -226,11 +226,11 @@ class Stream:
             track.rows[: self.past] = track.rows[self.room - self.past :]
             track.gaps[: self.past] = track.gaps[self.room - self.past :]
             track.count = self.past
-        made, filled, gap = values, [0.0] * len(values), 0
-        if not math.isnan(sum(values)):
-            track.known, track.age = values, [0] * len(values)
+        if math.isnan(sum(values)):
+            made, filled, gap = self.filled(track, values)
         else:
-            made, gap = self.filled(track, values, filled)
+            made, filled, gap = values, [0.0] * len(values), 0
+            track.known, track.age = values, [0] * len(values)
         made = made + filled
         for period in self.periods:
             phase = 2 * math.pi * (track.time % period) / period
@@ -248,9 +248,9 @@ class Stream:
             calibration.update(true)
         return truth
 
-    def filled(self, track: Track, values: list[float], filled: list[float]) -> tuple[list[float], int]:
-        """Values, the latest known ones where there are none and `filled` 1 there; whether a gap is left."""
-        known, age, made, gap = track.known, track.age, list(values), 0
+    def filled(self, track: Track, values: list[float]) -> tuple[list[float], list[float], int]:
+        """Values, the latest known ones where there are none; 1 where so; and 1 where a gap is left."""
+        known, age, made, filled, gap = track.known, track.age, list(values), [0.0] * len(values), 0
         for place, value in enumerate(values):
             if value == value:
                 known[place], age[place] = value, 0
@@ -260,7 +260,7 @@ class Stream:
                 made[place], filled[place] = known[place], 1.0
             else:
                 gap = 1
-        return made, gap
+        return made, filled, gap
 
     def answer(self, track: Track, name: str, ahead: np.ndarray, truth: list[float]) -> dict:
         """What is said after a row."""
