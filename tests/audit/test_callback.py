@@ -22,7 +22,7 @@ def fitted(callbacks, order=slice(None), x=None, y=None, **options):
 
 
 def test_it_sees_both_parts_and_prints_what_they_tell(capsys):
-    audit = sunhwan.audit.Callback(budget=10)
+    audit = sunhwan.audit.Callback()
     order = np.random.default_rng(1).permutation(len(X))
     fitted([audit], order)
     fit = audit.findings.fits[0]
@@ -40,7 +40,7 @@ def test_it_sees_both_parts_and_prints_what_they_tell(capsys):
 
 
 def test_training_has_the_same_bits_as_without():
-    audit = sunhwan.audit.Callback(budget=5, verbose=0)
+    audit = sunhwan.audit.Callback(verbose=0)
     alone = fitted([])
     alone.fit(X, Y, verbose=0)
     watched = fitted([audit])
@@ -57,7 +57,7 @@ def endless(first, last):
 
 
 def test_the_batches_of_generators_are_seen_as_they_pass():
-    audit = sunhwan.audit.Callback(budget=5, verbose=0)
+    audit = sunhwan.audit.Callback(verbose=0)
     streams = {"validation_data": endless(120, 216), "validation_steps": 4, "steps_per_epoch": 10}
     given = {"validation_split": 0.0, "shuffle": False, **streams}
     watched = fitted([audit], x=endless(0, 120), **given)
@@ -79,7 +79,7 @@ def test_a_dataset_is_read_again_when_training_has_ended():
         def __getitem__(self, index):
             return X[12 * index : 12 * index + 12], Y[12 * index : 12 * index + 12]
 
-    audit = sunhwan.audit.Callback(budget=5, verbose=0)
+    audit = sunhwan.audit.Callback(verbose=0)
     fitted([audit], x=Batches(), validation_split=0.0, shuffle=False)
     np.testing.assert_array_equal(audit.findings.fits[0].train.rows.x, X[:96])
 
@@ -94,7 +94,7 @@ def test_where_keras_keeps_no_batches_that_is_said():
 
 
 def test_the_first_steps_are_seen():
-    audit = sunhwan.audit.Callback(budget=5, verbose=0)
+    audit = sunhwan.audit.Callback(verbose=0)
     fitted([audit])
     first = audit.findings.fits[0].calls[0].first
     assert len(first.losses) == 7 and len(first.norms) == 7  # 216 rows in batches of 32, one epoch

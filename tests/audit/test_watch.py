@@ -240,7 +240,7 @@ def test_a_block_is_audited_and_draws_no_random_number_of_the_program():
     x = np.random.default_rng(0).normal(size=(80, 5, 1))
     model = keras.Sequential([keras.layers.GRU(2), keras.layers.Dense(1)])
     model.compile("adam", "mse")
-    with sunhwan.audit(budget=10) as findings:
+    with sunhwan.audit() as findings:
         model.fit(x, x[:, -1], validation_split=0.2, verbose=0)
         np.random.seed(5)
         random.seed(5)

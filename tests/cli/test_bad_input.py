@@ -127,6 +127,7 @@ def test_a_lookback_that_is_no_multiple_of_the_step(refuses, small, station):
         (["study", "run", "small.toml", "--colour", "red"], "No such option '--colour'"),
         (["study", "run"], "Missing argument 'STUDY'; `sunhwan study run --help`"),
         (["study", "walk"], "No such command 'walk'; `sunhwan study --help`"),
+        (["forcast", "station.csv"], "No such command 'forcast'. Did you mean 'forecast'; `sunhwan --help`"),
         (["study", "run", "newyork_temperature", "--data", "a.csv"], "table_temperature --data FILE"),
         (["study", "run", "newyork_temperature", "--time", "t"], "table_temperature --data FILE"),
         (["study", "run", "adding_problem", "--data", "a.csv"], "[data] has 'path', but the data adding"),

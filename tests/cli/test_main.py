@@ -160,6 +160,17 @@ def test_the_command_defaults_to_jax(given, used, sunhwan, monkeypatch):
     assert os.environ["KERAS_BACKEND"] == used
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_where_trees_are_boosted_threads_wait_asleep_unless_the_user_says_otherwise(
+    given, used, sunhwan, monkeypatch
+):
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    sunhwan("study", "list")
+    assert os.environ["OMP_WAIT_POLICY"] == used
+
+
 @pytest.mark.parametrize(
     ("backend", "said"),
     [
