@@ -13,7 +13,7 @@ def compared(x, y, model=None, loss="mse", metrics=("mae",), budget=600, **fit):
     """The comparison of a model that learns nothing, on the last fifth of its rows."""
     model = model or keras.Sequential([keras.layers.GRU(2), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.0), loss, metrics=list(metrics))
-    with sunhwan.audit(budget=budget) as found:
+    with sunhwan.audit(budget) as found:
         model.fit(x, y, validation_split=0.2, verbose=0, **fit)
     return found.comparisons[0], model
 

@@ -13,8 +13,7 @@ The data's way, one file each:
     account   fits, comparisons and findings -> text for people, one JSON object for programs
 
 While the script runs no random number is drawn, and nothing computed but the norm of its weights in the first
-steps (steps.py): arrays are copied, that is all. So its
-results have the same bits as without an audit.
+steps (steps.py): arrays are copied, that is all. So its results have the same bits as without an audit.
 
 `with sunhwan.audit() as findings:` is `auditing.audit`; the package is called, since it has that name.
 `sunhwan.audit.Callback` is `callback.Callback`, imported when it is asked for, since Keras is with it.
@@ -25,10 +24,10 @@ from types import ModuleType
 
 
 class _Callable(ModuleType):
-    def __call__(self, **options):
+    def __call__(self, *arguments, **options):
         from sunhwan.audit.auditing import audit
 
-        return audit(**options)
+        return audit(*arguments, **options)
 
     def __getattr__(self, name):
         if name != "Callback":

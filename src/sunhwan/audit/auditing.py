@@ -41,7 +41,8 @@ def audit(budget: float = BUDGET) -> Iterator[Audit]:
     fitted to the same rows, and whatever the arrays tell about leaks is found.
 
     Args:
-        budget: seconds that findings and baselines may take, and measuring how much faster it is accelerated.
+        budget: seconds, 60 unless said, that findings and baselines may take, and measuring how much faster
+            it is accelerated.
 
     Example:
         >>> import keras, numpy, sunhwan

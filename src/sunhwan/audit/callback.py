@@ -33,7 +33,7 @@ class Callback(keras.callbacks.Callback):
     it does. Training has the same bits as without.
 
     Args:
-        budget: seconds that findings and baselines may take, once training has ended.
+        budget: seconds, 60 unless said, that findings and baselines may take, once training has ended.
         verbose: 0 prints nothing; `findings` has it all.
 
     Attributes:
