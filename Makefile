@@ -12,7 +12,7 @@ help:
 	@echo "make lint    check style and formatting"
 	@echo "make bench   time gathering windows, reading a large CSV, and a line of a stream"
 	@echo "make wheels  a wheel for any x86-64 Linux since glibc 2.17, into dist/"
-	@echo "make wheel-test  install that wheel where there is no compiler and nothing else, and test it; TESTS=tests for all"
+	@echo "make wheel-test  install that wheel where there is no compiler and nothing else, and test it"
 	@echo "make wheels-untested  wheels for Linux and macOS on ARM, which no test has run on, into dist/untested/"
 	@echo "make clean   remove .venv, build, site and caches"
 
@@ -86,12 +86,15 @@ wheels-untested: .venv/zig
 	$(call foreign-wheel,aarch64-macos.11.0,Darwin,arm64,macosx_11_0_arm64,$(MACOS))
 	cp build/wheels/aarch64-macos.11.0/*.whl dist/untested
 
-# As its users have it: nothing else installed, no compiler to be found, and the sources not on the path.
+# As its users have it: nothing else installed, no compiler to be found, and the sources not on the path. All tests take
+# more: make wheel-test TESTS=tests WITH="sunhwan[test]". By lscpu scikit-learn counts processors.
 INSTALLED := build/installed/bin
+WITH ?= pytest hypothesis sybil
 TESTS ?= tests/recurrence/ops/test_native.py tests/recurrence/ops/test_library.py tests/recurrence/test_reference.py
 wheel-test:
 	rm -rf build/installed && $(PYTHON) -m venv build/installed
-	$(INSTALLED)/python -m pip install --quiet --disable-pip-version-check dist/sunhwan-*x86_64.whl pytest hypothesis sybil
+	$(INSTALLED)/python -m pip install --quiet --disable-pip-version-check dist/sunhwan-*x86_64.whl $(WITH)
+	ln -sf /usr/bin/lscpu $(INSTALLED)
 	$(INSTALLED)/python -P -c "import sys, sunhwan; assert sunhwan.__file__.startswith(sys.prefix), sunhwan.__file__"
 	PATH="$(CURDIR)/$(INSTALLED)" $(INSTALLED)/python -m pytest --quiet $(TESTS)
 

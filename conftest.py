@@ -18,6 +18,17 @@ from pathlib import Path
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
+# Many tests and commands train networks of the same shapes, which XLA compiles once for this process and
+# those that it starts; each run of the tests begins with none.
+_COMPILED = tempfile.TemporaryDirectory(prefix="sunhwan-compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+
+
+def pytest_unconfigure():
+    _COMPILED.cleanup()
+
+
 # The doctests of an adapter are collected where its framework is installed.
 collect_ignore = [
     f"src/sunhwan/recurrence/ops/{framework}.py"
