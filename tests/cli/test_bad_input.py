@@ -198,8 +198,9 @@ def test_a_folder_that_may_not_be_written(refuses, small, station, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="limits on the size of files are POSIX's")
 @pytest.mark.parametrize(("limit", "goes_on"), [(1_500, False), (20_000, True)])
-def test_a_full_disk(limit, goes_on, small, station, tmp_path):
+def test_a_full_disk(limit, goes_on, small, station, tmp_path, monkeypatch):
     """A limit on the size of files fails a write in its middle, as a full disk does."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)  # where JAX would write, too
     code = (
         "import resource, sys\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
