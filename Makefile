@@ -87,7 +87,7 @@ wheels-untested: .venv/zig
 	cp build/wheels/aarch64-macos.11.0/*.whl dist/untested
 
 # As its users have it: nothing else installed, no compiler to be found, and the sources not on the path. All tests take
-# more: make wheel-test TESTS=tests WITH="sunhwan[test]". By lscpu scikit-learn counts processors.
+# more: make wheel-test TESTS=tests WITH="sunhwan[test,docs]". By lscpu scikit-learn counts processors.
 INSTALLED := build/installed/bin
 WITH ?= pytest hypothesis sybil
 TESTS ?= tests/recurrence/ops/test_native.py tests/recurrence/ops/test_library.py tests/recurrence/test_reference.py
