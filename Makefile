@@ -37,10 +37,9 @@ demo: .venv/installed
 	$(BIN)/sunhwan study run newyork_temperature --epochs 3
 
 # Files are shared out among processes, each of which takes up to 2 GiB where all backends are installed; in their
-# order, for those of the fewest tests, which would come last, are the slowest. OpenMP's threads wait asleep: where
-# they spin, boosting in two processes at once takes many times as long.
+# order, for those of the fewest tests, which would come last, are the slowest.
 test: .venv/tested
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Material advises at each build against MkDocs 2, which pyproject.toml rules out.
 docs: .venv/tested

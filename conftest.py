@@ -18,6 +18,10 @@ from pathlib import Path
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
+# Where OpenMP's threads spin while they wait, boosting in two processes at once takes many times as long.
+# OpenMP reads this once, when scikit-learn is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Many tests and commands train networks of the same shapes, which XLA compiles once for this process and
 # those that it starts; each run of the tests begins with none.
 _COMPILED = tempfile.TemporaryDirectory(prefix="sunhwan-compiled-")

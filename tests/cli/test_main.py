@@ -151,24 +151,24 @@ def test_an_output_that_lacks_a_sign_gets_its_escape(tmp_path):
     assert "can \\uc21c\\ud658 carry" in ended.stdout
 
 
-@pytest.mark.parametrize(("given", "used"), [(None, "jax"), ("", "jax"), ("tensorflow", "tensorflow")])
-def test_the_command_defaults_to_jax(given, used, sunhwan, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", given or "")
-    if given is None:
-        monkeypatch.delenv("KERAS_BACKEND")
-    sunhwan("study", "list")
-    assert os.environ["KERAS_BACKEND"] == used
-
-
-@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_where_trees_are_boosted_threads_wait_asleep_unless_the_user_says_otherwise(
-    given, used, sunhwan, monkeypatch
+@pytest.mark.parametrize(
+    ("variable", "given", "used"),
+    [
+        ("KERAS_BACKEND", None, "jax"),
+        ("KERAS_BACKEND", "", "jax"),
+        ("KERAS_BACKEND", "tensorflow", "tensorflow"),
+        ("OMP_WAIT_POLICY", None, "PASSIVE"),
+        ("OMP_WAIT_POLICY", "ACTIVE", "ACTIVE"),
+    ],
+)
+def test_the_environment_has_our_defaults_unless_the_user_says_otherwise(
+    variable, given, used, sunhwan, monkeypatch
 ):
-    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    monkeypatch.setenv(variable, given or "")
     if given is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
+        monkeypatch.delenv(variable)
     sunhwan("study", "list")
-    assert os.environ["OMP_WAIT_POLICY"] == used
+    assert os.environ[variable] == used
 
 
 @pytest.mark.parametrize(
