@@ -299,10 +299,10 @@ def test_the_recipe_is_json_and_scales_a_row_as_the_windows_were_scaled(make_tab
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"target": "TEMP"}, "there is no column 'TEMP' in made up"),
+        ({"target": "TEMP"}, "there is no column 'TEMP' of readings in made up"),
         ({"target": "wind"}, "column 'wind' of made up holds text"),
         ({"target": "fixed"}, "the target 'fixed' has the one value 2.5 in all training rows"),
-        ({"features": ("T", "TEMP")}, "there is no column 'TEMP' in made up"),
+        ({"features": ("T", "TEMP")}, "there is no column 'TEMP' of readings in made up"),
         ({"lookback": 400}, "the training part has 180 rows of 1 h (in its longest series), but a window"),
         ({"lookback": 62}, "the validation part has 60 rows of 1 h (in its longest series), but a window"),
         ({"lookback": 13}, "a lookback of 13 rows is no multiple of the step of 2 rows"),

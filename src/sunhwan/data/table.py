@@ -61,7 +61,8 @@ class Table:
         """The numeric column `name`: (rows,) float64, NaN where there is no reading."""
         if name not in self.columns.columns:
             raise SunhwanError(
-                f"there is no column {name!r} in {self.name}; it has {listed(self.columns.columns)}"
+                f"there is no column {name!r} of readings in {self.name}; "
+                f"it has {listed(self.columns.columns)}"
             )
         column = self.columns[name]
         if not column.dtype.is_numeric():
