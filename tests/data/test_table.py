@@ -284,7 +284,7 @@ def test_a_column_that_is_not_there(options):
 
 def test_asking_a_table_for_a_column_it_has_not_or_that_is_text():
     readings = assembled(hourly("NW", "SE"))
-    with pytest.raises(SunhwanError, match=r"there is no column 'TEMP' in f\.csv; it has 'T'"):
+    with pytest.raises(SunhwanError, match=r"there is no column 'TEMP' of readings in f\.csv; it has 'T'"):
         readings.column("TEMP")
     with pytest.raises(
         SunhwanError, match=r"column 'T' of f\.csv holds text \(such as 'NW'\), where numbers were"
