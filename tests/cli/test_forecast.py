@@ -8,7 +8,10 @@ import pytest
     [
         (["--target", "T,T"], "'T,T' was given; expected names with commas between them, each once"),
         (["--target", "T", "--target", "T"], "'T,T' was given; expected names with commas between them"),
-        (["--target", "T", "--target", "none"], "no column 'none' of readings in plain.csv; it has 'T', 'x'"),
+        (
+            ["--target", "T", "--target", "none"],
+            "there is no column 'none' of readings in plain.csv; it has 'T', 'x'",
+        ),
         (["--target", "time"], "there is no column 'time' of readings in plain.csv; it has 'T', 'x'"),
         (["--target", "T", "--known", "x", "--known", "x"], "'x,x' was given"),
         (["--target", "T", "--known", "T"], "is a target and is said to be known in advance"),

@@ -71,7 +71,8 @@ def test_what_is_asked_for_and_cannot_serve(weather, name, reason):
 
 
 def test_a_feature_that_is_not_there(weather):
-    with pytest.raises(SunhwanError, match="there is no column 'TEMP' of readings in made up; it has 'T'"):
+    said = "there is no column 'TEMP' of readings in made up; it has 'T', 'wind'"
+    with pytest.raises(SunhwanError, match=said):
         choose(weather, ("TEMP",), ("T",), TRAINING)
 
 
