@@ -107,8 +107,8 @@ def begin(namespace):
 def end(namespace):
     os.chdir(namespace["back"])
     namespace["folder"].cleanup()
-    if "sunhwan.recurrence.accelerate" in sys.modules:
-        sys.modules["sunhwan.recurrence.accelerate"].restore()
+    if "sunhwan.recurrence.keras.accelerate" in sys.modules:
+        sys.modules["sunhwan.recurrence.keras.accelerate"].restore()
 
 
 pytest_collect_file = Sybil(

@@ -20,17 +20,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from sunhwan.baselines.paths import fit_linear
 from sunhwan.data import paths, table
+from sunhwan.data.files.records import Records
 from sunhwan.data.paths import Learnt, Wanted
-from sunhwan.data.records import Records
 from sunhwan.evaluation.intervals import Calibration
-from sunhwan.evaluation.path_baselines import fit_linear
+from sunhwan.forecast import model as forecaster
+from sunhwan.forecast import stream
+from sunhwan.forecast.clock import Clock
+from sunhwan.forecast.model import NETWORK, Forecast
+from sunhwan.forecast.network import Network, Settings, changing
+from sunhwan.forecast.stream import Kept, Stream
 from sunhwan.recurrence.cells import CELLS
-from sunhwan.tasks import forecaster, stream
-from sunhwan.tasks.clock import Clock
-from sunhwan.tasks.forecaster import NETWORK, Forecast
-from sunhwan.tasks.network import Network, Settings, changing
-from sunhwan.tasks.stream import Kept, Stream
 
 LINES = 10_000
 

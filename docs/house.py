@@ -108,6 +108,41 @@ def order(pairs: set[tuple[str, str]]) -> list[str]:
     return placed
 
 
+def file_imports(package: Path = PACKAGE) -> dict[str, set[str]]:
+    """By module, in full, the modules of the package that its file imports, anywhere in it."""
+    paths = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = ("sunhwan", *path.relative_to(package).with_suffix("").parts)
+        paths[".".join(parts).removesuffix(".__init__")] = path
+
+    def module(name: str) -> str:
+        while name and name not in paths:  # a name in a module
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        importer: {module(name) for name in imported(path, package) if name.startswith("sunhwan")}
+        - {importer, "sunhwan", ""}
+        for importer, path in paths.items()
+    }
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of a circle of imports, the first once more at the end; empty if there is none."""
+    done: set[str] = set()
+
+    def follow(way: list[str]) -> list[str]:
+        for taken in sorted(graph.get(way[-1], ())):
+            if taken in way:
+                return [*way[way.index(taken) :], taken]
+            if taken not in done and (found := follow([*way, taken])):
+                return found
+        done.add(way[-1])
+        return []
+
+    return next((found for start in graph if start not in done and (found := follow([start]))), [])
+
+
 def concepts(document: str) -> set[tuple[str, str]]:
     """What the table "Concepts" explains, each with the room that it is of."""
     table = document.split("## Concepts")[1].split("\n## ")[0]

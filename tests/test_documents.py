@@ -88,7 +88,7 @@ def test_every_dependency_has_its_reason():
 
 
 def test_the_example_study_follows_the_schema():
-    from sunhwan.experiments.study import parse
+    from sunhwan.studies.study import parse
 
     for block in blocks("docs/studies.md", "toml"):
         study = parse(block, "example")

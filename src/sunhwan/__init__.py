@@ -11,14 +11,14 @@ from sunhwan.errors import SunhwanError
 __version__ = version("sunhwan")
 
 _HOMES = {
-    "accelerate": "sunhwan.recurrence.accelerate",
-    "accelerated": "sunhwan.recurrence.accelerate",
-    "restore": "sunhwan.recurrence.accelerate",
-    "explain": "sunhwan.recurrence.explain",
-    "Stepper": "sunhwan.recurrence.stepper",
-    "Classifier": "sunhwan.tasks.text_estimator",
-    "Forecaster": "sunhwan.tasks.estimator",
-    "SeriesClassifier": "sunhwan.tasks.recording_estimator",
+    "accelerate": "sunhwan.recurrence.keras.accelerate",
+    "accelerated": "sunhwan.recurrence.keras.accelerate",
+    "restore": "sunhwan.recurrence.keras.accelerate",
+    "explain": "sunhwan.recurrence.keras.explain",
+    "Stepper": "sunhwan.recurrence.keras.stepper",
+    "Classifier": "sunhwan.classify.texts.estimator",
+    "Forecaster": "sunhwan.forecast.estimator",
+    "SeriesClassifier": "sunhwan.classify.recordings.estimator",
     "release_memory": "sunhwan.recurrence.ops",
 }
 """Where what is public comes from, once it is asked for."""

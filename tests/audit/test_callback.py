@@ -86,7 +86,7 @@ def test_a_dataset_is_read_again_when_training_has_ended():
 
 def test_where_keras_keeps_no_batches_that_is_said():
     from sunhwan.audit.callback import passing
-    from sunhwan.audit.rows import Stream
+    from sunhwan.audit.observe.rows import Stream
 
     stream = Stream(endless(0, 120), 10)
     passing(stream, object())

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sunhwan.audit.account import Audit
-from sunhwan.audit.auditing import fill
 from sunhwan.audit.baselines import Budget
-from sunhwan.audit.watch import Watch
+from sunhwan.audit.observe.watch import Watch
+from sunhwan.audit.session import fill
+from sunhwan.audit.text import Audit
 from sunhwan.cli.accelerate import run_source
-from sunhwan.recurrence.accelerate import accelerated
+from sunhwan.recurrence.keras.accelerate import accelerated
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

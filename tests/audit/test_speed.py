@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import sunhwan
-from sunhwan.audit.account import Audit
-from sunhwan.audit.auditing import clock
 from sunhwan.audit.baselines import Budget, Comparison
 from sunhwan.audit.fits import read
+from sunhwan.audit.observe.watch import Watch
+from sunhwan.audit.session import clock
 from sunhwan.audit.speed import Speed, estimate, told
-from sunhwan.audit.watch import Watch
+from sunhwan.audit.text import Audit
 
 X = np.random.default_rng(0).normal(size=(64, 6, 2)).astype("float32")
 

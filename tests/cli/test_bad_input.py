@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sunhwan import files
-from sunhwan.experiments import run
+from sunhwan.studies import run
 
 WINDOWS = ["--target", "T", "--lookback", "6h", "--horizon", "3h"]
 

@@ -69,7 +69,7 @@ def test_bad_options(refuses, reviews, options, said):
 
 
 def test_windows_of_sensor_readings(sunhwan, tmp_path, monkeypatch):
-    monkeypatch.setattr("sunhwan.evaluation.minirocket.installed", lambda: False)
+    monkeypatch.setattr("sunhwan.baselines.minirocket.installed", lambda: False)
     random = np.random.default_rng(0)
     rows = [
         (number, step, value, "ab"[number % 2])

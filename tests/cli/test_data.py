@@ -7,8 +7,8 @@ import threading
 import polars as pl
 import pytest
 
-from sunhwan.data import download, imdb, jena, newyork
-from sunhwan.data.catalog import DATASETS
+from sunhwan.data.sets import download, imdb, jena, newyork
+from sunhwan.data.sets.catalog import DATASETS
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sunhwan import native
 from sunhwan.cli import doctor
-from sunhwan.recurrence.ops import library
 
 PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
@@ -22,7 +22,7 @@ def test_all_that_is_installed_is_named_with_its_version(sunhwan, tmp_path):
         assert any(line.split() == [name, version(name)] for line in ended.out.splitlines())
     assert "Keras backend: jax\n  of scripts that accelerate and audit run: KERAS_BACKEND, else" in ended.out
     assert "cores" in ended.out
-    assert f"kernels: {library.isa()}, threads: {library.num_threads()}, {library.path()}\n" in ended.out
+    assert f"kernels: {native.isa()}, threads: {native.num_threads()}, {native.path()}\n" in ended.out
     assert f"cache: {tmp_path / 'cache'}" in ended.out
     assert ended.out.endswith("all that is needed is here\n")
 

@@ -142,7 +142,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback():
 
 def test_an_output_that_lacks_a_sign_gets_its_escape(tmp_path):
     path = tmp_path / "study.toml"
-    shipped = (files("sunhwan.experiments") / "studies" / "adding_problem.toml").read_text("utf-8")
+    shipped = (files("sunhwan.studies") / "shipped" / "adding_problem.toml").read_text("utf-8")
     path.write_text(shipped.replace("each recurrent layer", "순환"), encoding="utf-8")
     command = [sys.executable, "-c", "from sunhwan.cli import main; main()", "study", "show", str(path)]
     environment = os.environ | {"PYTHONIOENCODING": "latin-1"}

@@ -5,7 +5,7 @@ import io
 import polars as pl
 import pytest
 
-from sunhwan.tasks import folder
+from sunhwan import rundir
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_options_of_the_other_task(refuses, run, tmp_path):
     assert "--every is for runs of `forecast`; 'run' is one of `classify`" in refuses(
         "predict", run, "reviews.csv", "--every", "3"
     )
-    folder.write(tmp_path / "other", folder.record("forecast", [], {}, {}), {}, {})
+    rundir.write(tmp_path / "other", rundir.record("forecast", [], {}, {}), {}, {})
     assert "--explain is for runs of `classify`; 'other' is one of `forecast`" in refuses(
         "predict", "other", "reviews.csv", "--explain"
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sunhwan.experiments import run
-from sunhwan.experiments.study import load, parse
+from sunhwan.studies import run
+from sunhwan.studies.study import load, parse
 
 SHIPPED = ["adding_problem", "imdb_sentiment", "jena_temperature", "newyork_temperature", "table_temperature"]
 

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.data import newyork, split, table
+from sunhwan.data import split, table
 from sunhwan.data.series import Preparation, prepare
+from sunhwan.data.sets import newyork
 from sunhwan.errors import SunhwanError
 
 NAN = float("nan")

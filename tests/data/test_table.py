@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunhwan.data import table
-from sunhwan.data.records import Records, parse_csv
+from sunhwan.data.files.records import Records, parse_csv
 from sunhwan.errors import SunhwanError
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from sunhwan import native
 from sunhwan.cli import group
 from sunhwan.errors import SunhwanError
-from sunhwan.recurrence import accelerate, bench, cases
+from sunhwan.recurrence import bench, cases
 from sunhwan.recurrence.cases import Case, Layer
-from sunhwan.recurrence.ops import library
+from sunhwan.recurrence.keras import accelerate
 
 
 @pytest.fixture(autouse=True)
@@ -74,10 +75,10 @@ def test_a_kernel_is_timed_beside_the_peak(masks):
 
 
 def test_threads_and_isa_are_given_back():
-    threads, isa = library.num_threads(), library.isa()
+    threads, isa = native.num_threads(), native.isa()
     with bench.using_threads(3), bench.using_isa("portable"):
-        assert (library.num_threads(), library.isa()) == (3, "portable")
-    assert (library.num_threads(), library.isa()) == (threads, isa)
+        assert (native.num_threads(), native.isa()) == (3, "portable")
+    assert (native.num_threads(), native.isa()) == (threads, isa)
 
 
 def test_the_command_prints_a_line_a_result_and_ends_in_json(monkeypatch, tmp_path):

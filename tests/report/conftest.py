@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.report import evidence, plots, style
+from sunhwan.report import style
+from sunhwan.report.pictures import evidence, plots
 
 HOUR = np.timedelta64(3600, "s")
 
@@ -357,13 +358,13 @@ def station(target: str, rows: int = 600) -> pl.DataFrame:
 @pytest.fixture(scope="session")
 def forecast_run(tmp_path_factory):
     """A run of `forecast`, really made: two targets, the first of an evil name, in two series."""
+    from sunhwan import rundir
     from sunhwan.data import table
     from sunhwan.data.paths import Wanted
-    from sunhwan.experiments.train import Nobody
-    from sunhwan.tasks import folder as folders
-    from sunhwan.tasks import forecast
-    from sunhwan.tasks.forecaster import Options
-    from sunhwan.tasks.network import Settings
+    from sunhwan.forecast import run as forecast
+    from sunhwan.forecast.model import Options
+    from sunhwan.forecast.network import Settings
+    from sunhwan.training.progress import Nobody
 
     target = "T </script><b onclick=x>&'\""
     home = tmp_path_factory.mktemp("report")
@@ -372,7 +373,7 @@ def forecast_run(tmp_path_factory):
     options = Options(Settings(units=4, dense=8, epochs=2), seeds=2)
     result = forecast.learn(readings, Wanted((target, "p"), "6h", "12h"), options, Nobody())
     folder = home / "run"
-    known = folders.record("forecast", ["sunhwan", "forecast", "a file"], {"seeds": 2}, {"station": "ab"})
+    known = rundir.record("forecast", ["sunhwan", "forecast", "a file"], {"seeds": 2}, {"station": "ab"})
     source = forecast.Source(home / "station.parquet", ("time",), "place")
     forecast.keep(result, known, folder, source)
     return folder
@@ -381,12 +382,12 @@ def forecast_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def classify_run(tmp_path_factory):
     """A run of `classify`, really made: three classes, one of an evil name, and words that sometimes lie."""
-    from sunhwan.data.labelled import Labelled
-    from sunhwan.experiments.train import Nobody
-    from sunhwan.tasks import classify
-    from sunhwan.tasks import folder as folders
-    from sunhwan.tasks.text_classifier import Options
-    from sunhwan.tasks.text_network import Settings
+    from sunhwan import rundir
+    from sunhwan.classify import run as classify
+    from sunhwan.classify.texts.classifier import Options
+    from sunhwan.classify.texts.network import Settings
+    from sunhwan.data.texts.labelled import Labelled
+    from sunhwan.training.progress import Nobody
 
     words = {"good": ["fine", "lovely"], "</script>bad": ["dull", "weak"], "so-so": ["plain", "medium"]}
     random = np.random.default_rng(0)
@@ -401,7 +402,7 @@ def classify_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classify") / "run"
     classify.keep(
         result,
-        folders.record("classify", [], {}, {"made.csv": "ab"}),
+        rundir.record("classify", [], {}, {"made.csv": "ab"}),
         folder,
         {"text": "text", "label": "label"},
     )

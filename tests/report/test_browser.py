@@ -9,8 +9,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from sunhwan.report import audit_page, charts, pages
-from sunhwan.report.page import Chart, Facts, Page, Section, Table, Text
+from sunhwan.report.page import charts
+from sunhwan.report.page.page import Chart, Facts, Page, Section, Table, Text
+from sunhwan.report.pages import audit as audit_page
+from sunhwan.report.pages import pages
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 

@@ -25,7 +25,7 @@ from types import ModuleType
 
 class _Callable(ModuleType):
     def __call__(self, *arguments, **options):
-        from sunhwan.audit.auditing import audit
+        from sunhwan.audit.session import audit
 
         return audit(*arguments, **options)
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from sunhwan.audit.fits import Fit, outputs, windows
 from sunhwan.audit.unchanged import unchanged
-from sunhwan.data.tokens import Ragged
+from sunhwan.baselines import minirocket, ngrams
+from sunhwan.baselines.study import lags
+from sunhwan.data.texts.vocabulary import Ragged
 from sunhwan.errors import SunhwanError
-from sunhwan.evaluation import minirocket, ngrams
-from sunhwan.evaluation.baselines import lags
 from sunhwan.evaluation.significance import Improvement, improvement
 
 PENALTIES = 10.0 ** np.arange(-2, 6)

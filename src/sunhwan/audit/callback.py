@@ -11,14 +11,14 @@ from typing import Any
 
 import keras
 
-from sunhwan.audit.account import Audit
-from sunhwan.audit.auditing import BUDGET, FINDERS, fill, undisturbed
 from sunhwan.audit.baselines import Budget
-from sunhwan.audit.cautions import no_test, one_seed
-from sunhwan.audit.leaks import selected_on_reported
-from sunhwan.audit.rows import Rows, Stream
-from sunhwan.audit.watch import Call, Record, monitors_of, outward, rows_of, weights_of
-from sunhwan.recurrence.accelerate import is_on
+from sunhwan.audit.findings.cautions import no_test, one_seed
+from sunhwan.audit.findings.leaks import selected_on_reported
+from sunhwan.audit.observe.rows import Rows, Stream
+from sunhwan.audit.observe.watch import Call, Record, monitors_of, outward, rows_of, weights_of
+from sunhwan.audit.session import BUDGET, FINDERS, fill, undisturbed
+from sunhwan.audit.text import Audit
+from sunhwan.recurrence.keras.accelerate import is_on
 
 OF_A_FIT = tuple(find for find in FINDERS if find not in (no_test, one_seed, selected_on_reported))
 """What can be said of a fit by itself: nobody knows yet what its result will be told on."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sunhwan.audit.rows import Rows, Stream
-from sunhwan.audit.watch import Call, Record
+from sunhwan.audit.observe.rows import Rows, Stream
+from sunhwan.audit.observe.watch import Call, Record
 
 MOST_OUTPUTS = 64
 """A target of more numbers than this is not forecast by baselines."""

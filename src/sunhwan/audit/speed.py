@@ -19,11 +19,11 @@ import numpy as np
 
 from sunhwan.audit.baselines import Budget, quiet
 from sunhwan.audit.fits import Fit
-from sunhwan.audit.rows import Stream
+from sunhwan.audit.observe.rows import Stream
 from sunhwan.audit.unchanged import unchanged
-from sunhwan.recurrence import accelerate as switch
-from sunhwan.recurrence.explain import explain
-from sunhwan.recurrence.record import FUSED, KERAS
+from sunhwan.recurrence.keras import accelerate as switch
+from sunhwan.recurrence.keras.dispatch_log import FUSED, KERAS
+from sunhwan.recurrence.keras.explain import explain
 
 STEPS = 8
 """Steps of a block, at most."""

@@ -22,9 +22,9 @@ from zipfile import is_zipfile
 import click
 
 from sunhwan.errors import SunhwanError
-from sunhwan.recurrence.accelerate import accelerate, accelerated
-from sunhwan.recurrence.explain import Explanation
-from sunhwan.recurrence.record import KERAS, Row, read, record_to, recorded
+from sunhwan.recurrence.keras.accelerate import accelerate, accelerated
+from sunhwan.recurrence.keras.dispatch_log import KERAS, Row, read, record_to, recorded
+from sunhwan.recurrence.keras.explain import Explanation
 
 allow_shell = click.option(
     "--allow-shell", is_flag=True, help="Run the lines of a notebook that begin with `!`."
@@ -109,7 +109,7 @@ def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:
         raise SunhwanError(
             f"{str(path)!r} is no Python; give the path of a Python file or a notebook (.ipynb)"
         ) from None
-    from sunhwan.audit.notebook import as_script
+    from sunhwan.audit.observe.notebook import as_script
 
     return as_script(text, str(path), allow_shell)
 
@@ -228,7 +228,7 @@ def account(ran: list[list[Row]], others: dict[int, list[list[Row]]], explain: b
     processes = len(others) + bool(ran)
     ran = [*ran, *chain.from_iterable(others.values())]
     fused = sum(all(row.path != KERAS for row in rows) for rows in ran)
-    seam = sys.modules.get("sunhwan.recurrence.seam")  # there where Keras is
+    seam = sys.modules.get("sunhwan.recurrence.keras.seam")  # there where Keras is
     if seam and not ran and (why := seam.refusal()):
         text = f"0 ran fused: {why}"
     elif not ran:

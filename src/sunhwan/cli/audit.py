@@ -24,8 +24,8 @@ from sunhwan.cli.accelerate import (
 )
 from sunhwan.cli.report import show
 from sunhwan.errors import SunhwanError
-from sunhwan.recurrence.accelerate import accelerated
-from sunhwan.recurrence.record import read, recorded
+from sunhwan.recurrence.keras.accelerate import accelerated
+from sunhwan.recurrence.keras.dispatch_log import read, recorded
 
 LEAKS = 3
 """The exit status of `--strict` where a leak is proved."""
@@ -94,10 +94,10 @@ def command(
     folder, mine = Path(mkdtemp(prefix="sunhwan-")), os.getpid()
     others = folder / "ran"
     # Only here, since it loads NumPy.
-    from sunhwan.audit.account import Audit
-    from sunhwan.audit.auditing import clock, fill
     from sunhwan.audit.baselines import Budget, quiet
-    from sunhwan.audit.watch import Watch
+    from sunhwan.audit.observe.watch import Watch
+    from sunhwan.audit.session import clock, fill
+    from sunhwan.audit.text import Audit
 
     watch, found, streams = Watch(where), Audit(script, places=places), (sys.stdout, sys.stderr)
     try:
@@ -136,7 +136,7 @@ def command(
 def write_page(said: dict, path: Path, opened: bool) -> None:
     """Writes what an audit said as a page; stdout is the script's, so where it is goes to stderr."""
     from sunhwan.files import write_text
-    from sunhwan.report import audit_page
+    from sunhwan.report.pages import audit as audit_page
 
     write_text(path, audit_page.page(said).html())
     click.echo(f"the page is {path}", err=True)

@@ -48,7 +48,7 @@ def command(sections: tuple[str, ...], pairs: int, seed: int, plots: Path | None
 
     result = bench.report(sections or bench.DEFAULT, pairs=pairs, seed=seed, say=say)
     if plots:
-        from sunhwan.report import speed
+        from sunhwan.report.pictures import speed
 
         for path in speed.draw(result, plots):
             click.echo(path, err=True)

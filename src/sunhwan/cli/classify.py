@@ -62,27 +62,28 @@ def command(
         )
     if series is not None and text is not None:
         raise SunhwanError("--text is for texts and --series for sensor readings; give one of them")
-    from sunhwan.experiments.provenance import now
+    from sunhwan import rundir
+    from sunhwan.classify import run as classify
     from sunhwan.files import new_run
-    from sunhwan.tasks import classify, folder
+    from sunhwan.provenance import now
 
     shares = split_of(split, test)
     need_backend()
     began = now()
     run = new_run("classify", out)
     if series is None:
-        from sunhwan.data import labelled
-        from sunhwan.tasks.text_classifier import Options
-        from sunhwan.tasks.text_network import Settings
+        from sunhwan.classify.texts.classifier import Options
+        from sunhwan.classify.texts.network import Settings
+        from sunhwan.data.texts import labelled
 
         columns = {"text": text or "text", "label": label}
         source = labelled.load(file, **columns)
         later = labelled.load(test, **columns) if test else None
         options = Options(seeds=seeds)
     else:
+        from sunhwan.classify.recordings.classifier import Options
+        from sunhwan.classify.recordings.network import Settings
         from sunhwan.data import recordings
-        from sunhwan.tasks.recording_classifier import Options
-        from sunhwan.tasks.recording_network import Settings
 
         source = recordings.load(file, recordings.Columns(series, label, tuple(time), tuple(features)))
         later = recordings.load(test, source.columns) if test else None
@@ -99,7 +100,7 @@ def command(
     data = {each.name: each.fingerprint for each in (source, later) if each is not None}
     with Bars() as bars:
         result = classify.learn(source, shares, options, bars, later)
-    known = folder.record("classify", ["sunhwan", *sys.argv[1:]], asked(), data, began)
+    known = rundir.record("classify", ["sunhwan", *sys.argv[1:]], asked(), data, began)
     metrics = classify.keep(result, known, run, columns)
     click.echo(metrics["verdict"])
     for note in result.notes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sunhwan.data.catalog import DATASETS, source
+from sunhwan.data.sets.catalog import DATASETS, source
 from sunhwan.errors import SunhwanError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def command() -> None:
 @command.command("list")
 def list_datasets() -> None:
     """The datasets, what they are, and whether they lie in the cache."""
-    from sunhwan.data import download
+    from sunhwan.data.sets import download
 
     width = max(len(name) for name in DATASETS)
     for name, dataset in DATASETS.items():
@@ -38,7 +38,7 @@ def list_datasets() -> None:
 @click.argument("name")
 def fetch(name: str) -> None:
     """Download a dataset into the cache, or say that there is nothing to download."""
-    from sunhwan.data import download
+    from sunhwan.data.sets import download
 
     if name not in DATASETS:
         raise SunhwanError(f"there is no dataset {name!r}; there are {', '.join(DATASETS)}")
@@ -84,7 +84,7 @@ def weather(data: None) -> pl.DataFrame:
     """The weather of New York's airports, in SI units and local time; `part` is the airport."""
     import polars as pl
 
-    from sunhwan.data import newyork
+    from sunhwan.data.sets import newyork
 
     table = newyork.load()
     part = pl.Series("part", [table.series_names[code] for code in table.series])
@@ -96,7 +96,7 @@ def reviews(data: Path | None) -> pl.DataFrame:
     """The film reviews of IMDB, `text` and `label`; `part` is the official one."""
     import polars as pl
 
-    from sunhwan.data import imdb
+    from sunhwan.data.sets import imdb
 
     found = imdb.load(data)
     labels = [found.classes[label] for label in found.labels]

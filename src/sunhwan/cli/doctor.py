@@ -53,16 +53,16 @@ def command() -> None:
         click.echo(f"missing: {', '.join(missing)}")
         sys.exit(1)
 
-    from sunhwan.data import download
-    from sunhwan.experiments.provenance import processor
-    from sunhwan.recurrence.ops import library
+    from sunhwan import native
+    from sunhwan.data.sets import download
+    from sunhwan.provenance import processor
 
     click.echo(f"{platform.platform()}, {processor()}, {os.cpu_count()} cores")
     troubles = []
-    if why := library.problem():
+    if why := native.problem():
         troubles.append(f"the kernels cannot run, so nothing is accelerated: {why}")
     else:
-        click.echo(f"kernels: {library.isa()}, threads: {library.num_threads()}, {library.path()}")
+        click.echo(f"kernels: {native.isa()}, threads: {native.num_threads()}, {native.path()}")
     try:
         need_backend()
     except SunhwanError as error:
@@ -81,7 +81,7 @@ def command() -> None:
             from sunhwan.recurrence.ops import xla
 
             click.echo(f"devices: {', '.join(str(device) for device in jax.devices())}")
-            if not library.problem() and (why := xla.refusal()):
+            if not native.problem() and (why := xla.refusal()):
                 troubles.append(f"the kernels cannot run on JAX, so nothing is accelerated: {why}")
     cache = download.cache_folder()
     click.echo(f"cache: {cache}")

@@ -76,13 +76,15 @@ def command(
     within a day, from two days; all columns that can serve. --search begins with --model, and holds a
     --lookback that is given.
     """
+    from sunhwan import rundir
     from sunhwan.data.paths import Wanted
-    from sunhwan.experiments.provenance import now
     from sunhwan.files import new_run
-    from sunhwan.tasks import backtest, folder, forecast
-    from sunhwan.tasks import search as searching
-    from sunhwan.tasks.forecaster import Options
-    from sunhwan.tasks.network import Settings
+    from sunhwan.forecast import backtest
+    from sunhwan.forecast import run as forecast
+    from sunhwan.forecast import search as searching
+    from sunhwan.forecast.model import Options
+    from sunhwan.forecast.network import Settings
+    from sunhwan.provenance import now
 
     if folds and test:
         raise SunhwanError(
@@ -121,7 +123,7 @@ def command(
             result = backtest.backtest(readings, wanted, options, bars, folds)
         else:
             result = forecast.learn(readings, wanted, options, bars, later)
-    known_of = folder.record("forecast", ["sunhwan", *sys.argv[1:]], asked(), data, began)
+    known_of = rundir.record("forecast", ["sunhwan", *sys.argv[1:]], asked(), data, began)
     if found:
         result = replace(
             result,

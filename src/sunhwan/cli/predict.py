@@ -55,9 +55,9 @@ def command(run: Path, file: Path, out: Path | None, every: str | None, explain:
     """
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise SunhwanError(f"--out is {str(out)!r}; expected a name that ends with .csv or .parquet")
-    from sunhwan.tasks import folder
+    from sunhwan import rundir
 
-    task = folder.task_of(run)
+    task = rundir.task_of(run)
     if task == "forecast" and explain:
         raise SunhwanError(f"--explain is for runs of `classify`; {str(run)!r} is one of `forecast`")
     if task == "classify" and every is not None:
@@ -65,14 +65,14 @@ def command(run: Path, file: Path, out: Path | None, every: str | None, explain:
     import polars as pl
 
     if task == "forecast":
-        from sunhwan.tasks.predict import predict
+        from sunhwan.forecast.predict import predict
 
         found = predict(run, file, every)
         say((*found.notes, *found.warnings))
         write([pl.DataFrame(found.columns)], out)
         return
+    from sunhwan.classify.predict import labelling
     from sunhwan.cli.progress import Bars
-    from sunhwan.tasks.label import labelling
 
     # A bar between the lines of an answer on the same terminal would be no help.
     with Bars(shown=out is not None or not sys.stdout.isatty()) as bars:

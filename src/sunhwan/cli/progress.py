@@ -14,7 +14,7 @@ stderr = Console(stderr=True, force_terminal=sys.stderr.isatty())
 
 
 class Bars:
-    """A `train.Watcher` that draws a bar for what is being done, on a terminal; on a pipe it draws nothing.
+    """A `training.progress.Watcher` that draws a bar for the work being done, if on a terminal.
 
     Use it as a context manager. Within it a Ctrl-C is never lost: Keras swallows KeyboardInterrupt while it
     waits for a loss (a bare `except:` in its `pythonify_logs`), and Python prints and drops it in JAX's

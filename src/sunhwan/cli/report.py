@@ -33,7 +33,7 @@ def command(run: tuple[Path, ...], out: Path | None, opened: bool) -> None:
     if out.suffix not in (".html", ".htm"):
         raise SunhwanError(f"--out is {str(out)!r}; expected a name that ends with .html")
     from sunhwan.files import write_text
-    from sunhwan.report import pages
+    from sunhwan.report.pages import pages
 
     page = pages.of(run)
     write_text(out, page.html())

@@ -19,8 +19,8 @@ from sunhwan.errors import SunhwanError
 )
 def command(under: Path) -> None:
     """List the runs under a folder: when, which study, what came of it."""
-    from sunhwan.experiments import run
     from sunhwan.files import read_json
+    from sunhwan.studies import run
 
     if under.exists() and not under.is_dir():
         raise SunhwanError(f"{str(under)!r} is a file; expected the folder that holds the run directories")

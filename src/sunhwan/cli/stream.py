@@ -35,14 +35,15 @@ def command(run: Path, state: Path | None) -> None:
     The state is kept: a stream that is stopped, or killed, goes on where it was. Late, duplicate and
     malformed lines are answered by an error and passed over.
     """
-    from sunhwan.tasks import folder, forecast
-    from sunhwan.tasks.clock import Clock
-    from sunhwan.tasks.stream import Kept, Stream, text_of
+    from sunhwan import rundir
+    from sunhwan.forecast import run as forecast
+    from sunhwan.forecast.clock import Clock
+    from sunhwan.forecast.stream import Kept, Stream, text_of
 
-    folder.task_of(run)
+    rundir.task_of(run)
     model, source = forecast.load(run)
     stream = Stream(model, Clock(source.time, source.times), source.series)
-    kept = Kept(stream, state or run / "stream.json", folder.checksum(run / "model.json"))
+    kept = Kept(stream, state or run / "stream.json", rundir.checksum(run / "model.json"))
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         for number, text in enumerate(sys.stdin, start=1):

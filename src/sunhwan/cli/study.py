@@ -29,7 +29,7 @@ def command() -> None:
 @command.command("list")
 def list_studies() -> None:
     """The shipped studies and the question that each answers."""
-    from sunhwan.experiments.study import shipped
+    from sunhwan.studies.study import shipped
 
     studies = shipped()
     width = max(len(name) for name in studies)
@@ -44,7 +44,7 @@ def show(name: str) -> None:
     """Print a study as TOML: a start for one of your own."""
     import tomli_w
 
-    from sunhwan.experiments.study import load
+    from sunhwan.studies.study import load
 
     click.echo(tomli_w.dumps(load(name).as_dict()), nl=False)
 
@@ -119,8 +119,8 @@ def run_study(
 
     STUDY is the name of a shipped study or the path of a TOML file.
     """
-    from sunhwan.experiments import run
-    from sunhwan.experiments.study import load
+    from sunhwan.studies import run
+    from sunhwan.studies.study import load
 
     def as_told(chosen):
         chosen = chosen.with_models(models) if models else chosen
@@ -147,7 +147,7 @@ def run_study(
 
     from sunhwan.cli.progress import Bars, stderr
     from sunhwan.cli.tables import results
-    from sunhwan.report import plots
+    from sunhwan.report.pictures import plots
 
     click.echo(chosen.question)
     if chosen.epochs < declared.epochs:

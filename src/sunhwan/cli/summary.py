@@ -21,13 +21,13 @@ Examples:
 @reading
 def command(study: str, model: str, **given) -> None:
     """Print the layers of a study's model, their output shapes and parameters."""
-    from sunhwan.experiments import run
-    from sunhwan.experiments.study import load
+    from sunhwan.studies import run
+    from sunhwan.studies.study import load
 
     chosen = reading_as_told(load(study).with_models([model]), **given)
     need_backend()
 
-    from sunhwan.experiments import models
+    from sunhwan.studies import models
 
     models.check(chosen.kind, model, chosen.options(model))
     problem = run.outline(replace(chosen, baselines=()))

@@ -17,12 +17,13 @@ from functools import cached_property
 
 import numpy as np
 
-from sunhwan.data import features, split
-from sunhwan.data.recipe import Recipe, ingredients
-from sunhwan.data.records import listed
-from sunhwan.data.scale import Scale
+from sunhwan.data import split
+from sunhwan.data.features import features
+from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features.scale import Scale
+from sunhwan.data.files.records import listed
+from sunhwan.data.files.timestamps import PARTS
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import PARTS
 from sunhwan.data.windows import Grid, rows_in, rows_within, seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.units import duration, human

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sunhwan.data import features, missing, table
-from sunhwan.data.labelled import as_labels
-from sunhwan.data.recipe import Recipe, ingredients
-from sunhwan.data.records import Records, listed, read
-from sunhwan.data.scale import Scale
+from sunhwan.data import table
+from sunhwan.data.features import features, missing
+from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features.scale import Scale
+from sunhwan.data.files.records import Records, listed, read
+from sunhwan.data.files.timestamps import customary, timestamps
 from sunhwan.data.table import Table
-from sunhwan.data.timestamps import customary, timestamps
+from sunhwan.data.texts.labelled import as_labels
 from sunhwan.errors import SunhwanError
 
 ANY = 10**9

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from sunhwan.data import features, missing, split, table
-from sunhwan.data.features import CALENDAR
-from sunhwan.data.recipe import Recipe, ingredients
-from sunhwan.data.scale import Scale
+from sunhwan.data import split, table
+from sunhwan.data.features import features, missing
+from sunhwan.data.features.features import CALENDAR
+from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features.scale import Scale
 from sunhwan.data.windows import Grid, Windows, rows_in, rows_within, seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.units import duration

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sunhwan.data.records import MISSING_TEXTS, Records, listed, read
-from sunhwan.data.timestamps import customary, timestamps, zoned
+from sunhwan.data.files.records import MISSING_TEXTS, Records, listed, read
+from sunhwan.data.files.timestamps import customary, timestamps, zoned
 from sunhwan.errors import SunhwanError
 from sunhwan.units import duration, human
 

@@ -51,8 +51,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sunhwan import native
 from sunhwan.errors import SunhwanError
-from sunhwan.recurrence.ops import library
 
 RECENT = 500
 """Scores that a step keeps. The fewer, the more chance in the margin: 90 % is 90 ± 1.3 of 500, ± 3 of 100."""
@@ -135,8 +135,8 @@ class Calibration:
         self._made = np.zeros(self._room, np.uint8)
         self._shape, self._bounds = (count,), np.empty((2, count))
         # What `issue` and `update` hand to the native library, which works on these arrays in their places.
-        self._native = library.Intervals(
-            library.ABI_VERSION, count, recent, self._room, 0, self._target, self._ceiling,
+        self._native = native.Intervals(
+            native.ABI_VERSION, count, recent, self._room, 0, self._target, self._ceiling,
             *(
                 array.ctypes.data
                 for array in (
@@ -294,8 +294,8 @@ class Calibration:
             self._bounds[place] = bound
         if self._said is None:
             self._begin()
-        if status := library.load().sunhwan_intervals_issue(self._handed, *self._issued):
-            library.check(status)
+        if status := native.load().sunhwan_intervals_issue(self._handed, *self._issued):
+            native.check(status)
         return Bounds(*self._bounds.copy())
 
     def update(self, truth: float) -> None:
@@ -309,8 +309,8 @@ class Calibration:
         """
         if not isinstance(truth, float | int) or math.isinf(truth):
             raise ValueError(f"truth is {np.asarray(truth).tolist()}, expected one finite number, or NaN.")
-        if status := library.load().sunhwan_intervals_update(self._handed, truth):
-            library.check(status)
+        if status := native.load().sunhwan_intervals_update(self._handed, truth):
+            native.check(status)
 
     def run(
         self, lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, at: np.ndarray | None = None

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from sunhwan import native
 from sunhwan.errors import SunhwanError
 from sunhwan.recurrence import cases
 from sunhwan.recurrence.cases import Case, Layer
 from sunhwan.recurrence.cells import CELLS
-from sunhwan.recurrence.ops import library
-from sunhwan.recurrence.ops import numpy as native
+from sunhwan.recurrence.ops import numpy as kernels
 from sunhwan.recurrence.ops.options import Options
 
 SAMPLE_SECONDS = 0.5
@@ -128,9 +128,9 @@ def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Compa
 
     Two copies of the model, so that neither mode makes the other compile anew.
     """
-    from sunhwan.recurrence import accelerate
-    from sunhwan.recurrence.accelerate import accelerated
-    from sunhwan.recurrence.explain import explain
+    from sunhwan.recurrence.keras import accelerate
+    from sunhwan.recurrence.keras.accelerate import accelerated
+    from sunhwan.recurrence.keras.explain import explain
 
     if why := accelerate.forgets_programs():
         raise SunhwanError(f"{why}, which is all that could be timed")
@@ -244,29 +244,29 @@ def time_kernel(
     with using_threads(threads) as threads:
         for repeat in range(repeats + 2):
             begin = time.perf_counter()
-            passed = native.forward(options, inputs, *weights, **given)
+            passed = kernels.forward(options, inputs, *weights, **given)
             middle = time.perf_counter()
-            native.backward(passed, d_output)
+            kernels.backward(passed, d_output)
             end = time.perf_counter()
             del passed
             if repeat < 2:
                 continue
             forward.append(middle - begin)
             both.append(end - begin)
-            peaks.append(library.peak_gflops(threads, 0.005))
+            peaks.append(native.peak_gflops(threads, 0.005))
     gflops = case.flops() / float(np.median(both)) / 1e9
     peak = float(np.median(peaks))
     return KernelTimes(
         case.name,
         masks,
         threads,
-        library.isa(),
+        native.isa(),
         Times.of(forward),
         Times.of(both),
         gflops,
         peak,
         gflops / peak,
-        library.memory_kept() / 1e6,
+        native.memory_kept() / 1e6,
     )
 
 
@@ -304,7 +304,7 @@ def compare_memory(case: Case) -> Memory:
 
 def print_peak(case: Case, mode: str) -> None:
     """Train a case's model for some steps, and print by how many bytes that raised the process's peak."""
-    from sunhwan.recurrence.accelerate import accelerated
+    from sunhwan.recurrence.keras.accelerate import accelerated
 
     model = case.model()
     x, y = case.inputs(np.random.default_rng(0), 4)
@@ -327,24 +327,24 @@ def _peak():
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[int]:
     """Have so many threads work on a call, for the length of a `with` block; None leaves them as they are."""
-    before = library.num_threads()
+    before = native.num_threads()
     if threads:
-        library.set_num_threads(threads)
+        native.set_num_threads(threads)
     try:
         yield threads or before
     finally:
-        library.set_num_threads(before)
+        native.set_num_threads(before)
 
 
 @contextmanager
 def using_isa(name: str) -> Iterator[None]:
     """Have the kernels run with an instruction set, for the length of a `with` block."""
-    before = library.isa()
-    library.set_isa(name)
+    before = native.isa()
+    native.set_isa(name)
     try:
         yield
     finally:
-        library.set_isa(before)
+        native.set_isa(before)
 
 
 def grown(threads: int) -> dict[str, list[Case]]:
@@ -391,8 +391,8 @@ def report(
         "keras": keras.__version__,
         "machine": platform.machine(),
         "processors": os.cpu_count(),
-        "isa": library.isa(),
-        "threads": library.num_threads(),
+        "isa": native.isa(),
+        "threads": native.num_threads(),
         "pairs": pairs,
         "seed": seed,
     }
@@ -411,17 +411,17 @@ def report(
                     keep(section, comparison)
                 _forget_models()
         elif section == "kernels":
-            for isa in [library.isa(), *(["avx2"] if library.isa() == "avx512" else [])]:
+            for isa in [native.isa(), *(["avx2"] if native.isa() == "avx512" else [])]:
                 with using_isa(isa):
                     for case in cases.KERNELS.values():
-                        for threads in sorted({1, library.num_threads()}):
+                        for threads in sorted({1, native.num_threads()}):
                             for masks in (False, True):
                                 keep(section, time_kernel(case, masks=masks, threads=threads))
         elif section == "memory":
             for case in cases.MEMORY.values():
                 keep(section, compare_memory(case))
         elif section == "growth":
-            most = library.num_threads()
+            most = native.num_threads()
             for grows, growing in grown(most).items():
                 for case in growing:
                     keep(f"growth_{grows}", time_kernel(case, repeats=7))

@@ -19,7 +19,8 @@ from configurations import Configuration, largest
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from sunhwan.recurrence.ops import library, xla
+from sunhwan import native
+from sunhwan.recurrence.ops import xla
 from sunhwan.recurrence.ops.jax import recurrence
 from sunhwan.recurrence.ops.options import Options
 
@@ -74,7 +75,7 @@ def outcome(function, arrays, expected=None):
     """What the program of a function calls and sends, and how far it is from the numbers of one device."""
     program = jax.jit(function).lower(arrays).compile()
     text = program.as_text()
-    before = library.recomputed()
+    before = native.recomputed()
     results = program(arrays)
     expected = jax.jit(step)(ARRAYS) if expected is None else expected
     errors = [
@@ -88,7 +89,7 @@ def outcome(function, arrays, expected=None):
         "gathers": len(re.findall(r"all-gather(?:-start)?\(", text)),
         "sums": len(re.findall(r"all-reduce(?:-start)?\(", text)),
         "error": max(errors),
-        "recomputed": library.recomputed() - before,
+        "recomputed": native.recomputed() - before,
     }
 
 

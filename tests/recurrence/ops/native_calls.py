@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sunhwan.recurrence.ops import library
+from sunhwan import native
 
 
 class Calls(list):
@@ -25,7 +25,7 @@ class Calls(list):
 @contextmanager
 def native_calls():
     calls = Calls()
-    forward, backward = library.forward, library.backward
+    forward, backward = native.forward, native.backward
 
     def recorded_forward(recurrence):
         calls.structs.append(recurrence)
@@ -40,6 +40,6 @@ def native_calls():
         backward(recurrence, gradients)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(library, "forward", recorded_forward)
-        patched.setattr(library, "backward", recorded_backward)
+        patched.setattr(native, "forward", recorded_forward)
+        patched.setattr(native, "backward", recorded_backward)
         yield calls

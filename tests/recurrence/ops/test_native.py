@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from configurations import ACTIVATIONS, CELL_CHOICES, MASKS, Configuration
 
-from sunhwan.recurrence.ops import library
+from sunhwan import native
 from sunhwan.recurrence.ops.numpy import backward, forward
 from sunhwan.recurrence.ops.options import Options
 
@@ -20,21 +20,21 @@ INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 @pytest.fixture(params=INSTRUCTION_SETS)
 def isa(request):
     """Each instruction set in turn."""
-    before = library.isa()
+    before = native.isa()
     try:
-        library.set_isa(request.param)
+        native.set_isa(request.param)
     except ValueError as error:
         pytest.skip(str(error))
     yield request.param
-    library.set_isa(before)
+    native.set_isa(before)
 
 
 @pytest.fixture
 def threads():
     """Lets a test choose the number of threads."""
-    before = library.num_threads()
-    yield library.set_num_threads
-    library.set_num_threads(before)
+    before = native.num_threads()
+    yield native.set_num_threads
+    native.set_num_threads(before)
 
 
 def results(configuration, rows=slice(None)):
@@ -167,16 +167,16 @@ def test_nothing_is_written_out_of_bounds(isa):
         shapes = [
             options.output_shape(sizes),
             options.states_shape(sizes),
-            library.saved_shape(options, sizes),
+            native.saved_shape(options, sizes),
         ]
         written = [np.full(int(np.prod(shape)) + 256, SENTINEL) for shape in shapes]
-        call = library.call(options, sizes, *map(address, read), *map(guarded, written))
-        library.forward(call)
+        call = native.call(options, sizes, *map(address, read), *map(guarded, written))
+        native.forward(call)
         d_output, d_states = configuration.output_gradients()
         shapes += [read[0].shape, options.states_shape(sizes), *(a.shape for a in read[1:4] if a is not None)]
         gradients = [np.full(int(np.prod(shape)) + 256, SENTINEL) for shape in shapes[3:]]
         wanted = [guarded(gradient) if rng.random() < 0.8 else None for gradient in gradients]
-        library.backward(call, library.Gradients(address(d_output), address(d_states), *wanted))
+        native.backward(call, native.Gradients(address(d_output), address(d_states), *wanted))
         for shape, array in zip(shapes, [*written, *gradients], strict=True):
             assert (array[:128] == SENTINEL).all(), f"written ahead of an array of {shape}: {configuration}"
             assert (array[-128:] == SENTINEL).all(), f"written behind an array of {shape}: {configuration}"
@@ -237,13 +237,13 @@ for turn, configuration in enumerate([*(random_configuration(rng) for _ in range
     sizes = options.sizes(**{name: array.shape for name, array in arrays.items()})
     read = [arrays.get(name) for name in READ]
     written = [np.empty(shape, np.float32) for shape in (
-        options.output_shape(sizes), options.states_shape(sizes), library.saved_shape(options, sizes))]
+        options.output_shape(sizes), options.states_shape(sizes), native.saved_shape(options, sizes))]
     edges = [at_the_edge(array, turn % 2) for array in (*read, *written)]
-    call = library.call(options, sizes, *edges)
-    library.forward(call)
+    call = native.call(options, sizes, *edges)
+    native.forward(call)
     d = [at_the_edge(array, turn % 2) for array in configuration.output_gradients()]
     gradients = [read[0], np.zeros(options.states_shape(sizes), np.float32), *read[1:4]]
-    library.backward(call, library.Gradients(*d, *(at_the_edge(array, turn % 2) for array in gradients)))
+    native.backward(call, native.Gradients(*d, *(at_the_edge(array, turn % 2) for array in gradients)))
 print("whole")
 """
     assert program(code, SUNHWAN_ISA=isa) == "whole\n"
@@ -316,16 +316,16 @@ def test_denormals_are_zero_in_every_thread(isa, threads):
 
 def test_instruction_sets_agree():
     """Loosely: each is held to the reference above; here, that they are different programs at all."""
-    before, found = library.isa(), {}
+    before, found = native.isa(), {}
     try:
         for name in INSTRUCTION_SETS:
             try:
-                library.set_isa(name)
+                native.set_isa(name)
             except ValueError:
                 continue
             found[name] = results(REPEATED[1])["kernel"]
     finally:
-        library.set_isa(before)
+        native.set_isa(before)
     assert "portable" in found
     for other in found.values():
         # a sum of 53 * 19 products near 1, in float32, in another order
@@ -342,13 +342,13 @@ def held(configuration):
     sizes = options.sizes(**{name: array.shape for name, array in arrays.items()})
     output = np.empty(options.output_shape(sizes), np.float32)
     read = [arrays.get(name) for name in READ]
-    call = library.call(options, sizes, *map(address, read), address(output))
-    ticket = library.forward_held(call)
+    call = native.call(options, sizes, *map(address, read), address(output))
+    ticket = native.forward_held(call)
 
     def backward_held(ticket=ticket):
         d = configuration.output_gradients()
         kernel = np.empty_like(arrays["kernel"])
-        library.backward_held(call, ticket, library.Gradients(*map(address, d), d_kernel=address(kernel)))
+        native.backward_held(call, ticket, native.Gradients(*map(address, d), d_kernel=address(kernel)))
         return kernel
 
     return output, ticket, backward_held
@@ -360,29 +360,29 @@ def test_held_values_are_used_once_and_computed_again_after_that():
     calls = [held(configuration) for configuration in configurations]
     assert len({ticket for _, ticket, _ in calls}) == len(calls)
     for again in (0, 1):
-        before = library.recomputed()
+        before = native.recomputed()
         for (output, _, backward_held), alone in reversed(list(zip(calls, expected, strict=True))):
             np.testing.assert_array_equal(output, alone["output"])
             np.testing.assert_array_equal(backward_held(), alone["kernel"])
-        assert library.recomputed() - before == again * len(calls)
+        assert native.recomputed() - before == again * len(calls)
 
 
 def test_a_small_call_does_not_hold_the_memory_of_a_large_one():
-    library.release_memory()
+    native.release_memory()
     large = Configuration(Options("lstm"), batch=64, timesteps=100, units=32)
     _, _, backward_held = held(large)
     backward_held()
-    kept = library.memory_kept()
+    kept = native.memory_kept()
     held(Configuration(Options("lstm")))
-    assert library.memory_kept() > kept / 2
+    assert native.memory_kept() > kept / 2
 
 
 def test_a_ticket_that_nobody_got_is_of_no_use():
     _, _, backward_held = held(REPEATED[0])
     for ticket in (0, -1, 2**62):
-        before = library.recomputed()
+        before = native.recomputed()
         np.testing.assert_array_equal(backward_held(ticket), results(REPEATED[0])["kernel"])
-        assert library.recomputed() - before == 1
+        assert native.recomputed() - before == 1
 
 
 # ---- Several callers at once, and forks ----
@@ -400,7 +400,7 @@ def test_several_python_threads_call_at_once(threads):
 def test_errors_of_several_python_threads_are_their_own():
     def message(batch):
         with pytest.raises(ValueError) as raised:
-            library.forward(library.call(Options("gru"), (-batch, 1, 1, 1, 0, 0), 64, 64, 64))
+            native.forward(native.call(Options("gru"), (-batch, 1, 1, 1, 0, 0), 64, 64, 64))
         return str(raised.value)
 
     with ThreadPoolExecutor(4) as pool:
@@ -412,7 +412,7 @@ def test_after_a_fork_both_go_on():
     code = """
 import warnings
 warnings.simplefilter("ignore")  # that forking a process with threads is a risk: it is what is tested
-library.set_num_threads(2)
+native.set_num_threads(2)
 expected = results(REPEATED[0])
 with ThreadPoolExecutor(2) as busy:  # and a fork in the midst of calls
     calls = [busy.submit(results, configuration) for configuration in REPEATED * 5]
@@ -421,7 +421,7 @@ with ThreadPoolExecutor(2) as busy:  # and a fork in the midst of calls
         child = os.fork()
         if child == 0:
             assert_same(results(REPEATED[0]), expected)
-            library.release_memory()
+            native.release_memory()
             grandchild = os.fork()
             if grandchild == 0:
                 assert_same(results(REPEATED[0]), expected)

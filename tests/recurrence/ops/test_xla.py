@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from configurations import Configuration
 
-from sunhwan.recurrence.ops import library, xla
+from sunhwan import native
+from sunhwan.recurrence.ops import xla
 from sunhwan.recurrence.ops.jax import backward_p, recurrence, recurrence_p, refusal
 from sunhwan.recurrence.ops.options import Options
 
@@ -114,7 +115,7 @@ def saved_and_gradients(change):
     arrays = {name: jnp.asarray(array) for name, array in CONFIGURATION.arrays().items()}
     d_output, d_states = map(jnp.asarray, CONFIGURATION.output_gradients())
     operands = arrays | {"saved": change(forward_saving(arrays)), "d_output": d_output, "d_states": d_states}
-    before = library.recomputed()
+    before = native.recomputed()
     gradients = backward_p.bind(
         *operands.values(),
         options=CONFIGURATION.options,
@@ -122,7 +123,7 @@ def saved_and_gradients(change):
         results=tuple(f"d_{name}" for name in xla.DIFFERENTIATED),
     )
     CONFIGURATION.check(**dict(zip(xla.DIFFERENTIATED, gradients, strict=True)))
-    return library.recomputed() - before
+    return native.recomputed() - before
 
 
 def forward_saving(arrays):
@@ -189,17 +190,17 @@ def test_a_pullback_may_be_called_twice():
 
 
 def test_what_another_instruction_set_saved_is_not():
-    isa = library.isa()
+    isa = native.isa()
 
     def change(saved):
         jax.block_until_ready(saved)
-        library.set_isa("portable")
+        native.set_isa("portable")
         return saved
 
     try:
         assert saved_and_gradients(change) == (isa != "portable")
     finally:
-        library.set_isa(isa)
+        native.set_isa(isa)
 
 
 # ---- Refusals ----
@@ -214,7 +215,7 @@ def run(program, *arguments, **environment):
 
 
 def test_a_library_that_is_not_there(monkeypatch, tmp_path):
-    monkeypatch.setattr(library, "path", lambda: tmp_path / "libsunhwan.so")
+    monkeypatch.setattr(native, "path", lambda: tmp_path / "libsunhwan.so")
     assert xla.refusal.__wrapped__().startswith(
         f"The library of XLA handlers {tmp_path / 'libsunhwan_xla.so'} cannot be loaded: "
     )

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from sunhwan.recurrence.ops import library, memory
+from sunhwan import native
+from sunhwan.recurrence.ops import memory
 from sunhwan.recurrence.ops.options import Options
 
 __all__ = ["Options", "recurrence", "release_memory"]
@@ -85,8 +86,8 @@ def release_memory() -> None:
         >>> sunhwan.release_memory()
     """
     memory.release()
-    if library.problem() is None:
-        library.release_memory()
+    if native.problem() is None:
+        native.release_memory()
 
 
 _ARRAYS = {"jax": "Array", "torch": "Tensor", "tensorflow": "Tensor", "numpy": "ndarray"}

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sunhwan.recurrence.ops import library, memory
+from sunhwan import native
+from sunhwan.recurrence.ops import memory
 from sunhwan.recurrence.ops.options import Options, Sizes
 
 TAKEN = ("float32", "float16", "bfloat16")
@@ -84,7 +85,7 @@ def forward(
         ((2, 4), (3, 16), None)
     """
     dtype = np.asarray(inputs).dtype
-    # In the order in which `library.call` takes them.
+    # In the order in which `native.call` takes them.
     arrays = {
         "inputs": _float32("inputs", inputs),
         "kernel": _float32("kernel", kernel),
@@ -98,8 +99,8 @@ def forward(
     sizes = options.sizes(**{name: None if a is None else a.shape for name, a in arrays.items()})
     output = memory.empty(*options.output_shape(sizes))
     states = memory.empty(*options.states_shape(sizes))
-    saved = memory.empty(*library.saved_shape(options, sizes)) if save else None
-    library.forward(library.call(options, sizes, *map(_address, [*arrays.values(), output, states, saved])))
+    saved = memory.empty(*native.saved_shape(options, sizes)) if save else None
+    native.forward(native.call(options, sizes, *map(_address, [*arrays.values(), output, states, saved])))
     return ForwardPass(
         output.astype(dtype, copy=False), states.astype(dtype, copy=False), options, sizes, arrays, saved
     )
@@ -146,9 +147,9 @@ def backward(
             for name in Gradients._fields
         )
     )
-    library.backward(
-        library.call(options, sizes, *map(_address, arrays.values()), saved=_address(saved)),
-        library.Gradients(*map(_address, [d_output, d_states, *gradients])),
+    native.backward(
+        native.call(options, sizes, *map(_address, arrays.values()), saved=_address(saved)),
+        native.Gradients(*map(_address, [d_output, d_states, *gradients])),
     )
     dtype = forward_pass.output.dtype
     return Gradients(*(None if g is None else g.astype(dtype, copy=False) for g in gradients))

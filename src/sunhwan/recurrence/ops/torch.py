@@ -30,7 +30,8 @@ from collections.abc import Callable
 import torch
 from torch.autograd import Function, forward_ad
 
-from sunhwan.recurrence.ops import library, memory
+from sunhwan import native
+from sunhwan.recurrence.ops import memory
 from sunhwan.recurrence.ops.options import ARRAYS, DIFFERENTIATED, Options
 from sunhwan.recurrence.ops.support import ONLY_GRADIENTS
 
@@ -95,8 +96,8 @@ class _Recurrence(Function):
         sizes = options.sizes(*map(_shape, tensors))
         output = _empty(options.output_shape(sizes))
         states = _empty(options.states_shape(sizes))
-        saved = _empty(library.saved_shape(options, sizes)) if save else None
-        library.forward(library.call(options, sizes, *map(_address, (*tensors, output, states, saved))))
+        saved = _empty(native.saved_shape(options, sizes)) if save else None
+        native.forward(native.call(options, sizes, *map(_address, (*tensors, output, states, saved))))
         return output, states, saved
 
     @staticmethod
@@ -153,9 +154,9 @@ class _Gradients(Function):
             for name, tensor, want in zip(ARRAYS, tensors, (*wanted, False, False, False), strict=True)
             if want
         }
-        library.backward(
-            library.call(options, sizes, *map(_address, tensors), saved=_address(saved)),
-            library.Gradients(
+        native.backward(
+            native.call(options, sizes, *map(_address, tensors), saved=_address(saved)),
+            native.Gradients(
                 _address(d_output),
                 _address(d_states),
                 **{name: _address(gradient) for name, gradient in gradients.items()},

@@ -16,7 +16,7 @@ import numpy as np
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 
-from sunhwan.recurrence.ops import library
+from sunhwan import native
 from sunhwan.recurrence.ops.options import ARRAYS, DIFFERENTIATED, Options
 
 FORWARD, BACKWARD = "sunhwan_forward", "sunhwan_backward"
@@ -77,9 +77,9 @@ def refusal() -> str | None:
     It starts JAX's CPU backend: a handler that is registered before that and then refused, because it is of a
     later version than XLA, would keep the backend from starting at all.
     """
-    if problem := library.problem():
+    if problem := native.problem():
         return problem
-    where = library.path()
+    where = native.path()
     where = where.with_stem(f"{where.stem}_xla")
     try:
         handlers = ctypes.CDLL(str(where))

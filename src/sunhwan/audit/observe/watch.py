@@ -1,0 +1,480 @@
+"""Keras's fit, evaluate and predict observed, and what scalers learn from: a `Call` and a `Scaling` for each.
+
+Nothing is computed here but copies and norms, and no random number is drawn: the program that is watched must
+get the bits that it would get without us.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from sunhwan.audit.observe.rows import Declined, Rows, Stream, ends, keep, plain
+from sunhwan.audit.observe.steps import Steps, observer
+from sunhwan.recurrence.imported import WhenImported
+from sunhwan.recurrence.keras.accelerate import is_on
+
+MOST_FITS = 30
+"""Calls of `fit` of which the model and the rows are kept; of later ones it is counted that they were."""
+
+MOST_WEIGHTS = 20_000_000
+"""Weights of a larger model are not copied, so that nothing is said about how they changed."""
+
+MOST_SCALED = 64 * 2**20
+"""Bytes that are kept of what a scaler learnt from."""
+
+SCALERS = (
+    "MinMaxScaler",
+    "StandardScaler",
+    "RobustScaler",
+    "MaxAbsScaler",
+    "QuantileTransformer",
+    "PowerTransformer",
+)
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of Keras.
+
+    Attributes:
+        kind: "fit", "evaluate" or "predict".
+        model: whose method it was.
+        lines: where in the script it was called, innermost first.
+        given: the rows, or the stream of them.
+        val: likewise of the validation part of `fit`, or None.
+        split: the share that `validation_split` takes, or 0.
+        options: other arguments that findings read: epochs, batch_size, shuffle, class_weight.
+        monitors: for each callback that selects an epoch, what it monitors.
+        history: metrics by epoch, of `fit`.
+        scores: metrics by name, of `evaluate`.
+        said: the predictions of `predict`.
+        truth: the name of the variable in which the targets of `predict` were found.
+        before, after: the weights before and after the call; None where they are not kept.
+        first: of `fit`, its first steps.
+        seconds: how long it took.
+        steps: of training, in `fit`.
+        accelerated: whether Sunhwan was on.
+    """
+
+    kind: str
+    model: Any
+    lines: tuple[int, ...]
+    given: Rows | Stream
+    val: Rows | Stream | None = None
+    split: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+    monitors: dict[str, str] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    said: np.ndarray | None = None
+    truth: str = ""
+    before: list[np.ndarray] | None = None
+    after: list[np.ndarray] | None = None
+    first: Steps = field(default_factory=Steps)
+    seconds: float = 0.0
+    steps: int = 0
+    accelerated: bool = False
+
+
+@dataclass(eq=False)
+class Scaling:
+    """One call of a scaler of scikit-learn, or of Keras's `Normalization.adapt`.
+
+    Attributes:
+        kind: "fit" or "inverse".
+        name: the scaler's class.
+        scaler: as it was then; a copy.
+        owner: the identity of the script's own object.
+        rows: (rows, columns): what it learnt from, or was to scale back.
+        count: how many rows there were.
+        lines: where in the script.
+    """
+
+    kind: str
+    name: str
+    scaler: Any
+    owner: int
+    rows: np.ndarray
+    count: int
+    lines: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Record:
+    """All that was observed.
+
+    Attributes:
+        source: the file whose lines are meant.
+        calls, scalings: in the order in which they came.
+        uncounted: calls of `fit` beyond `MOST_FITS`.
+        seconds: what observing took.
+    """
+
+    source: str
+    calls: list[Call] = field(default_factory=list)
+    scalings: list[Scaling] = field(default_factory=list)
+    uncounted: int = 0
+    seconds: float = 0.0
+
+
+class Watch:
+    """Observes one program in this process and thread by thread; children that it forks are left alone.
+
+    Args:
+        source: the program's file, as its frames name it.
+    """
+
+    def __init__(self, source: str):
+        self.record = Record(source)
+        self.process = os.getpid()
+        self.inside = threading.local()
+        self.fitting = False  # what a callback evaluates within `fit` is not a result
+        self.undo = ExitStack()
+
+    def start(self) -> None:
+        for name, action in (
+            ("keras", self._watch_keras),
+            ("sklearn.preprocessing._data", self._watch_scalers),
+        ):
+            waiting = WhenImported(name, action)
+            waiting.wait()
+            self.undo.callback(waiting.stop)
+
+    def stop(self) -> None:
+        self.undo.close()
+
+    # ---- What is replaced ----
+
+    def _watch_keras(self) -> None:
+        import keras
+
+        for kind, observe in (
+            ("fit", self._observe_fit),
+            ("evaluate", self._observe_evaluate),
+            ("predict", self._observe_predict),
+        ):
+            self._replace(keras.Model, kind, observe)
+        self._replace(keras.layers.Normalization, "adapt", self._observe_adapt)
+
+    def _watch_scalers(self) -> None:
+        scalers = sys.modules["sklearn.preprocessing._data"]
+        for name in SCALERS:
+            cls = getattr(scalers, name)
+            for method in ("fit", "partial_fit", "fit_transform"):
+                if hasattr(cls, method):
+                    self._replace(cls, method, self._observe_scaler)
+            if hasattr(cls, "inverse_transform"):
+                self._replace(cls, "inverse_transform", self._observe_inverse)
+
+    def _replace(self, owner: type, name: str, observe: Callable) -> None:
+        stock = getattr(owner, name)
+
+        @functools.wraps(stock)
+        def watched(this, *args, **kwargs):
+            if os.getpid() != self.process or getattr(self.inside, "busy", False) or self.fitting:
+                return stock(this, *args, **kwargs)
+            return observe(stock, this, *args, **kwargs)
+
+        if name in vars(owner):
+            self.undo.callback(setattr, owner, name, vars(owner)[name])
+        else:
+            self.undo.callback(delattr, owner, name)
+        setattr(owner, name, watched)
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """What happens in here is observing: timed, and not itself observed."""
+        begun = time.perf_counter()
+        self.inside.busy = True
+        try:
+            yield
+        finally:
+            self.inside.busy = False
+            self.record.seconds += time.perf_counter() - begun
+
+    # ---- Keras ----
+
+    def _observe_fit(self, stock, model, *args, **kwargs):
+        fits = sum(call.kind == "fit" for call in self.record.calls)
+        try:
+            given = _bound(stock, model, args, kwargs)
+        except TypeError:  # Keras says what is wrong with the call
+            return stock(model, *args, **kwargs)
+        if fits >= MOST_FITS:
+            self.record.uncounted += 1
+            return stock(model, *args, **kwargs)
+        with self._ours():
+            call, given = self._fit_call(model, given)
+            self.record.calls.append(call)
+            begun_at = _iterations(model)
+        begun, self.fitting = time.perf_counter(), True
+        try:
+            history = stock(**given)
+        finally:
+            call.seconds, self.fitting = time.perf_counter() - begun, False
+            with self._ours():
+                of = getattr(model, "history", None)
+                call.history = {
+                    name: list(map(_number, values)) for name, values in getattr(of, "history", {}).items()
+                }
+                call.after = weights_of(model)
+                call.steps = _iterations(model) - begun_at
+        return history
+
+    def _fit_call(self, model, given):
+        import keras
+
+        x, y, split = given.get("x"), given.get("y"), given.get("validation_split") or 0.0
+        validation = given.get("validation_data")
+        call = Call("fit", model, self._lines(), Rows())
+        if _is_stream(x):
+            call.given, given["x"] = _streamed(x, given.get("steps_per_epoch"))
+        elif split and validation is None:
+            call.split = split
+            # As Keras splits.
+            at = _split_at(x, split)
+            call.given, call.val = keep(x, y, 0, at), keep(x, y, at)
+        else:
+            call.given = keep(x, y)
+        if _is_stream(validation):
+            call.val, given["validation_data"] = _streamed(validation, given.get("validation_steps"))
+        elif isinstance(validation, (tuple, list)) and len(validation) > 1:
+            call.val = keep(validation[0], validation[1])
+        call.options = {
+            name: given.get(name)
+            for name in ("epochs", "batch_size", "shuffle", "initial_epoch", "steps_per_epoch")
+        }
+        call.options["weighted"] = (
+            given.get("class_weight") is not None
+            or given.get("sample_weight") is not None
+            or (isinstance(validation, (tuple, list)) and len(validation) > 2)
+        )
+        call.monitors = monitors_of(given.get("callbacks"))
+        callbacks = given.get("callbacks")
+        if callbacks is None or isinstance(callbacks, (list, tuple, keras.callbacks.Callback)):
+            if not isinstance(callbacks, (list, tuple)):
+                callbacks = [callbacks] if callbacks else []
+            given["callbacks"] = [
+                *callbacks,
+                observer(call.first, self._ours, functools.partial(began, call)),
+            ]
+        else:  # a list of Keras's own kind, which is the script's
+            began(call)
+        call.accelerated = is_on()
+        return call, given
+
+    def _observe_evaluate(self, stock, model, *args, **kwargs):
+        return self._observe_scored("evaluate", stock, model, args, kwargs)
+
+    def _observe_predict(self, stock, model, *args, **kwargs):
+        return self._observe_scored("predict", stock, model, args, kwargs)
+
+    def _observe_scored(self, kind, stock, model, args, kwargs):
+        try:
+            given = _bound(stock, model, args, kwargs)
+        except TypeError:
+            return stock(model, *args, **kwargs)
+        with self._ours():
+            x, y = given.get("x"), given.get("y")
+            call = Call(kind, model, self._lines(), Rows(), options={"batch_size": given.get("batch_size")})
+            call.options["weighted"] = given.get("sample_weight") is not None
+            if _is_stream(x):
+                call.given, given["x"] = _streamed(x, given.get("steps"))
+            else:
+                if kind == "predict":
+                    call.truth, y = _truth_beside(self._frame(), x)
+                call.given = keep(x, y)
+            if kind == "evaluate":
+                call.after = weights_of(model)
+            # A prediction of a row or two at a time is somebody walking into the future, not a test.
+            if kind == "evaluate" or isinstance(call.given, Stream) or call.given.count >= 5:
+                self.record.calls.append(call)
+        begun = time.perf_counter()
+        result = stock(**given)
+        call.seconds = time.perf_counter() - begun
+        with self._ours():
+            if kind == "predict" and isinstance(result, np.ndarray):
+                said = keep(result)
+                call.said = said.x
+            elif kind == "evaluate":
+                call.scores = _scores(model, result)
+        return result
+
+    def _observe_adapt(self, stock, layer, data, *args, **kwargs):
+        with self._ours():
+            if hasattr(data, "__array__"):
+                self._scaled("fit", "Normalization", None, id(layer), data)
+        return stock(layer, data, *args, **kwargs)
+
+    # ---- scikit-learn ----
+
+    def _observe_scaler(self, stock, scaler, X, *args, **kwargs):
+        with self._ours():  # `fit_transform` calls `fit`
+            result = stock(scaler, X, *args, **kwargs)
+            self._scaled("fit", type(scaler).__name__, copy.deepcopy(scaler), id(scaler), X)
+        return result
+
+    def _observe_inverse(self, stock, scaler, X, *args, **kwargs):
+        with self._ours():
+            self._scaled("inverse", type(scaler).__name__, copy.deepcopy(scaler), id(scaler), X)
+        return stock(scaler, X, *args, **kwargs)
+
+    def _scaled(self, kind, name, scaler, owner, values):
+        try:
+            rows = plain(values)
+        except Declined:
+            return
+        if rows.ndim == 1:
+            rows = rows[:, None]
+        if rows.ndim > 2:
+            rows = rows.reshape(-1, rows.shape[-1])
+        count = len(rows)
+        rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)  # float32 is scaled in float32
+        rows = ends(rows, MOST_SCALED // (8 * max(rows.shape[1], 1)))
+        self.record.scalings.append(Scaling(kind, name, scaler, owner, rows, count, self._lines()))
+
+    # ---- Where in the script ----
+
+    def _frames(self) -> Iterator[FrameType]:
+        for frame in outward(sys._getframe(1)):
+            if frame.f_code.co_filename == self.record.source:
+                yield frame
+
+    def _frame(self) -> FrameType | None:
+        return next(self._frames(), None)
+
+    def _lines(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(frame.f_lineno for frame in self._frames()))
+
+
+def _bound(stock, model, args, kwargs) -> dict[str, Any]:
+    """Arguments by name, `self` among them, for a call by keywords."""
+    bound = inspect.signature(stock).bind(model, *args, **kwargs)
+    named = dict(bound.arguments)
+    named.update(named.pop("kwargs", {}))
+    return named
+
+
+def began(call: Call) -> None:
+    """Keeps the weights that training begins with."""
+    call.before = weights_of(call.model)
+
+
+def _is_stream(x: Any) -> bool:
+    if x is None or isinstance(x, (list, tuple, dict, np.ndarray)) or hasattr(x, "__array__"):
+        return False
+    return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+
+
+def outward(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame, what called it, and so on."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def rows_of(x: Any, y: Any, steps: int | None = None) -> Rows | Stream:
+    """What a callback's fit was given; of a generator nothing before its batches pass."""
+    return Stream(x, steps) if _is_stream(x) else keep(x, y)
+
+
+def _streamed(source, steps):
+    stream = Stream(source, steps)
+    return stream, stream.tee() if stream.is_generator else source
+
+
+def _split_at(x: Any, share: float) -> int:
+    while isinstance(x, (list, tuple, dict)):
+        x = next(iter(x.values() if isinstance(x, dict) else x))
+    return int(np.floor(len(x) * (1.0 - share)))
+
+
+def weights_of(model: Any) -> list[np.ndarray] | None:
+    if not model.built:
+        return None
+    variables = model.weights
+    if sum(int(np.prod(variable.shape)) for variable in variables) > MOST_WEIGHTS:
+        return None
+    return model.get_weights()
+
+
+def _iterations(model: Any) -> int:
+    """Training steps so far; 0 of a model that is not compiled."""
+    optimizer = getattr(model, "optimizer", None)
+    return int(optimizer.iterations.numpy()) if hasattr(optimizer, "iterations") else 0
+
+
+def monitors_of(callbacks: Any) -> dict[str, str]:
+    """What each callback monitors that chooses an epoch: EarlyStopping, and ModelCheckpoint of the best."""
+    import keras
+
+    callbacks = getattr(callbacks, "callbacks", callbacks) or []
+    found = {}
+    for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        chooses = isinstance(callback, keras.callbacks.EarlyStopping) or (
+            isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_best_only
+        )
+        if chooses:
+            found[type(callback).__name__] = callback.monitor
+    return found
+
+
+def _scores(model: Any, result: Any) -> dict[str, float]:
+    """What `evaluate` returned, by name; its list is in an order that Keras does not tell."""
+    named = result if isinstance(result, dict) else model.get_metrics_result()
+    return {name: _number(value) for name, value in named.items()}
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _truth_beside(frame: FrameType | None, x: Any) -> tuple[str, Any]:
+    """The variable that holds the targets of `x`, by its name: `X_test` has `y_test`, `testX` has `testY`.
+
+    Scripts that predict and score by hand never tell Keras the targets.
+    """
+    if frame is None:
+        return "", None
+    scope = {**frame.f_globals, **frame.f_locals}
+    for name, value in scope.items():
+        if value is x and not name.startswith("_"):
+            for target in _names_of_targets(name):
+                found = scope.get(target)
+                if found is not None and hasattr(found, "__len__") and len(found) == len(x):
+                    return target, found
+    return "", None
+
+
+def _names_of_targets(name: str) -> list[str]:
+    """Names that the targets of inputs called `name` would have.
+
+    Example:
+        >>> _names_of_targets("X_test"), _names_of_targets("testX"), _names_of_targets("test_inputs")
+        (['y_test', 'Y_test'], ['testy', 'testY'], ['test_targets', 'test_labels', 'test_y'])
+    """
+    found = []
+    for pattern, targets in (
+        (r"(?<![A-Za-z])[xX](?![A-Za-z])|(?<=[a-z])X|^[xX](?=[A-Z])", ("y", "Y")),
+        (r"inputs?|features|samples|sequences|windows", ("targets", "labels", "y")),
+    ):
+        if re.search(pattern, name):
+            found += [re.sub(pattern, target, name, count=1) for target in targets]
+    return list(dict.fromkeys(found))

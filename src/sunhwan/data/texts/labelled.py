@@ -1,0 +1,315 @@
+"""A user's labelled texts: CSV, Parquet, JSON lines, or a folder with a subfolder for each class.
+
+What a row lacks, and what would be guessed in silence, is said: rows without text or label are left out and
+counted, and a file that is not UTF-8 is refused, since every guess at its encoding would turn some language
+into signs that train as well as words do.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from sunhwan.data.files.records import contents, fields, listed, parquet, written
+from sunhwan.errors import SunhwanError
+
+MOST_CLASSES = 500
+"""Beyond these a label is no class but a name or a quantity, and linear baselines would take hours."""
+
+EXPECTED = "a CSV, TSV, Parquet or JSON lines file, or a folder with a subfolder of .txt files for each class"
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Texts with their labels, as they stand in a file.
+
+    Attributes:
+        texts: (n,) strings, none of them blank.
+        labels: (n,) strings, none of them empty.
+        name: what messages call the file.
+        fingerprint: SHA-256 of what was read.
+        notes: what was left out.
+    """
+
+    texts: pl.Series
+    labels: pl.Series
+    name: str
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    noun = "texts"
+    """What people call several of them."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def keys(self) -> pl.Series:
+        """(n,) strings: equal for texts that are equal."""
+        return self.texts
+
+    def take(self, kept: np.ndarray) -> pl.Series:
+        """The texts where `kept`, (n,) bool."""
+        return self.texts.filter(kept)
+
+
+def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
+    """The labelled texts of a file or folder.
+
+    Args:
+        path: what `EXPECTED` says; a folder needs no column names.
+        text, label: columns.
+
+    Raises:
+        SunhwanError: it cannot be read, is not UTF-8, lacks a column, or holds no labelled text.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "reviews.csv"
+        >>> _ = path.write_text('text,label\\n"Well done, all",good\\nDull.,bad\\n,bad\\n')
+        >>> found = load(path)
+        >>> found.texts.to_list(), found.labels.to_list(), found.notes
+        (['Well done, all', 'Dull.'], ['good', 'bad'], ('reviews.csv: 1 row without a text is left out',))
+    """
+    if path.is_dir():
+        (frame, fingerprint), notes = folder(path), []
+        text, label = "text", "label"
+    else:
+        raw = contents(path, EXPECTED)
+        fingerprint = hashlib.sha256(raw).hexdigest()
+        frame, notes = parse(raw, path.name)
+    for option, column in (("--text", text), ("--label", label)):
+        if column not in frame.columns:
+            raise SunhwanError(
+                f"{path.name} has no column {column!r}; it has {listed(frame.columns)}: name one with "
+                f"{option}"
+            )
+    if text == label:
+        raise SunhwanError(f"--text and --label both name {text!r}; expected two columns of {path.name}")
+    texts, labels = as_texts(frame[text], path.name), as_labels(frame[label])
+    return checked(texts, labels, path.name, fingerprint, notes)
+
+
+def parse(raw: bytes, name: str) -> tuple[pl.DataFrame, list[str]]:
+    """The columns of a file's bytes, told by what they are, not by a name's ending; and how it is written."""
+    if raw[:4] == b"PAR1":
+        return parquet(raw, name), []
+    content = utf8(raw, name)
+    if not content.strip():
+        raise SunhwanError(f"{name} is empty; expected {EXPECTED}")
+    # A line of a CSV file that begins like an object would be an odd name of a column.
+    if content.lstrip()[:1] in (b"{", b"["):
+        return json_lines(content, name), []
+    frame, _, separator = fields(content if b"\n" in content else content.replace(b"\r", b"\n"), name)
+    return frame, written(separator)
+
+
+def utf8(raw: bytes, name: str, first: int = 1) -> bytes:
+    """The bytes without a byte order mark, once they are known to be UTF-8.
+
+    Args:
+        raw: a file's bytes, or whole lines of it.
+        name: what messages call the file.
+        first: the line on which they begin.
+    """
+    if first == 1:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise SunhwanError(
+                f"{name} is UTF-16 (it begins with its byte order mark), expected UTF-8; save it as UTF-8"
+            )
+        raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + first
+        raise SunhwanError(
+            f"{name} is not UTF-8 (byte {raw[error.start]:#04x} on line {line:,}), which was expected; "
+            "save it as UTF-8 (with iconv, or where the program that wrote it asks for an encoding)"
+        ) from None
+    if b"\0" in raw:
+        raise SunhwanError(f"{name} holds zero bytes, so it is no text file; expected {EXPECTED}")
+    return raw
+
+
+def json_lines(content: bytes, name: str, first: int = 1) -> pl.DataFrame:
+    """A row for each line, which holds one object; columns that some rows lack are null there.
+
+    Args:
+        content: UTF-8.
+        name: what messages call the file.
+        first: the line of the file on which it begins.
+    """
+    rows = []
+    # By line feeds alone: str.splitlines would also cut at the separators that JSON allows within strings.
+    for number, line in enumerate(content.decode("utf-8").split("\n"), start=first):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise SunhwanError(
+                f"line {number:,} of {name} is not JSON ({error}); expected one object a line, such as "
+                '{"text": "Well done", "label": "good"}'
+            ) from None
+        if not isinstance(row, dict):
+            raise SunhwanError(
+                f"line {number:,} of {name} is {line.strip()[:40]!r}; expected one object a line, such as "
+                '{"text": "Well done", "label": "good"}'
+            )
+        rows.append(row)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return pl.DataFrame(
+        [pl.Series(key, [plain(row.get(key)) for row in rows], dtype=pl.String) for key in columns]
+    )
+
+
+def plain(value: object) -> str | None:
+    """A JSON value as text."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def folder(path: Path) -> tuple[pl.DataFrame, str]:
+    """The .txt files of each subfolder, whose name is their label; the SHA-256 of names and contents."""
+    # Hidden files (macOS adds ._ files to archives) are nobody's texts.
+    files = sorted(file for file in path.glob("*/*.txt") if not file.name.startswith("."))
+    if not files:
+        raise SunhwanError(
+            f"the folder {str(path)!r} has no subfolder with .txt files; expected one for each class, "
+            f"such as {path.name}/good/1.txt"
+        )
+    texts, labels, digest = [], [], hashlib.sha256()
+    for file in files:
+        name = f"{file.parent.name}/{file.name}"
+        raw = file.read_bytes()
+        for part in (name.encode(), raw):
+            digest.update(len(part).to_bytes(8, "little") + part)
+        texts.append(utf8(raw, name).decode("utf-8"))
+        labels.append(file.parent.name)
+    return pl.DataFrame({"text": texts, "label": labels}), digest.hexdigest()
+
+
+def strings(series: pl.Series, name: str) -> pl.Series:
+    """A column of texts as polars' strings.
+
+    Raises:
+        SunhwanError: it is of another type.
+    """
+    if series.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise SunhwanError(
+            f"the column {series.name!r} of {name} holds {series.dtype}, expected texts; name the column of "
+            "texts with --text"
+        )
+    return series.cast(pl.String)
+
+
+def as_texts(series: pl.Series, name: str) -> pl.Series:
+    """A column as texts.
+
+    Raises:
+        SunhwanError: it holds no texts, or nothing but numbers.
+    """
+    series = strings(series, name)
+    there = series.drop_nulls().str.strip_chars()
+    there = there.filter(there != "")
+    if len(there) and there.cast(pl.Float64, strict=False).is_not_null().all():
+        raise SunhwanError(
+            f"all texts in the column {series.name!r} of {name} are numbers, first {there[0]!r}; expected "
+            "texts of words: name their column with --text (numbers over time are for `sunhwan forecast`)"
+        )
+    return series
+
+
+def as_labels(series: pl.Series) -> pl.Series:
+    """A column as labels: whole numbers without a fraction, the rest as text without space around it.
+
+    Example:
+        >>> as_labels(pl.Series([1.0, 2.0, None])).to_list(), as_labels(pl.Series([" good", ""])).to_list()
+        (['1', '2', None], ['good', None])
+    """
+    if series.dtype.is_float() and (series.drop_nulls().drop_nans() % 1 == 0).all():
+        series = series.fill_nan(None).cast(pl.Int64)
+    labels = series.cast(pl.String).str.strip_chars()
+    return labels.set(labels == "", None)
+
+
+def checked(
+    texts: pl.Series, labels: pl.Series, name: str, fingerprint: str, notes: Sequence[str]
+) -> Labelled:
+    """Rows with both a text and a label; what is left out is counted, after other notes."""
+    if not len(texts):
+        raise SunhwanError(
+            f"{name} holds no rows; a line of column names and rows of labelled texts were expected"
+        )
+    no_text = texts.is_null() | (texts.str.strip_chars() == "").fill_null(True)
+    no_label = labels.is_null()
+    for what, lacking in (("text", no_text), ("label", no_label)):
+        if lacking.all():
+            raise SunhwanError(
+                f"no row of {name} has a {what}; name another column with --{what}, or fill this one"
+            )
+    notes = [*notes]
+    for what, lacking in (("text", no_text), ("label", no_label & ~no_text)):
+        count = int(lacking.sum())
+        if count:
+            rows = "1 row" if count == 1 else f"{count:,} rows"
+            notes.append(f"{name}: {rows} without a {what} {'is' if count == 1 else 'are'} left out")
+    kept = ~(no_text | no_label)
+    if not kept.any():
+        raise SunhwanError(f"no row of {name} has both a text and a label; fill them in")
+    return Labelled(
+        texts.filter(kept).alias("text"), labels.filter(kept).alias("label"), name, fingerprint, tuple(notes)
+    )
+
+
+def classes_of(labels: pl.Series, least: int, name: str, noun: str = "texts") -> tuple[str, ...]:
+    """The classes: in order of their numbers where all are numbers, else by the alphabet.
+
+    Args:
+        labels: (n,) strings.
+        least: examples that each class must have.
+        name: what messages call the source.
+        noun: what they call its examples.
+
+    Raises:
+        SunhwanError: there is one class, there are more than `MOST_CLASSES`, or one has too few examples.
+
+    Example:
+        >>> classes_of(pl.Series(["10", "9", "9", "10"]), 2, "a.csv")
+        ('9', '10')
+    """
+    counts = labels.alias("label").value_counts(name="count").sort("count", "label")
+    classes = counts["label"].to_list()
+    if len(classes) == 1:
+        raise SunhwanError(
+            f"all {len(labels):,} labels of {name} are {classes[0]!r}; expected at least two classes: name "
+            f"another column with --label, or add {noun} of another class"
+        )
+    numbers = counts["label"].cast(pl.Float64, strict=False)
+    numeric = numbers.is_not_null().all()
+    if len(classes) > MOST_CLASSES:
+        quantity = " (they are numbers: bring a quantity into a few classes first)" if numeric else ""
+        raise SunhwanError(
+            f"the {len(labels):,} labels of {name} are of {len(classes):,} classes, expected at most "
+            f"{MOST_CLASSES}{quantity}; name another column with --label, or merge classes"
+        )
+    few = counts.filter(pl.col("count") < least)
+    if len(few):
+        label, count = few.row(0)
+        more = f" (and {len(few) - 1:,} other classes have fewer than {least})" if len(few) > 1 else ""
+        raise SunhwanError(
+            f"the label {label!r} of {name} has {count} example{'s' if count > 1 else ''}, expected at least "
+            f"{least} of each class, so that every part has one{more}; add some, merge classes, or leave its "
+            "rows out"
+        )
+    if numeric:
+        return tuple(sorted(classes, key=lambda label: (float(label), label)))
+    return tuple(sorted(classes))

@@ -1,0 +1,266 @@
+"""The native library: found, checked and declared. What its functions mean is in native/include/sunhwan.h.
+
+`SUNHWAN_LIBRARY=/path/to/libsunhwan.so` has another build of it loaded than the one that was installed.
+SUNHWAN_ISA and SUNHWAN_NUM_THREADS are the library's own. An empty value counts as none.
+
+    python -c "from sunhwan import native; print(native.path(), native.isa())"
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_uint32, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from sunhwan.errors import SunhwanError
+
+ABI_VERSION = 1
+"""SUNHWAN_ABI_VERSION of the header that the structs below are written after."""
+
+
+class Options(Protocol):
+    """What a call computes; `recurrence.ops.options.Options` is one."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]: ...
+
+
+class Sizes(Protocol):
+    """batch, timesteps, features, units, x_mask_gates, h_mask_gates: as `recurrence.ops.options.Sizes`."""
+
+    batch: int
+
+
+class Recurrence(ctypes.Structure):
+    """`sunhwan_recurrence`; `call` makes one. Pointers are addresses, or None."""
+
+    _fields_ = [
+        ("abi_version", c_uint32),
+        *(
+            (name, c_int32)
+            for name in (
+                "cell", "activation", "recurrent_activation", "reset_after", "go_backwards",
+                "return_sequences", "zero_output_for_mask", "zero_before_data",
+                "x_mask_gates", "h_mask_gates",
+            )
+        ),
+        *((name, c_int64) for name in ("batch", "timesteps", "features", "units")),
+        *(
+            (name, c_void_p)
+            for name in (
+                "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "x_mask", "h_mask",
+                "output", "states", "saved",
+            )
+        ),
+    ]  # fmt: skip
+
+
+class Gradients(ctypes.Structure):
+    """`sunhwan_gradients`: addresses, or None where a gradient is zeros or not wanted."""
+
+    _fields_ = [
+        (name, c_void_p)
+        for name in (
+            "d_output", "d_states",
+            "d_inputs", "d_initial_state", "d_kernel", "d_recurrent_kernel", "d_bias",
+        )
+    ]  # fmt: skip
+
+
+class Intervals(ctypes.Structure):
+    """`sunhwan_intervals`: numbers, and addresses of arrays that `evaluation.intervals` keeps."""
+
+    _fields_ = [
+        ("abi_version", c_uint32),
+        *((name, c_int64) for name in ("steps", "recent", "room", "time")),
+        *((name, c_double) for name in ("target", "ceiling")),
+        *(
+            (name, c_void_p)
+            for name in (
+                "ahead", "rates", "miss_rates", "margins", "latest", "ordered", "place", "counts", "said",
+                "made",
+            )
+        ),
+    ]  # fmt: skip
+
+
+_SIGNATURES = {
+    "sunhwan_message": (c_char_p, []),
+    "sunhwan_saved_per_sequence": (c_int64, [POINTER(Recurrence)]),
+    "sunhwan_forward": (c_int, [POINTER(Recurrence)]),
+    "sunhwan_backward": (c_int, [POINTER(Recurrence), POINTER(Gradients)]),
+    "sunhwan_forward_held": (c_int, [POINTER(Recurrence), POINTER(c_int64)]),
+    "sunhwan_backward_held": (c_int, [POINTER(Recurrence), c_int64, POINTER(Gradients)]),
+    "sunhwan_recomputed": (c_int64, []),
+    "sunhwan_stepper_new": (c_int, [POINTER(Recurrence), POINTER(c_void_p)]),
+    "sunhwan_stepper_free": (None, [c_void_p]),
+    "sunhwan_stepper_step": (c_int, [c_void_p, c_int64, c_void_p, c_void_p]),
+    "sunhwan_intervals_update": (c_int, [POINTER(Intervals), c_double]),
+    "sunhwan_intervals_issue": (c_int, [POINTER(Intervals), c_void_p, c_void_p]),
+    "sunhwan_isa": (c_char_p, []),
+    "sunhwan_set_isa": (c_int, [c_char_p]),
+    "sunhwan_num_threads": (c_int32, []),
+    "sunhwan_set_num_threads": (c_int, [c_int32]),
+    "sunhwan_memory_kept": (c_int64, []),
+    "sunhwan_release_memory": (None, []),
+    "sunhwan_peak_gflops": (c_double, [c_int32, c_double]),
+}
+
+
+def path() -> Path:
+    """Where the library lies: beside this file, or where SUNHWAN_LIBRARY says."""
+    if chosen := os.environ.get("SUNHWAN_LIBRARY"):
+        return Path(chosen)
+    # An editable installation spreads a package over two folders, the sources' and the built files'.
+    folders = [Path(folder) for folder in sys.modules[__package__].__path__]
+    found = [folder / "libsunhwan.so" for folder in folders if (folder / "libsunhwan.so").exists()]
+    return found[0] if found else folders[0] / "libsunhwan.so"
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library, loaded once and declared.
+
+    Raises:
+        SunhwanError: it is not there, of another version, or an environment variable asks it for what it has
+            not got.
+    """
+    where, named, remedy = path(), "", "install sunhwan again: pip install ."
+    if os.environ.get("SUNHWAN_LIBRARY"):
+        named = ", which SUNHWAN_LIBRARY names,"
+        remedy = "unset SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so."
+    if not where.exists():
+        raise SunhwanError(f"The native library {where}{named} is not there; {remedy}")
+    try:
+        library = ctypes.CDLL(str(where))
+        version = library.sunhwan_abi_version()
+        functions = {name: getattr(library, name) for name in _SIGNATURES} if version == ABI_VERSION else {}
+    except (OSError, AttributeError) as error:
+        raise SunhwanError(
+            f"The native library {where}{named} cannot be loaded ({error}); {remedy}"
+        ) from error
+    if version != ABI_VERSION:
+        raise SunhwanError(
+            f"The native library {where}{named} has ABI version {version}, but this sunhwan has "
+            f"{ABI_VERSION}; {remedy}"
+        )
+    for name, function in functions.items():
+        function.restype, function.argtypes = _SIGNATURES[name]
+    if (threads := os.environ.get("SUNHWAN_NUM_THREADS")) and not (
+        threads.isascii() and threads.isdigit() and 1 <= int(threads) <= 1024
+    ):
+        raise SunhwanError(f"SUNHWAN_NUM_THREADS is {threads!r}, expected a number from 1 to 1024.")
+    if library.sunhwan_isa() is None:
+        raise SunhwanError(_message(library))
+    return library
+
+
+def _message(library: ctypes.CDLL) -> str:
+    return f"{library.sunhwan_message().decode(errors='replace')}."  # it may be cut within a letter
+
+
+@cache
+def problem() -> str | None:
+    """Why the library cannot be used, in one sentence; None where it can. Asked once in a process."""
+    try:
+        load()
+    except SunhwanError as error:
+        return str(error)
+    return None
+
+
+def check(status: int) -> None:
+    """Raises what a failed call's status and message say: ValueError, or MemoryError."""
+    if status:
+        message = _message(load())
+        raise MemoryError(message) if status == 2 else ValueError(message)
+
+
+def call(options: Options, sizes: Sizes, *addresses: int | None, **named: int | None) -> Recurrence:
+    """The description of a call for `forward` and `backward`.
+
+    Args:
+        addresses: of float32 arrays, C-contiguous (`mask`: bytes), in the order of the fields: inputs,
+            kernel, recurrent_kernel, bias, initial_state, mask, x_mask, h_mask, output, states, saved; or by
+            these names. None or nothing: not given, or not wanted. Who calls keeps the arrays alive.
+    """
+    batch, timesteps, features, units, x_mask_gates, h_mask_gates = sizes
+    return Recurrence(
+        ABI_VERSION, *options.numbers, x_mask_gates, h_mask_gates, batch, timesteps, features, units,
+        *addresses, **named,
+    )  # fmt: skip
+
+
+def saved_shape(options: Options, sizes: Sizes) -> tuple[int, int]:
+    """(batch, floats) of the array in which `forward` saves what `backward` needs."""
+    floats = load().sunhwan_saved_per_sequence(byref(call(options, sizes)))
+    if floats < 0:
+        check(1)
+    return sizes.batch, floats
+
+
+def forward(recurrence: Recurrence) -> None:
+    """Compute what `call` described into its output, states and saved."""
+    check(load().sunhwan_forward(byref(recurrence)))
+
+
+def backward(recurrence: Recurrence, gradients: Gradients) -> None:
+    """Compute the gradients that have an address, after `forward` has filled `recurrence.saved`."""
+    check(load().sunhwan_backward(byref(recurrence), byref(gradients)))
+
+
+def forward_held(recurrence: Recurrence) -> int:
+    """`forward`, with what backward needs held by the library: returns the ticket for it."""
+    ticket = c_int64()
+    check(load().sunhwan_forward_held(byref(recurrence), byref(ticket)))
+    return ticket.value
+
+
+def backward_held(recurrence: Recurrence, ticket: int, gradients: Gradients) -> None:
+    """`backward` after `forward_held`; with a ticket that is not held any more, forward runs again."""
+    check(load().sunhwan_backward_held(byref(recurrence), ticket, byref(gradients)))
+
+
+def recomputed() -> int:
+    """How often `backward_held` has had to run forward again."""
+    return load().sunhwan_recomputed()
+
+
+def isa() -> str:
+    """The instruction set in use: avx512, avx2 or portable."""
+    return load().sunhwan_isa().decode()
+
+
+def set_isa(name: str) -> None:
+    """Choose another instruction set for the calls that begin after it: for tests and timings."""
+    check(load().sunhwan_set_isa(name.encode()))
+
+
+def num_threads() -> int:
+    """How many threads work on one call."""
+    return load().sunhwan_num_threads()
+
+
+def set_num_threads(threads: int) -> None:
+    """Choose how many threads work on one call; no result depends on it."""
+    check(load().sunhwan_set_num_threads(threads))
+
+
+def memory_kept() -> int:
+    """Bytes of workspace that the library keeps between calls."""
+    return load().sunhwan_memory_kept()
+
+
+def release_memory() -> None:
+    """Give back the workspace that the library keeps between calls."""
+    load().sunhwan_release_memory()
+
+
+def peak_gflops(threads: int = 1, seconds: float = 0.2) -> float:
+    """Billions of floating-point operations a second of fused multiply-adds alone: what kernels are measured
+    against."""
+    return load().sunhwan_peak_gflops(threads, seconds)

@@ -1,0 +1,140 @@
+"""From a text study to its problem: reviews to padded token ids, and the baselines on the same texts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from sunhwan.baselines import study_texts as text_baselines
+from sunhwan.data.sets import catalog
+from sunhwan.data.split import shuffled
+from sunhwan.data.texts.texts import Texts
+from sunhwan.data.texts.vocabulary import Ragged, Vocabulary, pad
+from sunhwan.errors import SunhwanError
+from sunhwan.studies.problem import Examples, Metric, Problem
+from sunhwan.studies.study import Study
+
+BASELINES = ("majority", "tfidf_logistic", "nb_svm")
+PREPARE = {"num_words": 10_000, "length": 500, "padding": "pre", "truncating": "pre", "validation": 0.2}
+"""What `[prepare]` may say, with the tutorial's values."""
+
+SPLIT_SEED = 0
+"""One split for all seeds of a model, so that their spread is the network's alone."""
+
+
+def preparation(study: Study) -> dict:
+    """The study's `[prepare]`, completed and checked."""
+    for key, value in study.prepare.items():
+        if key not in PREPARE:
+            raise SunhwanError(f"[prepare] has an unknown key {key!r}; a text study has {', '.join(PREPARE)}")
+        if type(value) is not type(PREPARE[key]):
+            raise SunhwanError(f"{key} in [prepare] is {value!r}; expected something like {PREPARE[key]!r}")
+    how = PREPARE | study.prepare
+    # With no text at all the vocabulary and the padding check their own options, before any work is done.
+    Vocabulary((), how["num_words"])
+    pad(
+        Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)),
+        how["length"],
+        padding=how["padding"],
+        truncating=how["truncating"],
+    )
+    return how
+
+
+def outline(study: Study) -> Problem:
+    """A problem without data: enough to build a model and print its layers."""
+    how = preparation(study)
+    nothing = Examples(np.empty((0, how["length"]), np.int32), np.empty(0, np.int64))
+    return assembled(nothing, nothing, nothing, how)
+
+
+def assembled(train: Examples, val: Examples, test: Examples, how: dict, **rest: object) -> Problem:
+    """The problem over padded token ids."""
+    return Problem(
+        train=train,
+        val=val,
+        test=test,
+        input_shape=(how["length"],),
+        metric=Metric("accuracy", "accuracy", "binary_crossentropy", higher_is_better=True),
+        context={"vocabulary": how["num_words"]},
+        **rest,
+    )
+
+
+def problem(study: Study) -> dict[str, Problem]:
+    """The study's one problem, under the name `""`.
+
+    Of the training texts a seeded draw is held out for validation; the vocabulary is learnt from the rest.
+    """
+    how = preparation(study)
+    for name in study.baselines:
+        if name not in BASELINES:
+            raise SunhwanError(f"there is no baseline {name!r} for texts; there are {', '.join(BASELINES)}")
+    corpus = catalog.load(**study.data)
+    parts = split(corpus, how["validation"])
+    texts = {part: [corpus.texts[i] for i in index] for part, index in parts.items()}
+    labels = {part: corpus.labels[index] for part, index in parts.items()}
+
+    vocabulary = Vocabulary.fit(texts["train"], how["num_words"])
+    counts = ", ".join(f"{len(index):,} {part}" for part, index in parts.items())
+    examples, notes = {}, [f"{len(corpus):,} texts: {counts}"]
+    for part in parts:
+        ragged = vocabulary.encode(texts[part])
+        examples[part] = Examples(
+            pad(ragged, how["length"], padding=how["padding"], truncating=how["truncating"]), labels[part]
+        )
+        cut = float((ragged.lengths > how["length"]).mean())
+        notes.append(
+            f"{part}: {cut:.0%} of the texts are longer than {how['length']} tokens and lose the rest"
+        )
+    forecasts = baseline_forecasts(study.baselines, texts, labels)
+    return {
+        "": assembled(
+            **examples,
+            how=how,
+            baselines=forecasts,
+            files={
+                "preparation.json": {
+                    **how,
+                    "classes": list(corpus.classes),
+                    "vocabulary": json.loads(vocabulary.to_json()),
+                },
+                "predictions.npz": {
+                    "truth": labels["test"],
+                    **{f"probability:{name}": said["test"] for name, said in forecasts.items()},
+                },
+            },
+            notes=tuple(notes),
+            fingerprint=corpus.source,
+        )
+    }
+
+
+def split(corpus: Texts, validation: float) -> dict[str, np.ndarray]:
+    """Indices of the texts of each part; the publisher's test part stays whole."""
+    training = np.flatnonzero(corpus.part == "train")
+    test = np.flatnonzero(corpus.part == "test")
+    if len(training) == 0 or len(test) == 0:
+        raise SunhwanError(
+            f"there are {len(training):,} texts to train on and {len(test):,} to test on; both were expected"
+        )
+    kept, held = shuffled(len(training), validation, SPLIT_SEED)
+    if len(np.unique(corpus.labels[training[kept]])) < 2:
+        raise SunhwanError(
+            f"the {len(kept)} texts that are left to train on are all of one class; give more texts of each"
+        )
+    return {"train": training[kept], "val": training[held], "test": test}
+
+
+def baseline_forecasts(
+    names: tuple[str, ...], texts: dict[str, list[str]], labels: dict[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Each baseline's probabilities of class 1 on validation and test."""
+    counts = {part: len(texts[part]) for part in ("val", "test")}
+    makers = {
+        "majority": lambda: text_baselines.majority(labels["train"], counts),
+        "tfidf_logistic": lambda: text_baselines.tfidf_logistic(texts, labels),
+        "nb_svm": lambda: text_baselines.nb_svm(texts, labels),
+    }
+    return {name: makers[name]() for name in BASELINES if name in names}

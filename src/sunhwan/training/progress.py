@@ -1,0 +1,34 @@
+"""Who is told how work goes: preparation, and each batch and epoch of each network."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes; the command line draws bars."""
+
+    def prepared(self, notes: list[str]) -> None: ...
+    def begin(self, member: str, epochs: int, batches: int) -> None: ...
+    def batch(self, epoch: int, batch: int) -> None: ...
+    def epoch(self, row: dict) -> None: ...
+
+
+class Nobody:
+    """A watcher that looks away."""
+
+    def prepared(self, notes: list[str]) -> None: ...
+    def begin(self, member: str, epochs: int, batches: int) -> None: ...
+    def batch(self, epoch: int, batch: int) -> None: ...
+    def epoch(self, row: dict) -> None: ...
+
+
+class Within:
+    """Tells a watcher of one part of the work, by whose name each member's begins."""
+
+    def __init__(self, watcher: Watcher, part: str):
+        self.watcher, self.part = watcher, part
+        self.prepared, self.batch, self.epoch = watcher.prepared, watcher.batch, watcher.epoch
+
+    def begin(self, member: str, epochs: int, batches: int) -> None:
+        self.watcher.begin(f"{self.part}: {member}", epochs, batches)
