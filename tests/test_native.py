@@ -17,7 +17,7 @@ from sunhwan.recurrence.ops import release_memory
 from sunhwan.recurrence.ops.numpy import backward, forward
 from sunhwan.recurrence.ops.options import ACTIVATIONS, Options, Sizes
 
-HEADER = Path(__file__).parents[3] / "native" / "include" / "sunhwan.h"
+HEADER = Path(__file__).parents[1] / "native" / "include" / "sunhwan.h"
 
 
 load_anew = native.load.__wrapped__

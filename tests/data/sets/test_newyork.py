@@ -84,7 +84,7 @@ def test_times_are_standard_time_in_summer_too(weather):
 @pytest.mark.real
 def test_what_is_shipped_is_the_source_byte_for_byte(real_file, weather):
     source = real_file("newyork_hourly_2013.csv")
-    assert lzma.decompress((files("sunhwan.data") / newyork.FILE).read_bytes()) == source.read_bytes()
+    assert lzma.decompress((files("sunhwan.data.sets") / newyork.FILE).read_bytes()) == source.read_bytes()
     assert weather.fingerprint == table.read(source).fingerprint
 
 

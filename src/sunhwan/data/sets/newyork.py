@@ -36,7 +36,7 @@ def load() -> table.Table:
         (('EWR', 'JFK', 'LGA'), 26190, 'temp (degC)')
     """
     records = parse_csv(
-        lzma.decompress((files("sunhwan.data") / FILE).read_bytes()), "New York airports 2013"
+        lzma.decompress((files("sunhwan.data.sets") / FILE).read_bytes()), "New York airports 2013"
     )
     us = records.frame.with_columns(pl.exclude("origin", "time_hour").cast(pl.Float64))
     towards = (pl.col("wind_dir") + 180).radians()

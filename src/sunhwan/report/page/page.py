@@ -170,7 +170,7 @@ def embedded(content: object) -> str:
 
 
 def asset(name: str) -> str:
-    return resources.files("sunhwan.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("sunhwan.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
