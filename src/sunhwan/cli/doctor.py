@@ -59,7 +59,7 @@ def command() -> None:
 
     click.echo(f"{platform.platform()}, {processor()}, {os.cpu_count()} cores")
     problems = []
-    if why := native.problem():
+    if why := native.reason():
         problems.append(f"the kernels cannot run, so nothing is accelerated: {why}")
     else:
         click.echo(f"kernels: {native.isa()}, threads: {native.num_threads()}, {native.path()}")
@@ -81,7 +81,7 @@ def command() -> None:
             from sunhwan.recurrence.ops import xla
 
             click.echo(f"devices: {', '.join(str(device) for device in jax.devices())}")
-            if not native.problem() and (why := xla.refusal()):
+            if not native.reason() and (why := xla.refusal()):
                 problems.append(f"the kernels cannot run on JAX, so nothing is accelerated: {why}")
     cache = download.cache_folder()
     click.echo(f"cache: {cache}")
