@@ -81,14 +81,12 @@ def command() -> None:
             from sunhwan.recurrence.ops import xla
 
             click.echo(f"devices: {', '.join(str(device) for device in jax.devices())}")
-            if not native.reason() and (why := xla.refusal()):
+            if not native.reason() and (why := xla.reason()):
                 problems.append(f"the kernels cannot run on JAX, so nothing is accelerated: {why}")
     cache = download.cache_folder()
     click.echo(f"cache: {cache}")
     if not writable(cache):
-        problems.append(
-            f"cannot write to {str(cache)!r}; set SUNHWAN_CACHE to a writable folder"
-        )
+        problems.append(f"cannot write to {str(cache)!r}; set SUNHWAN_CACHE to a writable folder")
     for problem in problems:
         click.echo(f"problem: {problem}")
     if problems:
