@@ -9,7 +9,6 @@ import pytest
 from sunhwan.data.files.records import Records
 from sunhwan.data.files.timestamps import customary, timestamps
 from sunhwan.errors import SunhwanError
-from sunhwan.units import human
 
 
 def records(columns):
@@ -183,11 +182,6 @@ def test_without_a_customary_name_a_type_tells():
     assert customary(records({"T": [1.0], "when": [MIDNIGHTS[0]]})) == ["when"]
     with pytest.raises(SunhwanError, match=r"no column of f\.csv is named like a time; it has 'when', 'T'"):
         customary(records({"when": ["x"], "T": ["1"]}))
-
-
-@pytest.mark.parametrize("text", ["2024-01-01 00:00", "2024-01-01 00:00:07", "2024-01-01 10:00"])
-def test_times_for_people(text):
-    assert human(np.datetime64(text)) == text
 
 
 def test_a_time_with_its_offset_goes_before_the_parts_of_a_local_time():
