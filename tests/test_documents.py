@@ -162,6 +162,48 @@ def test_commands_in_documents_are_ones_that_there_are(line):
         command.make_parser(click.Context(command, parent=context)).parse_args(words)
 
 
+RECIPES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs/how-to").glob("add-*.md")}
+RECIPES["ARCHITECTURE.md"] = re.search(
+    r"## How to add\n.*?(?=\n## )", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), flags=re.DOTALL
+)[0]
+TREE = [
+    *ROOT.glob("*.*"),
+    *(path for folder in ("src", "native", "tests", "docs") for path in (ROOT / folder).rglob("*")),
+]
+
+
+@pytest.mark.parametrize("document", RECIPES)
+def test_recipes_name_what_exists(document):
+    """Each path in backticks exists, and each name is defined; `name` of `path` is defined there."""
+    prose = re.sub(r"```.*?```", "", RECIPES[document], flags=re.DOTALL)
+    missing = []
+    for code in re.findall(r"`([^`]+)`", prose):
+        if re.fullmatch(r"[\w/.-]+(\.(py|h|cpp|toml|md|txt)|/)", code):
+            paths = [path.as_posix() + "/" * path.is_dir() for path in TREE]
+            if not any(path.endswith(f"/{code}") for path in paths):
+                missing.append(code)
+        elif re.fullmatch(r"[A-Za-z_][\w.]*", code) and not any(defines(path, code) for path in TREE):
+            missing.append(code)
+    for name, file in re.findall(r"`([\w.]+)` (?:of|in) `([\w/]+\.\w+)`", prose):
+        if not any(defines(path, name) for path in TREE if path.as_posix().endswith(f"/{file}")):
+            missing.append(f"{name} in {file}")
+    assert not missing, f"{document} names what does not exist"
+
+
+def defines(path, name):
+    """Whether a file has this name, or defines a function, class or variable of it."""
+    last = name.split(".")[-1]
+    if path.stem == last:
+        return True
+    if path.suffix in (".h", ".cpp", ".txt"):
+        pattern = rf"\b{last}\b"
+    elif path.suffix == ".py":
+        pattern = rf"(?:def|class) {last}\b|^(?: {{4}})?(?:self\.)?{last}(?::.*)? = |\bimport {name}\b"
+    else:
+        return False
+    return bool(re.search(pattern, path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
 @pytest.mark.parametrize("cell", [simple_rnn, lstm, gru], ids=lambda module: module.__name__.split(".")[-1])
 def test_the_derivations_stand_beside_the_reference_as_it_is(cell):
     code = re.sub(r'\n    """.*?"""\n', "\n", inspect.getsource(cell.step_gradient), count=1, flags=re.DOTALL)
