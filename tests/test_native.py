@@ -79,7 +79,7 @@ def test_a_library_of_another_version(monkeypatch):
     with pytest.raises(SunhwanError) as raised:
         load_anew()
     assert str(raised.value) == (
-        f"The native library {native.path()} has ABI version 1, but this sunhwan has 2; "
+        f"The native library {native.path()} has ABI version 1, but this sunhwan needs 2; "
         "install sunhwan again: pip install ."
     )
 
@@ -95,13 +95,13 @@ def test_a_library_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("SUNHWAN_LIBRARY", str(tmp_path / "libsunhwan.so"))
     monkeypatch.setattr(native, "load", load_anew)
     said = (
-        f"The native library {tmp_path / 'libsunhwan.so'}, which SUNHWAN_LIBRARY names, is not there; "
+        f"The native library {tmp_path / 'libsunhwan.so'} (from SUNHWAN_LIBRARY) does not exist; "
         "unset SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so."
     )
     with pytest.raises(SunhwanError) as raised:
         native.load()
     assert str(raised.value) == said
-    assert native.problem.__wrapped__() == said
+    assert native.reason.__wrapped__() == said
 
 
 @pytest.mark.parametrize("what", ["text", "another library"])
@@ -109,7 +109,7 @@ def test_what_is_no_library_of_ours(monkeypatch, tmp_path, what):
     path = tmp_path / "libsunhwan.so"
     path.write_text("no library") if what == "text" else path.symlink_to(_ctypes.__file__)
     monkeypatch.setenv("SUNHWAN_LIBRARY", str(path))
-    said = f"^The native library {re.escape(str(path))}, which SUNHWAN_LIBRARY names, cannot be loaded "
+    said = rf"^The native library {re.escape(str(path))} \(from SUNHWAN_LIBRARY\) cannot be loaded "
     with pytest.raises(SunhwanError, match=said):
         load_anew()
 
@@ -117,7 +117,7 @@ def test_what_is_no_library_of_ours(monkeypatch, tmp_path, what):
 def test_a_library_of_ones_own_installation_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("SUNHWAN_LIBRARY", "")
     monkeypatch.setattr(native, "path", lambda: tmp_path / "libsunhwan.so")
-    with pytest.raises(SunhwanError, match=r"is not there; install sunhwan again: pip install \.$"):
+    with pytest.raises(SunhwanError, match=r"does not exist; install sunhwan again: pip install \.$"):
         load_anew()
 
 
@@ -146,7 +146,7 @@ def test_variables_choose_instruction_set_and_threads():
 
 
 def test_empty_variables_are_as_none():
-    code = "print(native.path(), native.isa(), native.num_threads(), native.problem())"
+    code = "print(native.path(), native.isa(), native.num_threads(), native.reason())"
     names = ("SUNHWAN_LIBRARY", "SUNHWAN_ISA", "SUNHWAN_NUM_THREADS")
     clean = {name: value for name, value in os.environ.items() if name not in names}
     command = [sys.executable, "-c", f"from sunhwan.recurrence.ops import library\n{code}"]
@@ -172,7 +172,7 @@ def test_empty_variables_are_as_none():
     ],
 )
 def test_unknown_values_of_variables(variable, value, expected):
-    said = run("print(native.problem()); native.load()", **{variable: value})
+    said = run("print(native.reason()); native.load()", **{variable: value})
     assert re.fullmatch(expected, said.stdout.strip()), said.stdout
     assert said.stderr.splitlines()[-1] == f"sunhwan.errors.SunhwanError: {said.stdout.strip()}"
 
@@ -249,9 +249,9 @@ def test_a_workspace_that_cannot_be_had_is_an_error_before_anything_is_read():
     "changed, said",
     [
         ({"kernel": None}, "kernel is NULL, expected an array"),
-        ({"x_mask": 64}, "x_mask is given, but x_mask_gates is 0"),
-        ({"x_mask_gates": 2}, "x_mask_gates is 2, expected 0, 1 or one for each of the cell's 4 gates"),
-        ({"h_mask_gates": 1}, "h_mask is NULL, but h_mask_gates is 1"),
+        ({"dropout_mask": 64}, "dropout_mask is given, but dropout_mask_gates is 0"),
+        ({"dropout_mask_gates": 2}, "dropout_mask_gates is 2, expected 0, 1 or one for each of the cell's 4 gates"),
+        ({"recurrent_dropout_mask_gates": 1}, "recurrent_dropout_mask is NULL, but recurrent_dropout_mask_gates is 1"),
         ({"cell": 3}, r"cell is 3, expected 0 \(SimpleRNN\), 1 \(GRU\) or 2 \(LSTM\)"),
         ({"activation": 5}, r"activation is 5, expected 0 \(linear\) to 4 \(hard_sigmoid\)"),
         ({"go_backwards": 2}, "go_backwards is 2, expected 0 or 1"),
@@ -268,7 +268,7 @@ def test_a_description_that_makes_no_sense(changed, said):
 
 def test_backward_wants_what_forward_saved():
     recurrence = native.call(Options("lstm"), Sizes(1, 1, 1, 1), *[64] * 3)
-    with pytest.raises(ValueError, match="saved is NULL, expected what forward has written there"):
+    with pytest.raises(ValueError, match="saved is NULL, expected the array that forward wrote"):
         native.backward(recurrence, native.Gradients())
     with pytest.raises(ValueError, match="d_bias is given, but bias is NULL"):
         native.backward(recurrence, native.Gradients(d_bias=64))

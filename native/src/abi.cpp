@@ -47,8 +47,8 @@ int succeeded() {
 // ---- Instruction sets ----
 
 #if defined(__x86_64__)
-// What CMakeLists.txt compiles each variant for, and nothing less. Asked of the processor itself: the runtime with which
-// Zig links says no to every __builtin_cpu_supports, so that its wheels ran the portable kernels everywhere.
+// Exactly what CMakeLists.txt compiles each variant for. Asked of the processor itself: with the runtime that Zig links,
+// every __builtin_cpu_supports is false, so its wheels ran the portable kernels everywhere.
 struct Processor {
   unsigned features = 0, more = 0; // of CPUID's leaves 1 (ecx) and 7 (ebx)
   unsigned saved = 0;              // which registers the system keeps for each thread
@@ -87,12 +87,12 @@ const Variant variants[] = {  // best first
 
 std::atomic<const Kernels *> chosen{nullptr};
 
-// NULL and a message where the name is unknown or the processor has not got it.
+// NULL and a message if the name is unknown or the processor does not support it.
 const Kernels *variant(const char *name) {
   for (const Variant &v : variants)
     if (strcmp(name, v.kernels->name) == 0) {
       if (v.available()) return v.kernels;
-      failed(SUNHWAN_INVALID_ARGUMENT, "this processor has no %s; choose a smaller instruction set (portable runs anywhere)",
+      failed(SUNHWAN_INVALID_ARGUMENT, "this processor does not support %s; choose another instruction set (portable runs anywhere)",
              name);
       return nullptr;
     }
@@ -114,12 +114,12 @@ const Kernels *kernels() {
     for (const Variant &v : variants)
       if (!k && v.available()) k = v.kernels;
   }
-  // Unless another thread was quicker, perhaps by sunhwan_set_isa.
+  // Unless another thread was faster, perhaps through sunhwan_set_isa.
   const Kernels *none = nullptr;
   return chosen.compare_exchange_strong(none, k) ? k : none;
 }
 
-// What a function of the ABI does, with what it throws turned into a status.
+// Calls f and turns exceptions into a status.
 template <class F>
 int guarded(F f) {
   try {
@@ -127,13 +127,13 @@ int guarded(F f) {
   } catch (const std::bad_alloc &) {
     return failed(SUNHWAN_OUT_OF_MEMORY, "not enough memory for the call itself");
   } catch (const std::system_error &error) {
-    return failed(SUNHWAN_OUT_OF_MEMORY, "the system refused a thread or a lock: %s", error.what());
+    return failed(SUNHWAN_OUT_OF_MEMORY, "the system could not create a thread or a lock: %s", error.what());
   }
 }
 
 // ---- Arguments ----
 
-// Sizes and their products stay far below what 64 bits and a pointer hold.
+// Keeps sizes and their products far below the limits of 64 bits and of pointers.
 constexpr double MOST_FLOATS = 1e14;
 
 int check_version(uint32_t version) {
@@ -163,7 +163,7 @@ int check_sizes(const sunhwan_recurrence &c) {
   for (auto &f : flags)
     if (f.value != 0 && f.value != 1) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %d, expected 0 or 1", f.name, f.value);
   const struct { const char *name; int32_t value; } masks[] = {
-      {"x_mask_gates", c.x_mask_gates}, {"h_mask_gates", c.h_mask_gates}};
+      {"dropout_mask_gates", c.dropout_mask_gates}, {"recurrent_dropout_mask_gates", c.recurrent_dropout_mask_gates}};
   for (auto &m : masks)
     if (m.value != 0 && m.value != 1 && m.value != gates_of(c.cell))
       return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %d, expected 0, 1 or one for each of the cell's %d gates", m.name,
@@ -186,10 +186,12 @@ int check_reads(const sunhwan_recurrence &c, bool rows) {
       {"kernel", c.kernel}, {"recurrent_kernel", c.recurrent_kernel}, {"inputs", rows ? c.inputs : c.kernel}};
   for (auto &n : needed)
     if (!n.pointer) return failed(SUNHWAN_INVALID_ARGUMENT, "%s is NULL, expected an array", n.name);
-  if (rows && (c.x_mask != nullptr) != (c.x_mask_gates > 0))
-    return failed(SUNHWAN_INVALID_ARGUMENT, "x_mask is %s, but x_mask_gates is %d", c.x_mask ? "given" : "NULL", c.x_mask_gates);
-  if (rows && (c.h_mask != nullptr) != (c.h_mask_gates > 0))
-    return failed(SUNHWAN_INVALID_ARGUMENT, "h_mask is %s, but h_mask_gates is %d", c.h_mask ? "given" : "NULL", c.h_mask_gates);
+  const struct { const char *name; const float *pointer; int32_t gates; } masks[] = {
+      {"dropout_mask", c.dropout_mask, c.dropout_mask_gates},
+      {"recurrent_dropout_mask", c.recurrent_dropout_mask, c.recurrent_dropout_mask_gates}};
+  for (auto &m : masks)
+    if (rows && (m.pointer != nullptr) != (m.gates > 0))
+      return failed(SUNHWAN_INVALID_ARGUMENT, "%s is %s, but %s_gates is %d", m.name, m.pointer ? "given" : "NULL", m.name, m.gates);
   return SUNHWAN_OK;
 }
 
@@ -218,7 +220,7 @@ int check_intervals(const sunhwan_intervals *c) {
       return failed(SUNHWAN_INVALID_ARGUMENT, "ahead[%lld] is %lld, expected %lld to %lld, since they rise and room is %lld",
                     (long long)i, (long long)c->ahead[i], (long long)least, (long long)c->room - 1, (long long)c->room);
     if (c->counts[i] < 0 || c->counts[i] > c->recent || c->place[i] < 0 || c->place[i] >= c->recent)
-      return failed(SUNHWAN_INVALID_ARGUMENT, "step %lld has counts %lld and place %lld, expected at most recent, %lld, and less",
+      return failed(SUNHWAN_INVALID_ARGUMENT, "step %lld has counts %lld and place %lld, expected counts of at most recent = %lld and a smaller place",
                     (long long)i, (long long)c->counts[i], (long long)c->place[i], (long long)c->recent);
   }
   return SUNHWAN_OK;
@@ -267,14 +269,14 @@ int run_backward(const sunhwan_recurrence &c, const sunhwan_gradients &g, const 
     return succeeded();
   }
   if (int status = check_reads(c, true)) return status;
-  if (!c.saved) return failed(SUNHWAN_INVALID_ARGUMENT, "saved is NULL, expected what forward has written there");
+  if (!c.saved) return failed(SUNHWAN_INVALID_ARGUMENT, "saved is NULL, expected the array that forward wrote");
   if (!g.d_inputs && !g.d_initial_state && !g.d_kernel && !g.d_recurrent_kernel && !g.d_bias) return succeeded();
   prefer_large_pages(g.d_inputs, c.batch * c.timesteps * c.features * sizeof(float));
   FlushDenormals flush;
   return k.backward(c, g, threads_for(c)) ? succeeded() : out_of_memory(c);
 }
 
-// Calls f with a copy of the call that saves into memory of the library's own, and that memory.
+// Calls f with a copy of the call that saves into the library's own memory, and with that memory.
 template <class F>
 int with_own_saved(const sunhwan_recurrence &c, F f) {
   if (int status = check_sizes(c)) return status;
@@ -285,7 +287,7 @@ int with_own_saved(const sunhwan_recurrence &c, F f) {
   return f(own, std::move(memory));
 }
 
-// Calls f with the kernels of the instruction set in use, the same ones throughout the call.
+// Calls f with the kernels of the instruction set in use, the same throughout the call.
 template <class F>
 int with_kernels(F f) {
   const Kernels *k = kernels();

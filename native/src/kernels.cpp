@@ -208,9 +208,9 @@ struct StepperOf : Stepper {
   static sunhwan_recurrence of_rows(sunhwan_recurrence call, int rows) {
     call.batch = rows;
     call.timesteps = 1;
-    call.go_backwards = call.return_sequences = call.x_mask_gates = call.h_mask_gates = 0;
+    call.go_backwards = call.return_sequences = call.dropout_mask_gates = call.recurrent_dropout_mask_gates = 0;
     call.mask = nullptr;
-    call.x_mask = call.h_mask = nullptr;
+    call.dropout_mask = call.recurrent_dropout_mask = nullptr;
     call.output = call.saved = nullptr;
     return call;
   }

@@ -198,7 +198,7 @@ struct BackwardTile : TileWork<Cell, Lanes> {
     chunk_steps = wants_weights ? (int)most(ROW_STEPS / weights.tile_rows, 4) : 1;
     chunk_step = (Cell::SUMS + H_COPIES) * h_slot + x_slot;
     chunk = arena.take<float>(chunk_steps * chunk_step);
-    chunk_masked = arena.take<float>(call.x_mask_gates || call.h_mask_gates ? chunk_steps * most(h_slot, x_slot) : 0);
+    chunk_masked = arena.take<float>(call.dropout_mask_gates || call.recurrent_dropout_mask_gates ? chunk_steps * most(h_slot, x_slot) : 0);
     d_states = arena.take<float>(Cell::STATES * h_slot);
     initial_h = arena.take<float>(h_slot);
     initial_c = arena.take<float>(h_slot);
@@ -364,12 +364,12 @@ struct BackwardTile : TileWork<Cell, Lanes> {
   void add_weight_gradients(int steps, const WeightGradients<Cell, Lanes> &sums) const {
     const float *h = chunk + Cell::SUMS * h_extent.slot(), *x = h + H_COPIES * h_extent.slot();
     for (int gate = 0, n; gradients.d_kernel && gate < G; gate += n) {
-      n = call.x_mask_gates > 1 ? 1 : G;
+      n = call.dropout_mask_gates > 1 ? 1 : G;
       add_products(x, this->x_mask(gate), x_extent, plan.features, gate, gate, n, sums.kernel, sums.columns, steps);
     }
     for (int gate = 0, n; gradients.d_recurrent_kernel && gate < G; gate += n) {
       n = 1;  // gates that share their operand and lie side by side
-      while (gate + n < G && call.h_mask_gates <= 1 && gate + n != Cell::RESET_GATE &&
+      while (gate + n < G && call.recurrent_dropout_mask_gates <= 1 && gate + n != Cell::RESET_GATE &&
              Cell::H_SLOT[gate + n] == Cell::H_SLOT[gate] + n)
         n++;
       bool reset = gate == Cell::RESET_GATE;

@@ -25,10 +25,12 @@ struct TileWork {
 
   // A gate's mask of x or of h, or NULL.
   const float *x_mask(int gate) const {
-    return call.x_mask_gates ? x_masks + (call.x_mask_gates > 1 ? gate : 0) * x_extent.slot() : nullptr;
+    const int32_t gates = call.dropout_mask_gates;
+    return gates ? x_masks + (gates > 1 ? gate : 0) * x_extent.slot() : nullptr;
   }
   const float *h_mask(int gate) const {
-    return call.h_mask_gates ? h_masks + (call.h_mask_gates > 1 ? gate : 0) * h_extent.slot() : nullptr;
+    const int32_t gates = call.recurrent_dropout_mask_gates;
+    return gates ? h_masks + (gates > 1 ? gate : 0) * h_extent.slot() : nullptr;
   }
   // An array times a mask, in `to`; itself where there is no mask.
   static const float *masked(const float *from, const float *mask, const Extent &extent, float *to) {
@@ -38,8 +40,8 @@ struct TileWork {
   }
 
   void take_masks(Arena &arena) {
-    x_masks = arena.take<float>(call.x_mask_gates * weights.x_slot());
-    h_masks = arena.take<float>(call.h_mask_gates * weights.h_slot());
+    x_masks = arena.take<float>(call.dropout_mask_gates * weights.x_slot());
+    h_masks = arena.take<float>(call.recurrent_dropout_mask_gates * weights.h_slot());
   }
 
   void begin(long index) {
@@ -48,10 +50,12 @@ struct TileWork {
     h_extent = {weights.h_blocks, rows, rows};
     x_extent = {weights.x_blocks, rows, rows};
     steps = plan.length(tile.first);
-    for (int g = 0; g < call.x_mask_gates; g++)
-      read_batch(call.x_mask + g * plan.batch * plan.features, plan.features, x_masks + g * x_extent.slot(), x_extent);
-    for (int g = 0; g < call.h_mask_gates; g++)
-      read_batch(call.h_mask + g * plan.batch * plan.units, plan.units, h_masks + g * h_extent.slot(), h_extent);
+    for (int g = 0; g < call.dropout_mask_gates; g++)
+      read_batch(call.dropout_mask + g * plan.batch * plan.features, plan.features, x_masks + g * x_extent.slot(),
+                 x_extent);
+    for (int g = 0; g < call.recurrent_dropout_mask_gates; g++)
+      read_batch(call.recurrent_dropout_mask + g * plan.batch * plan.units, plan.units, h_masks + g * h_extent.slot(),
+                 h_extent);
   }
 
   // How many rows of the slots take part at a step, from how many do at the step before it, or after it. (Rows of the

@@ -63,7 +63,7 @@ struct Weights {
     x_blocks = Lanes::blocks_of(plan.features);
     tile_rows = Lanes::rows_of(plan.tile_rows);
     widest = Lanes::widest_panel(tile_rows);
-    bool one_operand = call.x_mask_gates <= 1 && call.h_mask_gates <= 1;
+    bool one_operand = call.dropout_mask_gates <= 1 && call.recurrent_dropout_mask_gates <= 1;
     for (int gate = 0; gate < G; gate++) {
       bool together = Cell::H_SLOT[gate] == gate;
       Segment *last = segments_count ? &segments[segments_count - 1] : nullptr;

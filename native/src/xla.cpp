@@ -87,8 +87,8 @@ struct Call : sunhwan_recurrence {
     gates = sunhwan::gates_of(cell);
     columns = gates * units;
     states_count = sunhwan::states_of(cell);
-    x_mask_gates = static_cast<int32_t>(first_size(dx));
-    h_mask_gates = static_cast<int32_t>(first_size(dh));
+    dropout_mask_gates = static_cast<int32_t>(first_size(dx));
+    recurrent_dropout_mask_gates = static_cast<int32_t>(first_size(dh));
 
     inputs = shapes.required("inputs", x, {batch, timesteps, features});
     kernel = shapes.required("kernel", k, {features, columns});
@@ -96,8 +96,8 @@ struct Call : sunhwan_recurrence {
     bias = two_rows() ? shapes.optional("bias", b, {2, columns}) : shapes.optional("bias", b, {columns});
     initial_state = shapes.optional("initial_state", s, {states_count, batch, units});
     mask = reinterpret_cast<const uint8_t *>(shapes.optional("mask", m, {batch, timesteps}));
-    x_mask = shapes.optional("dropout_mask", dx, {x_mask_gates, batch, features});
-    h_mask = shapes.optional("recurrent_dropout_mask", dh, {h_mask_gates, batch, units});
+    dropout_mask = shapes.optional("dropout_mask", dx, {dropout_mask_gates, batch, features});
+    recurrent_dropout_mask = shapes.optional("recurrent_dropout_mask", dh, {recurrent_dropout_mask_gates, batch, units});
   }
 
   bool two_rows() const { return cell == SUNHWAN_GRU && reset_after; }

@@ -1,4 +1,4 @@
-"""Recurrent networks on the CPU people have, judged beside honest baselines.
+"""Fast recurrent networks on the CPU, compared with honest baselines.
 
 `import sunhwan` loads nothing heavy and never changes the Keras backend of the program that imports it.
 """
@@ -21,10 +21,10 @@ _HOMES = {
     "SeriesClassifier": "sunhwan.classify.recordings.estimator",
     "release_memory": "sunhwan.recurrence.ops",
 }
-"""Where what is public comes from, once it is asked for."""
+"""Public names and the modules that define them, imported on first use."""
 
-# Without Stepper, which imports Keras: `from sunhwan import *` would choose the program's backend. And
-# without Classifier, SeriesClassifier and Forecaster, which are slow to import.
+# Without Stepper, which imports Keras: `from sunhwan import *` would fix the program's backend. Without
+# Classifier, SeriesClassifier and Forecaster, which are slow to import.
 __all__ = [
     "SunhwanError",
     "__version__",

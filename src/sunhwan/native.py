@@ -19,18 +19,18 @@ from typing import Protocol
 from sunhwan.errors import SunhwanError
 
 ABI_VERSION = 1
-"""SUNHWAN_ABI_VERSION of the header that the structs below are written after."""
+"""SUNHWAN_ABI_VERSION of the header that the structs below follow."""
 
 
 class Options(Protocol):
-    """What a call computes; `recurrence.ops.options.Options` is one."""
+    """The options of a call; `recurrence.ops.options.Options` is one."""
 
     @property
     def numbers(self) -> tuple[int, ...]: ...
 
 
 class Sizes(Protocol):
-    """batch, timesteps, features, units, x_mask_gates, h_mask_gates: as `recurrence.ops.options.Sizes`."""
+    """The sizes of a call, six numbers; `recurrence.ops.options.Sizes` is one."""
 
     batch: int
 
@@ -45,22 +45,22 @@ class Recurrence(ctypes.Structure):
             for name in (
                 "cell", "activation", "recurrent_activation", "reset_after", "go_backwards",
                 "return_sequences", "zero_output_for_mask", "zero_before_data",
-                "x_mask_gates", "h_mask_gates",
+                "dropout_mask_gates", "recurrent_dropout_mask_gates",
             )
         ),
         *((name, c_int64) for name in ("batch", "timesteps", "features", "units")),
         *(
             (name, c_void_p)
             for name in (
-                "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "x_mask", "h_mask",
-                "output", "states", "saved",
+                "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "dropout_mask",
+                "recurrent_dropout_mask", "output", "states", "saved",
             )
         ),
     ]  # fmt: skip
 
 
 class Gradients(ctypes.Structure):
-    """`sunhwan_gradients`: addresses, or None where a gradient is zeros or not wanted."""
+    """`sunhwan_gradients`: addresses, or None for a gradient of zeros or one that is not wanted."""
 
     _fields_ = [
         (name, c_void_p)
@@ -72,7 +72,7 @@ class Gradients(ctypes.Structure):
 
 
 class Intervals(ctypes.Structure):
-    """`sunhwan_intervals`: numbers, and addresses of arrays that `evaluation.intervals` keeps."""
+    """`sunhwan_intervals`: numbers, and addresses of arrays that `evaluation.intervals` owns."""
 
     _fields_ = [
         ("abi_version", c_uint32),
@@ -112,29 +112,28 @@ _SIGNATURES = {
 
 
 def path() -> Path:
-    """Where the library lies: beside this file, or where SUNHWAN_LIBRARY says."""
+    """The path of the library: beside this file, or SUNHWAN_LIBRARY."""
     if chosen := os.environ.get("SUNHWAN_LIBRARY"):
         return Path(chosen)
-    # An editable installation spreads a package over two folders, the sources' and the built files'.
+    # An editable installation has two folders for the package: of the sources and of the built files.
     folders = [Path(folder) for folder in sys.modules[__package__].__path__]
-    found = [folder / "libsunhwan.so" for folder in folders if (folder / "libsunhwan.so").exists()]
-    return found[0] if found else folders[0] / "libsunhwan.so"
+    libraries = [folder / "libsunhwan.so" for folder in folders]
+    return next((library for library in libraries if library.exists()), libraries[0])
 
 
 @cache
 def load() -> ctypes.CDLL:
-    """The library, loaded once and declared.
+    """The library, loaded once, with its functions declared.
 
     Raises:
-        SunhwanError: it is not there, of another version, or an environment variable asks it for what it has
-            not got.
+        SunhwanError: it is missing, has another version, or an environment variable has an invalid value.
     """
     where, named, remedy = path(), "", "install sunhwan again: pip install ."
     if os.environ.get("SUNHWAN_LIBRARY"):
-        named = ", which SUNHWAN_LIBRARY names,"
-        remedy = "unset SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so."
+        named = " (from SUNHWAN_LIBRARY)"
+        remedy = "unset SUNHWAN_LIBRARY, or set it to the path of this version's libsunhwan.so."
     if not where.exists():
-        raise SunhwanError(f"The native library {where}{named} is not there; {remedy}")
+        raise SunhwanError(f"The native library {where}{named} does not exist; {remedy}")
     try:
         library = ctypes.CDLL(str(where))
         version = library.sunhwan_abi_version()
@@ -145,7 +144,7 @@ def load() -> ctypes.CDLL:
         ) from error
     if version != ABI_VERSION:
         raise SunhwanError(
-            f"The native library {where}{named} has ABI version {version}, but this sunhwan has "
+            f"The native library {where}{named} has ABI version {version}, but this sunhwan needs "
             f"{ABI_VERSION}; {remedy}"
         )
     for name, function in functions.items():
@@ -160,12 +159,12 @@ def load() -> ctypes.CDLL:
 
 
 def _message(library: ctypes.CDLL) -> str:
-    return f"{library.sunhwan_message().decode(errors='replace')}."  # it may be cut within a letter
+    return f"{library.sunhwan_message().decode(errors='replace')}."  # it may be cut within a character
 
 
 @cache
-def problem() -> str | None:
-    """Why the library cannot be used, in one sentence; None where it can. Asked once in a process."""
+def reason() -> str | None:
+    """Why the library cannot be used, in one sentence; None if it can. Determined once per process."""
     try:
         load()
     except SunhwanError as error:
@@ -174,7 +173,7 @@ def problem() -> str | None:
 
 
 def check(status: int) -> None:
-    """Raises what a failed call's status and message say: ValueError, or MemoryError."""
+    """Raises a ValueError or MemoryError with the library's message if a call's status says that it failed."""
     if status:
         message = _message(load())
         raise MemoryError(message) if status == 2 else ValueError(message)
@@ -185,14 +184,13 @@ def call(options: Options, sizes: Sizes, *addresses: int | None, **named: int | 
 
     Args:
         addresses: of float32 arrays, C-contiguous (`mask`: bytes), in the order of the fields: inputs,
-            kernel, recurrent_kernel, bias, initial_state, mask, x_mask, h_mask, output, states, saved; or by
-            these names. None or nothing: not given, or not wanted. Who calls keeps the arrays alive.
+            kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask, output,
+            states, saved; or by name. None: not given, or not wanted. The caller keeps the arrays alive.
     """
-    batch, timesteps, features, units, x_mask_gates, h_mask_gates = sizes
+    batch, timesteps, features, units, *mask_gates = sizes
     return Recurrence(
-        ABI_VERSION, *options.numbers, x_mask_gates, h_mask_gates, batch, timesteps, features, units,
-        *addresses, **named,
-    )  # fmt: skip
+        ABI_VERSION, *options.numbers, *mask_gates, batch, timesteps, features, units, *addresses, **named
+    )
 
 
 def saved_shape(options: Options, sizes: Sizes) -> tuple[int, int]:
@@ -204,7 +202,7 @@ def saved_shape(options: Options, sizes: Sizes) -> tuple[int, int]:
 
 
 def forward(recurrence: Recurrence) -> None:
-    """Compute what `call` described into its output, states and saved."""
+    """Compute the output, states and saved of what `call` described."""
     check(load().sunhwan_forward(byref(recurrence)))
 
 
@@ -214,19 +212,19 @@ def backward(recurrence: Recurrence, gradients: Gradients) -> None:
 
 
 def forward_held(recurrence: Recurrence) -> int:
-    """`forward`, with what backward needs held by the library: returns the ticket for it."""
+    """`forward`, with the library keeping what backward needs; returns the ticket for it."""
     ticket = c_int64()
     check(load().sunhwan_forward_held(byref(recurrence), byref(ticket)))
     return ticket.value
 
 
 def backward_held(recurrence: Recurrence, ticket: int, gradients: Gradients) -> None:
-    """`backward` after `forward_held`; with a ticket that is not held any more, forward runs again."""
+    """`backward` after `forward_held`; forward runs again if the library no longer has the ticket."""
     check(load().sunhwan_backward_held(byref(recurrence), ticket, byref(gradients)))
 
 
 def recomputed() -> int:
-    """How often `backward_held` has had to run forward again."""
+    """How many times `backward_held` ran forward again."""
     return load().sunhwan_recomputed()
 
 
@@ -236,7 +234,7 @@ def isa() -> str:
 
 
 def set_isa(name: str) -> None:
-    """Choose another instruction set for the calls that begin after it: for tests and timings."""
+    """Choose another instruction set for later calls: for tests and timings."""
     check(load().sunhwan_set_isa(name.encode()))
 
 
@@ -256,11 +254,10 @@ def memory_kept() -> int:
 
 
 def release_memory() -> None:
-    """Give back the workspace that the library keeps between calls."""
+    """Release the workspace that the library keeps between calls."""
     load().sunhwan_release_memory()
 
 
 def peak_gflops(threads: int = 1, seconds: float = 0.2) -> float:
-    """Billions of floating-point operations a second of fused multiply-adds alone: what kernels are measured
-    against."""
+    """The peak of fused multiply-adds, which kernels are compared with: billions of operations a second."""
     return load().sunhwan_peak_gflops(threads, seconds)

@@ -1,4 +1,4 @@
-"""Units as column names write them; units, times and durations as people read them."""
+"""Units in column names; units, times and durations formatted for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIGNS = {
     "ug/m3": "µg/m³",
     "percent": "%",
 }
-"""Customary ASCII spellings, and the signs that they stand for."""
+"""Common ASCII spellings of units, and their symbols."""
 
 
 def unit_of(name: str) -> str:
@@ -34,7 +34,7 @@ def unit_of(name: str) -> str:
 
 
 def shown(unit: str) -> str:
-    """A unit in its sign.
+    """A unit with its symbol.
 
     Example:
         >>> shown("degC"), shown("mm")
@@ -44,7 +44,7 @@ def shown(unit: str) -> str:
 
 
 def digits(value: float) -> str:
-    """A number in three significant digits, or in all that stand before its point.
+    """A number with three significant digits, or with all its integer digits if there are more.
 
     Example:
         >>> digits(2.2081), digits(5.9), digits(123.4), digits(12345.6), digits(0.00012345), digits(0)
@@ -57,7 +57,7 @@ def digits(value: float) -> str:
 
 
 def numbered(noun: str, numbers: Iterable[int]) -> str:
-    """Things that are counted, by their numbers.
+    """A noun with its numbers, runs of them shortened.
 
     Example:
         >>> numbered("fit", [2]), numbered("fit", [1, 2]), numbered("fit", [1, 2, 3, 5, 7, 8, 9])
@@ -80,7 +80,7 @@ def numbered(noun: str, numbers: Iterable[int]) -> str:
 
 
 def duration(seconds: int) -> str:
-    """Seconds as people write them.
+    """Seconds in the largest unit that divides them.
 
     Example:
         >>> duration(600), duration(3600), duration(864000), duration(7)
@@ -93,7 +93,7 @@ def duration(seconds: int) -> str:
 
 
 def human(moment: np.datetime64) -> str:
-    """A time as people write it.
+    """A time as text, without seconds if they are zero.
 
     Example:
         >>> human(np.datetime64("2024-06-09T11:40:00")), human(np.datetime64("2024-06-09T11:40:07"))

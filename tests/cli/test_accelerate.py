@@ -163,11 +163,11 @@ def test_a_script_that_is_no_python_is_shown_as_by_python(sunhwan, tmp_path):
 def test_what_is_not_there_is_said_to_be_so(refuses):
     assert (
         refuses("accelerate", "no.py")
-        == "sunhwan: there is no script 'no.py'; give the path of a Python file\n"
+        == "sunhwan: no script 'no.py'; give the path of a Python file\n"
     )
     for name in ("no_module", "no_package.program", "json.no_module", "colorsys.no_module"):
         assert refuses("accelerate", "-m", name) == (
-            f"sunhwan: there is no module {name!r}; give a name that can be imported from here\n"
+            f"sunhwan: no module {name!r}; give a name that can be imported from this folder\n"
         )
     assert "Missing argument 'SCRIPT'" in refuses("accelerate")
     assert "No such option" in refuses("accelerate", "--nonsense", "script.py")
@@ -177,7 +177,7 @@ def test_a_model_runs_fused_and_one_line_says_so(accelerated, tmp_path):
     (tmp_path / "script.py").write_text(MODEL + OWN_CELL)
     status, out, err = accelerated("script.py")
     assert (status, out) == (0, "fitted\n")
-    assert err == "sunhwan: 1 of 2 SimpleRNN, GRU and LSTM layers ran fused; --explain says why not all\n"
+    assert err == "sunhwan: 1 of 2 SimpleRNN, GRU and LSTM layers ran fused; --explain shows why not all\n"
 
 
 def test_a_notebook_runs_cell_by_cell_and_stays_as_it_is(accelerated, tmp_path):
@@ -259,7 +259,7 @@ def test_layers_of_one_name_are_counted_apart_and_fused_is_what_never_was_otherw
         "layer(np.ones((1, 2, 3)), mask=np.ones((1, 2, 1), bool))\n"
     )
     _, _, err = accelerated("script.py")
-    assert err == "sunhwan: 1 of 3 SimpleRNN, GRU and LSTM layers ran fused; --explain says why not all\n"
+    assert err == "sunhwan: 1 of 3 SimpleRNN, GRU and LSTM layers ran fused; --explain shows why not all\n"
 
 
 def test_explain_says_which_ran_where_even_of_a_script_that_fails(accelerated, tmp_path):

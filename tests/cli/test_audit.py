@@ -149,7 +149,7 @@ def test_processes_of_multiprocessing_end_well_and_are_told_of(tmp_path):
         (
             "data.csv",
             "date,T (degC)\n2024-01-01,1\n",
-            "'data.csv' is no Python; give the path of a Python file or a notebook",
+            "'data.csv' is not Python; give the path of a Python file or a notebook",
         ),
         ("a.ipynb", "{}", "'a.ipynb' is no notebook of format 4"),
         ("a.ipynb", '{"cells": [{"cell_type": "code", "source": "!ls"}]}', "--allow-shell runs it"),
@@ -162,7 +162,7 @@ def test_what_is_no_script_is_refused(name, content, said, refuses, tmp_path):
 
 def test_bytes_and_folders_are_refused(refuses, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"PK\0\xff\xfe")
-    assert "is no Python" in refuses("audit", "model.keras")
+    assert "is not Python" in refuses("audit", "model.keras")
     assert "is a folder" in refuses("audit", ".")
-    assert "there is no script 'nowhere.py'" in refuses("audit", "nowhere.py")
+    assert "no script 'nowhere.py'" in refuses("audit", "nowhere.py")
     assert "expected a time, as 60s or 2m" in refuses("audit", "--budget", "soon", "model.keras")

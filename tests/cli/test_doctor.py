@@ -20,11 +20,11 @@ def test_all_that_is_installed_is_named_with_its_version(sunhwan, tmp_path):
     assert (ended.status, ended.err) == (0, "")
     for name in ("keras", "jax", "numpy", "polars", "scikit-learn"):
         assert any(line.split() == [name, version(name)] for line in ended.out.splitlines())
-    assert "Keras backend: jax\n  of scripts that accelerate and audit run: KERAS_BACKEND, else" in ended.out
+    assert "Keras backend: jax\n  (scripts run by accelerate and audit use Keras's own" in ended.out
     assert "cores" in ended.out
     assert f"kernels: {native.isa()}, threads: {native.num_threads()}, {native.path()}\n" in ended.out
     assert f"cache: {tmp_path / 'cache'}" in ended.out
-    assert ended.out.endswith("all that is needed is here\n")
+    assert ended.out.endswith("everything required is installed and works\n")
 
 
 def test_what_the_package_depends_on_is_what_the_doctor_looks_for():
@@ -45,9 +45,9 @@ def test_what_is_missing_is_said_before_anything_imports_it(sunhwan, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("backend", "said"), [("numpy", "expected one that trains"), ("torch", "is not installed")]
+    ("backend", "said"), [("numpy", "expected one that can train"), ("torch", "is not installed")]
 )
-def test_a_backend_that_cannot_serve_is_a_trouble(backend, said, sunhwan, monkeypatch):
+def test_a_backend_that_cannot_serve_is_a_problem(backend, said, sunhwan, monkeypatch):
     import importlib.util
 
     found = importlib.util.find_spec
@@ -55,31 +55,31 @@ def test_a_backend_that_cannot_serve_is_a_trouble(backend, said, sunhwan, monkey
     monkeypatch.setenv("KERAS_BACKEND", backend)
     ended = sunhwan("doctor")
     assert ended.status == 1
-    assert f"trouble: KERAS_BACKEND is '{backend}'" in ended.out and said in ended.out
+    assert f"problem: KERAS_BACKEND is '{backend}'" in ended.out and said in ended.out
 
 
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("SUNHWAN_LIBRARY", "/nowhere.so"), ("SUNHWAN_ISA", "avx3"), ("SUNHWAN_NUM_THREADS", "many")],
 )
-def test_kernels_that_cannot_run_are_a_trouble(variable, value):
+def test_kernels_that_cannot_run_are_a_problem(variable, value):
     command = [sys.executable, "-c", "from sunhwan.cli import main; main()", "doctor"]
     environment = os.environ | {"KERAS_BACKEND": "jax", variable: value}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert ended.returncode == 1
-    (trouble,) = [line for line in ended.stdout.splitlines() if line.startswith("trouble: ")]
-    assert trouble.startswith("trouble: the kernels cannot run, so nothing is accelerated: ")
+    (trouble,) = [line for line in ended.stdout.splitlines() if line.startswith("problem: ")]
+    assert trouble.startswith("problem: the kernels cannot run, so nothing is accelerated: ")
     assert variable in trouble and value in trouble
-    assert "all that is needed is here" not in ended.stdout
+    assert "everything required is installed and works" not in ended.stdout
 
 
-def test_handlers_that_jax_does_not_take_are_a_trouble(sunhwan, monkeypatch):
+def test_handlers_that_jax_does_not_take_are_a_problem(sunhwan, monkeypatch):
     from sunhwan.recurrence.ops import xla
 
     monkeypatch.setattr(xla, "refusal", lambda: "it is too old")
     ended = sunhwan("doctor")
     assert ended.status == 1
-    assert "trouble: the kernels cannot run on JAX, so nothing is accelerated: it is too old\n" in ended.out
+    assert "problem: the kernels cannot run on JAX, so nothing is accelerated: it is too old\n" in ended.out
 
 
 def test_a_module_may_come_with_a_package_of_another_name(monkeypatch):
@@ -92,8 +92,8 @@ def test_a_module_may_come_with_a_package_of_another_name(monkeypatch):
     assert doctor.provided("torch") is None
 
 
-def test_a_cache_that_cannot_be_written_is_a_trouble(sunhwan, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_a_problem(sunhwan, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "writable", lambda folder: folder != tmp_path / "cache")
     ended = sunhwan("doctor")
     assert ended.status == 1
-    assert f"trouble: nothing can be written to '{tmp_path / 'cache'}'; set SUNHWAN_CACHE" in ended.out
+    assert f"problem: cannot write to '{tmp_path / 'cache'}'; set SUNHWAN_CACHE" in ended.out

@@ -94,17 +94,17 @@ def raising(error, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (SunhwanError("mend it"), 2, "sunhwan: mend it\n"),
+        (SunhwanError("fix it"), 2, "sunhwan: fix it\n"),
         (
             OSError(errno.ENOSPC, "No space left on device"),
             2,
-            "sunhwan: the disk is full while writing; nothing half-written is left: make room\n",
+            "sunhwan: the disk is full while writing; no partial file is left: free some space\n",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied", "/a b"),
             2,
-            "sunhwan: there is no permission for '/a b'; nothing half-written is left: "
-            "change its rights, or name another\n",
+            "sunhwan: permission denied for '/a b'; no partial file is left: "
+            "change its permissions, or use another path\n",
         ),
         (KeyboardInterrupt(), 130, "\nsunhwan: stopped\n"),
     ],
@@ -175,7 +175,7 @@ def test_the_environment_has_our_defaults_unless_the_user_says_otherwise(
     ("backend", "said"),
     [
         ("torch", "KERAS_BACKEND is 'torch', which is not installed; install it, or unset KERAS_BACKEND"),
-        ("numpy", "KERAS_BACKEND is 'numpy'; expected one that trains: jax, tensorflow, torch"),
+        ("numpy", "KERAS_BACKEND is 'numpy'; expected one that can train: jax, tensorflow, torch"),
     ],
 )
 def test_a_backend_that_cannot_train_is_said_to_be_so(backend, said, refuses, monkeypatch):

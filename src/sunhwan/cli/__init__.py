@@ -1,6 +1,6 @@
-"""The command `sunhwan`: one thin file a command, loaded when it is called.
+"""The command `sunhwan`: one thin file per command, loaded when the command is called.
 
-`--help` must answer at once, so nothing here imports Keras, polars or matplotlib.
+`--help` must appear at once, so nothing here imports Keras, polars or matplotlib.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from sunhwan import __version__
 from sunhwan.errors import SunhwanError
 
 COMMANDS = {
-    "forecast": "Forecast a column of your file, by a network if it is worth it.",
-    "classify": "Tell labelled texts apart, by a network if it is worth it.",
-    "predict": "Forecast what comes next, or tell new texts apart, by a run.",
-    "report": "Show a run, or several, on one page in the browser.",
-    "stream": "Answer each reading on stdin by a forecast, by a run.",
-    "study": "List, show and run studies: models and baselines on real data.",
+    "forecast": "Forecast a CSV column, with a network if it beats the baselines.",
+    "classify": "Classify texts or sensor windows, in the same way.",
+    "predict": "Predict new rows with a trained run: future values or classes.",
+    "stream": "Read measurements from stdin and print a forecast after each.",
+    "report": "Show one or more runs on a page in the browser.",
     "runs": "List the runs under a folder.",
-    "data": "List the datasets, fetch them, and export texts as CSV.",
+    "accelerate": "Run a Keras script several times faster, unchanged.",
+    "audit": "Run a Keras script, find data leaks, compare it with baselines.",
+    "study": "List, show and run studies: models and baselines on real data.",
     "summary": "Print the layers of a study's model.",
-    "accelerate": "Run a Python script with recurrent layers accelerated.",
-    "audit": "Run a Keras script, and say what its results are worth.",
-    "bench": "Measure what acceleration gains on this machine.",
-    "doctor": "Say what is installed, what runs where, and what is missing.",
+    "data": "List, download and export datasets.",
+    "bench": "Measure the speed-up on this machine.",
+    "doctor": "Check the installation: versions, kernels, backend, cache.",
 }
-"""Each command and its one-line help; the module of the same name in this folder holds `command`."""
+"""Each command and its one-line help; the module of the same name in this folder defines `command`."""
 
 BACKENDS = ("jax", "tensorflow", "torch")
 """The backends on which Keras can train."""
@@ -53,35 +53,33 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    commands=dict.fromkeys(COMMANDS),  # their names alone, among which Click looks for the one that was meant
+    commands=dict.fromkeys(COMMANDS),  # only their names, from which Click suggests the nearest one
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:
   sunhwan forecast station.csv --target "T (degC)" --horizon 24h
-  sunhwan study list
-  sunhwan study run newyork_temperature --epochs 3
-  sunhwan study run table_temperature --data station.csv --time "Date Time" --target "T (degC)"
-  sunhwan summary imdb_sentiment simple_rnn
+  sunhwan predict runs/station new.csv
   sunhwan accelerate train.py --epochs 3
-  sunhwan audit my_lstm.py""",
+  sunhwan audit my_lstm.py
+  sunhwan study run newyork_temperature --epochs 3""",
 )
 @click.version_option(__version__, prog_name="sunhwan")
 @click.pass_context
 def group(context: click.Context) -> None:
-    """Recurrent networks on the CPU you have, judged beside honest baselines."""
-    # Our own commands run on JAX (small to install, fast to step) unless the user says otherwise; `import
-    # sunhwan` never does this, and a script of the user's has Keras's own default.
+    """Fast recurrent networks on the CPU, compared with honest baselines."""
+    # Our own commands run on JAX (small to install, fast per step) unless the user chooses another backend.
+    # `import sunhwan` never chooses one, and a user's script gets Keras's own default.
     if context.invoked_subcommand not in ("accelerate", "audit") and not os.environ.get("KERAS_BACKEND"):
         os.environ["KERAS_BACKEND"] = "jax"
-    # The threads of boosting (OpenMP's) spin while they wait for each other: beside two other programs on two
-    # processors that took 20 times as long as waiting asleep.
+    # Boosting's OpenMP threads spin while they wait for each other. With two other programs on two processors
+    # that took 20 times as long as sleeping.
     if context.invoked_subcommand in ("forecast", "study"):
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main() -> None:
-    """Run the command; problems become one sentence on stderr and exit status 2, Ctrl-C 130."""
-    # Where the output knows no such sign (a degree's, one of a file's name) it gets its escape, not an end.
+    """Run the command; a problem becomes one sentence on stderr and exit status 2, Ctrl-C becomes 130."""
+    # A character that the output cannot encode (a degree sign, one in a file name) is escaped.
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = group.main(prog_name="sunhwan", standalone_mode=False)
@@ -93,7 +91,7 @@ def main() -> None:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "sunhwan"
-        end(2, f"{error.format_message().rstrip('.?')}; `{path} --help` tells what is expected")
+        end(2, f"{error.format_message().rstrip('.?')}; see `{path} --help`")
     except SunhwanError as error:
         end(2, str(error))
     except OSError as error:
@@ -101,40 +99,40 @@ def main() -> None:
             raise
         what, remedy = PLAIN[error.errno]
         where = f" {str(error.filename)!r}" if error.filename else ""
-        end(2, f"{what}{where}; nothing half-written is left: {remedy}", error)
+        end(2, f"{what}{where}; no partial file is left: {remedy}", error)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 PLAIN = {
-    errno.ENOSPC: ("the disk is full while writing", "make room"),
-    errno.EDQUOT: ("the disk quota is used up while writing", "make room"),
-    errno.EFBIG: ("a file grew larger than the system allows", "raise the limit (ulimit -f)"),
-    errno.EACCES: ("there is no permission for", "change its rights, or name another"),
-    errno.EPERM: ("there is no permission for", "change its rights, or name another"),
-    errno.EROFS: ("the disk is read-only at", "name a folder on another"),
-    errno.ENOTDIR: ("a folder was expected, but there is a file, on the way to", "name another"),
-    errno.ENAMETOOLONG: ("the system takes no names as long as", "name another"),
+    errno.ENOSPC: ("the disk is full while writing", "free some space"),
+    errno.EDQUOT: ("the disk quota is exceeded while writing", "free some space"),
+    errno.EFBIG: ("the file grew larger than the system allows", "raise the limit (ulimit -f)"),
+    errno.EACCES: ("permission denied for", "change its permissions, or use another path"),
+    errno.EPERM: ("permission denied for", "change its permissions, or use another path"),
+    errno.EROFS: ("the disk is read-only at", "use a path on another disk"),
+    errno.ENOTDIR: ("a file is where a folder is needed, in the path", "use another path"),
+    errno.ENAMETOOLONG: ("the name is too long for the system:", "use a shorter name"),
 }
-"""Troubles of the system that the user can mend, as people would say them: what happened, and what to do."""
+"""System errors that a user can fix: what happened, and what to do."""
 
 
 def end(status: int, message: str, error: BaseException | None = None) -> None:
-    """End with one plain sentence on stderr, and what an error's notes add to it (how to go on)."""
+    """Exit with one plain sentence on stderr, followed by the notes of an error (how to resume)."""
     click.echo("; ".join([f"sunhwan: {message}", *getattr(error, "__notes__", ())]), err=True)
     sys.exit(status)
 
 
 def need_backend() -> None:
-    """Refuse a Keras backend that cannot train or is not installed, before Keras fails on it."""
+    """Reject a Keras backend that cannot train or is not installed, before Keras fails on it."""
     name = os.environ.get("KERAS_BACKEND", "jax")
     if name not in BACKENDS:
         raise SunhwanError(
-            f"KERAS_BACKEND is {name!r}; expected one that trains: {', '.join(BACKENDS)}; unset means jax"
+            f"KERAS_BACKEND is {name!r}; expected one that can train: {', '.join(BACKENDS)} (default: jax)"
         )
     if importlib.util.find_spec(name) is None:
         raise SunhwanError(
             f"KERAS_BACKEND is {name!r}, which is not installed; install it, or unset KERAS_BACKEND"
         )
     if name != "tensorflow":
-        # Keras imports TensorFlow where it is installed all the same, and with oneDNN that writes to stderr.
+        # Keras imports TensorFlow anyway if it is installed, and its oneDNN then writes to stderr.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

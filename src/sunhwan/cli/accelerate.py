@@ -1,4 +1,4 @@
-"""`sunhwan accelerate`: a script run as `python` runs it, or a notebook, with its layers accelerated."""
+"""`sunhwan accelerate`: run a script as `python` does, or a notebook, with its layers accelerated."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ from sunhwan.recurrence.keras.accelerate import accelerate, accelerated
 from sunhwan.recurrence.keras.dispatch_log import KERAS, Row, read, record_to, recorded
 from sunhwan.recurrence.keras.explain import Explanation
 
-allow_shell = click.option(
-    "--allow-shell", is_flag=True, help="Run the lines of a notebook that begin with `!`."
-)
+allow_shell = click.option("--allow-shell", is_flag=True, help="Run the notebook lines that begin with `!`.")
 
 
 @click.command(
@@ -40,22 +38,20 @@ Examples:
   sunhwan accelerate notebook.ipynb
   KERAS_BACKEND=jax sunhwan accelerate -m package.train""",
 )
-@click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module, as for `python -m`.")
-@click.option(
-    "--explain", is_flag=True, help="End with a table of which layers ran fused, and why others did not."
-)
+@click.option("-m", "module", is_flag=True, help="SCRIPT is a module name, as with `python -m`.")
+@click.option("--explain", is_flag=True, help="Finish with a table of the layers: fused, or why not.")
 @allow_shell
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def command(script: str, module: bool, explain: bool, allow_shell: bool, arguments: tuple[str, ...]) -> None:
-    """Run SCRIPT with ARGS as `python` does, on fused kernels; the script itself needs no change.
+    """Run SCRIPT with ARGS as `python` does, with its recurrent layers on fused kernels.
 
-    SCRIPT may be a notebook (.ipynb), whose cells run in their order; what they print is shown, and the file
-    stays as it is.
+    SCRIPT may be a notebook (.ipynb): its cells run in order and their output is shown; the file is not
+    changed.
 
-    What follows SCRIPT is the script's own. The exit status is that of the script. At the end, one line on
-    stderr says how many SimpleRNN, GRU and LSTM layers ran fused, those in processes that multiprocessing
-    began among them.
+    Everything after SCRIPT is passed to the script, and the exit status is the script's. At the end, one line
+    on stderr reports how many SimpleRNN, GRU and LSTM layers ran fused, including those in processes started
+    by multiprocessing.
     """
     run = partial(run_module if module else run_script, script)
     if not module:
@@ -63,8 +59,7 @@ def command(script: str, module: bool, explain: bool, allow_shell: bool, argumen
         if Path(script).suffix == ".ipynb":
             source, _ = read_source(Path(script), allow_shell)
             run = partial(run_source, source, os.path.join(os.getcwd(), script))
-    # As for `python`: in place of this command's own folder, first on the path is that of the script; for a
-    # module, the folder where we are.
+    # As `python` does: first on the path is the script's folder, or the current folder for a module.
     sys.path[0] = os.getcwd() if module else str(Path(script).resolve().parent)
     sys.argv = [script, *arguments]
     folder, mine = Path(mkdtemp(prefix="sunhwan-")), os.getpid()
@@ -72,7 +67,7 @@ def command(script: str, module: bool, explain: bool, allow_shell: bool, argumen
     try:
         with accelerated(), recorded(others) as ran, multiprocessing_too(others):
             status = ended(partial(run, run_name="__main__"))
-            if os.getpid() == mine:  # and not a process that the script forked, and that ended like it
+            if os.getpid() == mine:  # not in a process that the script forked
                 account(ran, read(others), explain)
     finally:
         if os.getpid() == mine:
@@ -82,14 +77,14 @@ def command(script: str, module: bool, explain: bool, allow_shell: bool, argumen
 
 def must_exist(script: str) -> None:
     if not Path(script).exists():
-        raise SunhwanError(f"there is no script {script!r}; give the path of a Python file")
+        raise SunhwanError(f"no script {script!r}; give the path of a Python file")
 
 
 def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:
-    """The Python of a script or notebook, and where in the notebook each of its lines is.
+    """The Python source of a script or notebook, and where each of its lines is in the notebook.
 
     Raises:
-        SunhwanError: it is neither.
+        SunhwanError: the file is neither.
     """
     if path.is_dir():
         raise SunhwanError(f"{str(path)!r} is a folder; give the path of a Python file or a notebook")
@@ -107,7 +102,7 @@ def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:
             return text, {}
     except (SyntaxError, UnicodeDecodeError):
         raise SunhwanError(
-            f"{str(path)!r} is no Python; give the path of a Python file or a notebook (.ipynb)"
+            f"{str(path)!r} is not Python; give the path of a Python file or a notebook (.ipynb)"
         ) from None
     from sunhwan.audit.observe.notebook import as_script
 
@@ -116,10 +111,10 @@ def read_source(path: Path, allow_shell: bool) -> tuple[str, dict[int, str]]:
 
 @contextmanager
 def multiprocessing_too(others: Path) -> Iterator[None]:
-    """Accelerates processes that multiprocessing spawns, which begin anew; forked ones are already.
+    """Accelerates the processes that multiprocessing spawns; forked processes are accelerated already.
 
-    What is sent ahead to such a process, and read there first, gets one more entry, which does its work by
-    being read.
+    The preparation data that such a process unpickles first gets one more entry, and unpickling that entry
+    accelerates the process.
     """
     from multiprocessing import spawn
 
@@ -149,9 +144,9 @@ def _accelerate_here(others):
 
 
 def run_script(path: str, run_name: str) -> None:
-    """Runs a file of Python's source as `python` does; anything else that `python` takes, by `runpy`.
+    """Runs a file of Python source as `python` does; anything else that `python` accepts, through `runpy`.
 
-    `runpy` does not do for scripts: since 3.9 `__file__` is absolute, while `sys.argv[0]` is as it was given.
+    `runpy` is not enough for scripts: since 3.9 `__file__` is absolute, while `sys.argv[0]` is not.
     """
     where = os.path.join(os.getcwd(), path)
     if not os.path.isfile(where) or where.endswith(".pyc") or is_zipfile(where):
@@ -161,7 +156,7 @@ def run_script(path: str, run_name: str) -> None:
 
 
 def run_source(source: bytes | str, where: str, run_name: str) -> None:
-    """Runs Python's source as the module `run_name`, as if it stood in the file `where`."""
+    """Runs Python source as the module `run_name`, as if it were in the file `where`."""
     module = ModuleType(run_name)
     module.__dict__.update(
         __file__=where, __cached__=None, __builtins__=builtins, __loader__=SourceFileLoader(run_name, where)
@@ -175,38 +170,37 @@ def run_source(source: bytes | str, where: str, run_name: str) -> None:
 
 
 class NoModule(SunhwanError):
-    """There is none of that name."""
+    """No module has that name."""
 
 
 def run_module(name: str, run_name: str) -> None:
-    """Runs a module, and before it the packages that it is in.
+    """Runs a module, and before it the packages that contain it.
 
     Raises:
-        NoModule: it is not there.
+        NoModule: there is no such module.
     """
     try:
-        found = find_spec(name)  # which runs the packages
+        spec = find_spec(name)  # which runs the packages
     except ModuleNotFoundError as error:
-        if not f"{name}.".startswith(f"{error.name}."):  # a package misses something else
+        if not f"{name}.".startswith(f"{error.name}."):  # a package lacks something else
             raise
-        found = None
-    if found is None:
-        raise NoModule(f"there is no module {name!r}; give a name that can be imported from here")
+        spec = None
+    if spec is None:
+        raise NoModule(f"no module {name!r}; give a name that can be imported from this folder")
     runpy.run_module(name, run_name=run_name, alter_sys=True)
 
 
 def ended(run: Callable) -> int | str | None:
-    """Runs a program to its end and returns what it asks `sys.exit` for.
+    """Runs a program to its end and returns its exit status.
 
-    Its errors are shown here, as Python shows them, lest they be taken for those of our own command, as
-    `NoModule` is.
+    Its errors are shown here, as Python shows them, so that they are not taken for errors of this command.
     """
     try:
         run()
     except NoModule:
         raise
-    except SystemExit as asked:
-        return 0 if asked.code is None else asked.code
+    except SystemExit as end:
+        return 0 if end.code is None else end.code
     except BaseException as error:
         trace = error.__traceback__
         while trace and trace.tb_frame.f_globals["__name__"] in (__name__, "runpy"):
@@ -217,18 +211,19 @@ def ended(run: Callable) -> int | str | None:
 
 
 def account(ran: list[list[Row]], others: dict[int, list[list[Row]]], explain: bool) -> None:
-    """Says on stderr how many layers ran fused, of rows for each; in a table if that is wanted.
+    """Reports on stderr how many layers ran fused; with `explain`, in a table.
 
     Args:
-        others: likewise of other processes, by process.
+        ran: the rows of each layer.
+        others: the same of other processes, by process.
     """
     sys.stdout.flush()
-    # What many processes have in common needs no more than one row.
+    # Rows that several processes share are shown once.
     rows = [*chain.from_iterable(ran), *dict.fromkeys(chain.from_iterable(chain(*others.values())))]
     processes = len(others) + bool(ran)
     ran = [*ran, *chain.from_iterable(others.values())]
     fused = sum(all(row.path != KERAS for row in rows) for rows in ran)
-    seam = sys.modules.get("sunhwan.recurrence.keras.seam")  # there where Keras is
+    seam = sys.modules.get("sunhwan.recurrence.keras.seam")  # loaded if Keras is
     if seam and not ran and (why := seam.refusal()):
         text = f"0 ran fused: {why}"
     elif not ran:
@@ -238,7 +233,7 @@ def account(ran: list[list[Row]], others: dict[int, list[list[Row]]], explain: b
         if others:
             text += f", in {processes} process{'es' if processes > 1 else ''}"
         if fused < len(ran) and not explain:
-            text += "; --explain says why not all"
+            text += "; --explain shows why not all"
     click.echo(f"sunhwan: {text}", err=True)
     if explain and ran:
         click.echo(str(Explanation(tuple(rows))), err=True)

@@ -1,4 +1,4 @@
-"""`sunhwan bench`: what acceleration gains on this machine, measured."""
+"""`sunhwan bench`: the speed-up on this machine, measured."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Examples:
   sunhwan bench breadth --pairs 9 --json"""
 )
 @click.argument("sections", nargs=-1, type=click.Choice(list(bench.SECTIONS)))
-@click.option("--pairs", default=7, show_default=True, type=click.IntRange(6), help="Samples of either side.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the shapes drawn.")
+@click.option("--pairs", default=7, show_default=True, type=click.IntRange(6), help="Pairs of samples.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed for drawing shapes.")
 @click.option(
-    "--plots", type=click.Path(path_type=Path, file_okay=False), help="Draw the figures into this folder."
+    "--plots", type=click.Path(path_type=Path, file_okay=False), help="Write figures to this folder."
 )
-@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Finish with one line of JSON.")
 def command(sections: tuple[str, ...], pairs: int, seed: int, plots: Path | None, as_json: bool) -> None:
-    """Measure stock Keras against accelerated Keras, and the kernels against the processor.
+    """Measure accelerated against stock Keras, and the kernels against the processor's peak.
 
-    Both sides take turns in one process; medians and ranges are printed. Leave the machine alone meanwhile.
+    Both sides take turns in one process; medians and ranges are printed. Run nothing else meanwhile.
     """
     need_backend()
     click.echo(f"seed {seed}, {pairs} pairs of samples; stock and accelerated take turns", err=True)

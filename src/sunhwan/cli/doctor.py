@@ -1,4 +1,4 @@
-"""`sunhwan doctor`: what is here, what runs where, and what is missing."""
+"""`sunhwan doctor`: check versions, kernels, backend and cache."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ OPTIONAL = {"torch": "the PyTorch backend of Keras", "tensorflow": "the TensorFl
 
 @click.command(epilog="\b\nExample:\n  sunhwan doctor")
 def command() -> None:
-    """Say what is installed, what runs where, and what is missing.
+    """Check the installation: versions, kernels, backend, cache.
 
-    Exit status 1 if something needed is missing.
+    The exit status is 1 if something required is missing or does not work.
     """
     click.echo(f"sunhwan {__version__}, Python {platform.python_version()} at {sys.executable}")
     missing = [name for name in REQUIRED if installed(name) is None]
     for name in REQUIRED:
         click.echo(f"  {name:<13} {installed(name) or 'MISSING: pip install ' + name}")
     for name, purpose in OPTIONAL.items():
-        click.echo(f"  {name:<13} {provided(name) or f'not installed (only for {purpose})'}")
+        click.echo(f"  {name:<13} {provided(name) or f'not installed (optional: {purpose})'}")
     if missing:
-        # Nothing more can be asked: what follows imports them.
+        # The checks below import them.
         click.echo(f"missing: {', '.join(missing)}")
         sys.exit(1)
 
@@ -57,22 +57,22 @@ def command() -> None:
     from sunhwan.provenance import processor
 
     click.echo(f"{platform.platform()}, {processor()}, {os.cpu_count()} cores")
-    troubles = []
-    if why := native.problem():
-        troubles.append(f"the kernels cannot run, so nothing is accelerated: {why}")
+    problems = []
+    if why := native.reason():
+        problems.append(f"the kernels cannot run, so nothing is accelerated: {why}")
     else:
         click.echo(f"kernels: {native.isa()}, threads: {native.num_threads()}, {native.path()}")
     try:
         need_backend()
     except SunhwanError as error:
-        troubles.append(str(error))
+        problems.append(str(error))
     else:
         import keras
 
         click.echo(f"Keras backend: {keras.backend.backend()}")
         click.echo(
-            "  of scripts that accelerate and audit run: KERAS_BACKEND, else that of ~/.keras/keras.json, "
-            "else tensorflow, as Keras has it"
+            "  (scripts run by accelerate and audit use Keras's own choice: KERAS_BACKEND, else "
+            "~/.keras/keras.json, else tensorflow)"
         )
         if keras.backend.backend() == "jax":
             import jax
@@ -80,17 +80,19 @@ def command() -> None:
             from sunhwan.recurrence.ops import xla
 
             click.echo(f"devices: {', '.join(str(device) for device in jax.devices())}")
-            if not native.problem() and (why := xla.refusal()):
-                troubles.append(f"the kernels cannot run on JAX, so nothing is accelerated: {why}")
+            if not native.reason() and (why := xla.refusal()):
+                problems.append(f"the kernels cannot run on JAX, so nothing is accelerated: {why}")
     cache = download.cache_folder()
     click.echo(f"cache: {cache}")
     if not writable(cache):
-        troubles.append(f"nothing can be written to {str(cache)!r}; set SUNHWAN_CACHE to a folder of yours")
-    for trouble in troubles:
-        click.echo(f"trouble: {trouble}")
-    if troubles:
+        problems.append(
+            f"cannot write to {str(cache)!r}; set SUNHWAN_CACHE to a writable folder"
+        )
+    for problem in problems:
+        click.echo(f"problem: {problem}")
+    if problems:
         sys.exit(1)
-    click.echo("all that is needed is here")
+    click.echo("everything required is installed and works")
 
 
 def provided(module: str) -> str | None:

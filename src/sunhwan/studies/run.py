@@ -142,7 +142,7 @@ def begin(
         "notes": [note for problem in problems.values() for note in problem.notes],
         "versions": versions(),
         "keras_backend": keras.backend.backend(),
-        "kernels": native.problem() or native.isa(),
+        "kernels": native.reason() or native.isa(),
         "machine": machine(),
     }
     refuse_taken(folder, RESUME)

@@ -174,7 +174,7 @@ def test_a_keras_that_was_loaded_anew_is_refused(ask):
         ),
         (
             {"KERAS_BACKEND": "jax", "SUNHWAN_LIBRARY": "/nowhere.so"},
-            "The native library /nowhere.so, which SUNHWAN_LIBRARY names, is not there; unset "
+            "The native library /nowhere.so (from SUNHWAN_LIBRARY) does not exist; unset "
             "SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so.",
         ),
     ],

@@ -52,7 +52,7 @@ def test_a_call_that_is_not_fused_has_a_reason(changed, said):
 
 
 def test_without_the_library_nothing_is_fused(monkeypatch):
-    monkeypatch.setattr(native, "problem", lambda: "The library is not there.")
+    monkeypatch.setattr(native, "reason", lambda: "The library is not there.")
     assert reason(USUAL) == "The library is not there."
 
 

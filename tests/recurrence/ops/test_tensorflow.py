@@ -233,7 +233,7 @@ def test_a_graph_hands_arrays_over_without_a_copy():
     with native_calls() as calls:
         step()
     forward, backward = calls.structs
-    for name in ("inputs", "kernel", "recurrent_kernel", "mask", "x_mask", "saved"):
+    for name in ("inputs", "kernel", "recurrent_kernel", "mask", "dropout_mask", "saved"):
         assert getattr(forward, name) == getattr(backward, name)
 
 

@@ -61,7 +61,7 @@ def refusal() -> str | None:
     backend = keras.backend.backend()
     if backend not in ADAPTERS:
         return f"Keras runs on its backend {backend!r}; there are kernels for {', '.join(ADAPTERS)}"
-    return native.problem()
+    return native.reason()
 
 
 # ---- The call ----

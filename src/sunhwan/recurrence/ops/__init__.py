@@ -86,7 +86,7 @@ def release_memory() -> None:
         >>> sunhwan.release_memory()
     """
     memory.release()
-    if native.problem() is None:
+    if native.reason() is None:
         native.release_memory()
 
 

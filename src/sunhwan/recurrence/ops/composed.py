@@ -34,12 +34,12 @@ def recurrence(options: Options, **arrays: jax.Array) -> tuple[jax.Array, jax.Ar
         arrays["recurrent_kernel"].reshape(units, gates, units).swapaxes(0, 1),
         arrays.get("bias", jnp.zeros(bias_shape, inputs.dtype)).reshape(-1, gates, 1, units),
     )
-    x_mask, h_mask = arrays.get("dropout_mask", 1), arrays.get("recurrent_dropout_mask", 1)
+    dropout_mask, recurrent_dropout_mask = arrays.get("dropout_mask", 1), arrays.get("recurrent_dropout_mask", 1)
     activations = ACTIVATIONS[options.activation], ACTIVATIONS[options.recurrent_activation]
 
     def timestep(states, now):
         x, present, shown = now
-        x, h = x_mask * x[jnp.newaxis], h_mask * states[:1]
+        x, h = dropout_mask * x[jnp.newaxis], recurrent_dropout_mask * states[:1]
         new_states, _ = MODULES[options.cell].step(x, h, states, weights, *activations)
         new = jnp.stack(new_states)
         if present is not None:

@@ -1,46 +1,44 @@
-"""What a call is, in every adapter and for the native library: its options and its sizes."""
+"""The options and sizes of a call, for every adapter and for the native library."""
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from sunhwan.recurrence.cells import CELLS, Cell
+from sunhwan.recurrence.cells import AXES, CELLS, Cell, check_shape
 
 ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid")
-"""What the kernels compute, in the native library's order, as `CELLS` are."""
+"""The activations of the kernels, in the native library's order; `CELLS` are in its order as well."""
 
 
-ARRAYS = (
-    "inputs", "kernel", "recurrent_kernel", "bias", "initial_state", "mask", "dropout_mask",
-    "recurrent_dropout_mask",
-)  # fmt: skip
-"""The arrays of a call, in the native library's order, as `Options.sizes` takes their shapes."""
+ARRAYS = tuple(AXES)
+"""The arrays of a call, in the native library's order; `Options.sizes` takes their shapes."""
 
 DIFFERENTIATED = ARRAYS[:5]
-"""Those of them that have gradients."""
+"""The arrays that have gradients."""
 
 
 class Sizes(NamedTuple):
-    """The sizes of a call; dropout masks count as 0 (none), 1 (one for all gates) or one for each gate.
+    """The sizes of a call.
 
-    `units` are those of the layer: weights have gates * units columns.
+    Dropout masks are 0 (none), 1 (for all gates) or one per gate. `units` are the layer's: weights have
+    gates * units columns.
     """
 
     batch: int
     timesteps: int
     features: int
     units: int
-    x_mask_gates: int = 0
-    h_mask_gates: int = 0
+    dropout_mask_gates: int = 0
+    recurrent_dropout_mask_gates: int = 0
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a recurrence computes, whatever its sizes. Hashable: a compiler's cache is keyed by it.
+    """What a recurrence computes, independent of its sizes. Hashable, so that it can key a compiler's cache.
 
-    The names mean what they mean in `sunhwan.reference.forward`.
+    The names have the same meaning as in `sunhwan.reference.forward`.
 
     Example:
         >>> lstm = Options("lstm", return_sequences=True)
@@ -59,10 +57,10 @@ class Options:
     zero_before_data: bool = False
 
     def __post_init__(self):
-        if self.cell not in tuple(CELLS):  # which, unlike a dict, takes what has no hash
+        if self.cell not in tuple(CELLS):  # a tuple, since the name may not be hashable
             raise ValueError(f"cell is {self.cell!r}, expected one of {', '.join(CELLS)}.")
         for role in ("activation", "recurrent_activation"):
-            if getattr(self, role) is None:  # as in Keras, where None stands for no activation
+            if getattr(self, role) is None:  # as in Keras, where None means no activation
                 object.__setattr__(self, role, "linear")
             if getattr(self, role) not in ACTIVATIONS:
                 raise ValueError(
@@ -79,7 +77,7 @@ class Options:
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:
-        """The fields as the native library numbers them, in their order."""
+        """The fields as numbers of the native library, in order."""
         _, _, _, *flags = astuple(self)
         return (
             tuple(CELLS).index(self.cell),
@@ -88,6 +86,16 @@ class Options:
             *map(int, flags),
         )
 
+    @cached_property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """The axes of each array of a call, of its results, and of what forward saves."""
+        return self.row.axes(reset_after=self.reset_after) | {
+            "output": ("batch", "time", "units") if self.return_sequences else ("batch", "units"),
+            "states": ("states", "batch", "units"),
+            "saved": ("batch", "ticket"),
+        }
+
+    @lru_cache(maxsize=1024)
     def sizes(
         self,
         inputs: tuple[int, ...],
@@ -102,50 +110,39 @@ class Options:
         """The sizes of a call with arrays of these shapes; None stands for an array that is not given.
 
         Raises:
-            ValueError: a shape does not fit; the message has what was received and what was expected.
+            ValueError: a shape does not fit; the message says what was received and what was expected.
             TypeError: inputs or weights are None.
         """
         for name, shape in (("inputs", inputs), ("kernel", kernel), ("recurrent_kernel", recurrent_kernel)):
             if shape is None:
                 raise TypeError(f"{name} is None, expected an array.")
-        if len(inputs) != 3:
-            raise ValueError(f"inputs has shape {tuple(inputs)}, expected (batch, time, features).")
-        if len(recurrent_kernel) != 2:
-            raise ValueError(
-                f"recurrent_kernel has shape {tuple(recurrent_kernel)}, expected (units, columns)."
-            )
+        axes = self.axes
+        check_shape("inputs", inputs, axes["inputs"], {})
+        check_shape("recurrent_kernel", recurrent_kernel, axes["recurrent_kernel"], {})
         (batch, time, features), units = inputs, recurrent_kernel[0]
-        if not (time and features and units):
-            raise ValueError(
-                f"time is {time}, features are {features} and units are {units}; expected 1 or more of each."
-            )
-        gates, states = len(self.row.gates), len(self.row.states)
-        columns = gates * units
-        _fits("recurrent_kernel", recurrent_kernel, units=units, columns=columns)
-        _fits("kernel", kernel, "by inputs and recurrent_kernel", features=features, columns=columns)
-        if bias is not None:
-            if self.row.takes_reset_after and self.reset_after:
-                _fits("bias", bias, rows=2, columns=columns)
-            else:
-                _fits("bias", bias, columns=columns)
-        if initial_state is not None:
-            _fits("initial_state", initial_state, states=states, batch=batch, units=units)
-        if mask is not None:
-            _fits("mask", mask, batch=batch, time=time)
-        x_mask_gates = h_mask_gates = 0
-        one_or_each = (1,) if gates == 1 else (1, gates)
-        if dropout_mask is not None:
-            _fits("dropout_mask", dropout_mask, gates=one_or_each, batch=batch, features=features)
-            x_mask_gates = dropout_mask[0]
-        if recurrent_dropout_mask is not None:
-            _fits(
-                "recurrent_dropout_mask", recurrent_dropout_mask, gates=one_or_each, batch=batch, units=units
-            )
-            h_mask_gates = recurrent_dropout_mask[0]
-        return Sizes(batch, time, features, units, x_mask_gates, h_mask_gates)
+        sizes = self.row.sizes(batch, time, features, units)
+        for name, shape in (
+            ("recurrent_kernel", recurrent_kernel),
+            ("kernel", kernel),
+            ("bias", bias),
+            ("initial_state", initial_state),
+            ("mask", mask),
+            ("dropout_mask", dropout_mask),
+            ("recurrent_dropout_mask", recurrent_dropout_mask),
+        ):
+            if shape is not None:
+                check_shape(name, shape, axes[name], sizes)
+        return Sizes(
+            batch,
+            time,
+            features,
+            units,
+            0 if dropout_mask is None else dropout_mask[0],
+            0 if recurrent_dropout_mask is None else recurrent_dropout_mask[0],
+        )
 
     def output_shape(self, sizes: Sizes) -> tuple[int, ...]:
-        """(batch, time, units) if sequences are put out, else (batch, units)."""
+        """(batch, time, units) with `return_sequences`, else (batch, units)."""
         if self.return_sequences:
             return sizes.batch, sizes.timesteps, sizes.units
         return sizes.batch, sizes.units
@@ -153,17 +150,3 @@ class Options:
     def states_shape(self, sizes: Sizes) -> tuple[int, int, int]:
         """(states, batch, units)."""
         return len(self.row.states), sizes.batch, sizes.units
-
-
-def _fits(name, shape, why="", **axes):
-    """Raises where an axis has not the size asked for, or none of several sizes."""
-    if tuple(shape) == tuple(axes.values()):  # as nearly always, and many times quicker to see
-        return
-    if len(shape) != len(axes) or not all(
-        size in expected if isinstance(expected, tuple) else size == expected
-        for size, expected in zip(shape, axes.values(), strict=True)
-    ):
-        sizes = (" or ".join(map(str, size)) if isinstance(size, tuple) else size for size in axes.values())
-        expected = ", ".join(f"{axis}={size}" for axis, size in zip(axes, sizes, strict=True))
-        because = f" {why}" if why else ""
-        raise ValueError(f"{name} has shape {tuple(shape)}, expected ({expected}){because}.")

@@ -80,7 +80,7 @@ def xla_keeps_it_in_registers(call: Call) -> bool:
 _NAMES = f"{', '.join(ACTIVATIONS[:-1])} and {ACTIVATIONS[-1]}"
 
 CONDITIONS: tuple[tuple[Callable[[Call], bool], str], ...] = (
-    (lambda call: native.problem() is not None, "{problem}"),
+    (lambda call: native.reason() is not None, "{problem}"),
     (
         lambda call: not call.device.lower().startswith("cpu"),
         "it runs on the device {device!r}; the kernels run on the CPU",
@@ -115,5 +115,5 @@ def reason(call: Call) -> str | None:
     """Why a call takes Keras's own path, as half a sentence; None if it can be fused."""
     for condition, why in CONDITIONS:
         if condition(call):
-            return why.format(**vars(call), problem=native.problem())
+            return why.format(**vars(call), problem=native.reason())
     return None

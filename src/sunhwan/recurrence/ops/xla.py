@@ -29,21 +29,8 @@ differential) of `name` is `d_name`. To the handlers, an array without elements 
 
 
 def axes(options: Options, name: str) -> tuple[str, ...]:
-    """What the axes of an array, or of its gradient, are called."""
-    has_two_biases = options.row.takes_reset_after and options.reset_after
-    return {
-        "inputs": ("batch", "time", "features"),
-        "kernel": ("features", "columns"),
-        "recurrent_kernel": ("units", "columns"),
-        "bias": ("rows", "columns") if has_two_biases else ("columns",),
-        "initial_state": ("states", "batch", "units"),
-        "mask": ("batch", "time"),
-        "dropout_mask": ("x_gates", "batch", "features"),
-        "recurrent_dropout_mask": ("h_gates", "batch", "units"),
-        "output": ("batch", "time", "units") if options.return_sequences else ("batch", "units"),
-        "states": ("states", "batch", "units"),
-        "saved": ("batch", "ticket"),
-    }[name.removeprefix("d_")]
+    """The axes of an array, or of its gradient."""
+    return options.axes[name.removeprefix("d_")]
 
 
 def batch_axis(options: Options, name: str) -> int | None:
@@ -77,7 +64,7 @@ def refusal() -> str | None:
     It starts JAX's CPU backend: a handler that is registered before that and then refused, because it is of a
     later version than XLA, would keep the backend from starting at all.
     """
-    if problem := native.problem():
+    if problem := native.reason():
         return problem
     where = native.path()
     where = where.with_stem(f"{where.stem}_xla")
@@ -153,7 +140,8 @@ def sharded(target: str, options: Options, operands: tuple[str, ...], results: t
         return mesh, part, split(results, mesh, over), split(operands, mesh, over)
 
     def rule(names):
-        return ", ".join(" ".join(axes(options, name)) for name in names)
+        # The two dropout masks may differ in their number of gates, so each has an axis of its own.
+        return ", ".join(" ".join(axes(options, name)).replace("gates", f"{name}_gates") for name in names)
 
     function = custom_partitioning(whole)
     function.def_partition(

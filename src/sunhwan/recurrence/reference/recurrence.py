@@ -125,10 +125,10 @@ def forward(
         zero_output_for_mask=zero_output_for_mask,
         zero_before_data=zero_before_data,
     )
-    x_mask, h_mask = recurrence.dropout_masks
+    dropout_mask, recurrent_dropout_mask = recurrence.dropout_masks
     states, steps, outputs = recurrence.initial_state, [], []
     for t, x in enumerate(recurrence.inputs):
-        x, h = x_mask * x, h_mask * states[0]
+        x, h = dropout_mask * x, recurrent_dropout_mask * states[0]
         new_states, kept = MODULES[cell].step(x, h, states, recurrence.weights, *recurrence.activations)
         steps.append((x, h, states, kept))
         states = np.where(recurrence.present[t], new_states, states)
@@ -168,7 +168,7 @@ def backward(
         ((2, 5, 3), (3, 12), (2, 12))
     """
     recurrence, steps = forward_pass.recurrence, forward_pass.steps
-    x_mask, h_mask = recurrence.dropout_masks
+    dropout_mask, recurrent_dropout_mask = recurrence.dropout_masks
     d_output = _gradient_of(forward_pass.output, "output_gradient", output_gradient)
     d_states = _gradient_of(forward_pass.states, "states_gradient", states_gradient)
     d_outputs = np.zeros((len(steps), *d_states.shape[1:]), d_states.dtype)
@@ -189,8 +189,8 @@ def backward(
             *recurrence.activations,
         )
         d_states = np.where(recurrence.present[t], d_previous, d_states)
-        d_states[0] += (h_mask * d_h).sum(axis=0)
-        d_inputs.append((x_mask * d_x).sum(axis=0))
+        d_states[0] += (recurrent_dropout_mask * d_h).sum(axis=0)
+        d_inputs.append((dropout_mask * d_x).sum(axis=0))
         d_weights = [total + here for total, here in zip(d_weights, d_weights_here, strict=True)]
 
     d_kernel, d_recurrent_kernel, d_bias = d_weights
