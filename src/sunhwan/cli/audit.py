@@ -85,7 +85,7 @@ def command(
             raise SunhwanError(f"--report is {str(report)!r}; expected a name that ends with .html")
         report = report.resolve()  # the script may change the working directory
     elif opened:
-        raise SunhwanError("--open needs a page to show; give --report, too, as --report audit.html")
+        raise SunhwanError("--open needs a page to show; give --report, as --report audit.html")
     source, places = read_source(Path(script), allow_shell)
     where = os.path.join(os.getcwd(), script)
     sys.path[0] = str(Path(script).resolve().parent)
