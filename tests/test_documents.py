@@ -90,12 +90,14 @@ def test_every_dependency_has_its_reason():
 def test_the_example_study_follows_the_schema():
     from sunhwan.studies.study import parse
 
-    for block in blocks("docs/studies.md", "toml"):
+    for block in blocks("docs/reference/studies.md", "toml"):
         study = parse(block, "example")
         assert study.epochs_of("wide") == tomllib.loads(block)["model"]["wide"]["epochs"]
 
 
-@pytest.mark.parametrize("document", ["README.md", "README.ko.md", "ARCHITECTURE.md", "docs/studies.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "README.ko.md", "ARCHITECTURE.md", "docs/reference/studies.md"]
+)
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

@@ -250,8 +250,14 @@ def test_a_workspace_that_cannot_be_had_is_an_error_before_anything_is_read():
     [
         ({"kernel": None}, "kernel is NULL, expected an array"),
         ({"dropout_mask": 64}, "dropout_mask is given, but dropout_mask_gates is 0"),
-        ({"dropout_mask_gates": 2}, "dropout_mask_gates is 2, expected 0, 1 or one for each of the cell's 4 gates"),
-        ({"recurrent_dropout_mask_gates": 1}, "recurrent_dropout_mask is NULL, but recurrent_dropout_mask_gates is 1"),
+        (
+            {"dropout_mask_gates": 2},
+            "dropout_mask_gates is 2, expected 0, 1 or one for each of the cell's 4 gates",
+        ),
+        (
+            {"recurrent_dropout_mask_gates": 1},
+            "recurrent_dropout_mask is NULL, but recurrent_dropout_mask_gates is 1",
+        ),
         ({"cell": 3}, r"cell is 3, expected 0 \(SimpleRNN\), 1 \(GRU\) or 2 \(LSTM\)"),
         ({"activation": 5}, r"activation is 5, expected 0 \(linear\) to 4 \(hard_sigmoid\)"),
         ({"go_backwards": 2}, "go_backwards is 2, expected 0 or 1"),

@@ -161,10 +161,7 @@ def test_a_script_that_is_no_python_is_shown_as_by_python(sunhwan, tmp_path):
 
 
 def test_what_is_not_there_is_said_to_be_so(refuses):
-    assert (
-        refuses("accelerate", "no.py")
-        == "sunhwan: no script 'no.py'; give the path of a Python file\n"
-    )
+    assert refuses("accelerate", "no.py") == "sunhwan: no script 'no.py'; give the path of a Python file\n"
     for name in ("no_module", "no_package.program", "json.no_module", "colorsys.no_module"):
         assert refuses("accelerate", "-m", name) == (
             f"sunhwan: no module {name!r}; give a name that can be imported from this folder\n"

@@ -186,14 +186,14 @@ def test_a_directory_that_exists(refuses, small, station, tmp_path):
     run_small = ["study", "run", small, "--data", station, "--out"]
     assert "'out' exists already; name another directory with --out" in refuses(*run_small, "out")
     assert "exists already" in refuses(*run_small, "out/mine.txt")
-    assert "no folder can be made at 'out/mine.txt/below'" in refuses(*run_small, "out/mine.txt/below")
+    assert "cannot make a directory at 'out/mine.txt/below'" in refuses(*run_small, "out/mine.txt/below")
 
 
 def test_a_folder_that_may_not_be_written(refuses, small, station, monkeypatch):
     # As root one may write everywhere: what the system would say to others is put into its mouth.
     monkeypatch.setattr(files, "writable", lambda folder: False)
     said = refuses("study", "run", small, "--data", station, "--out", "out")
-    assert "no folder can be made at 'out'; name one in a folder of yours with --out" in said
+    assert "cannot make a directory at 'out'; name one that you can write to with --out" in said
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits on the size of files are POSIX's")

@@ -151,7 +151,7 @@ def test_rows_teach_the_same_one_by_one_in_batches_and_in_a_stream(of_two_places
     model.save(tmp_path / "run")
     if not begun:
         # A run that keeps no readings, as of `sunhwan forecast`: what a stream has when it begins.
-        (tmp_path / "run" / "history.csv").unlink()
+        (tmp_path / "run" / "readings.csv").unlink()
 
     def after(batches):
         again = sunhwan.Forecaster.load(tmp_path / "run")

@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.report import style
-from sunhwan.report.pictures import evidence, plots
+from sunhwan import rundir
+from sunhwan.report import study, style
+from sunhwan.report.pictures import plots
 
 HOUR = np.timedelta64(3600, "s")
 
@@ -39,7 +40,9 @@ def write(
     `facts` change run.json. Readings without a series are of one.
     """
     metric, unit = METRICS[kind]
-    run = {"study": "parts", "kind": kind, "metric": metric, "unit": unit, "target": "T (degC)"}
+    run = rundir.record("study", [], {}, {"made": "ab"}) | {"state": "finished"}
+    run |= {"study": "parts", "study_kind": kind, "question": "Which is best?", "notes": ["made up"]}
+    run |= {"metric": metric, "unit": unit, "target": "T (degC)"}
     run |= {"epochs": 6, "seeds": 2, "few_epochs": False, "steps_per_epoch": 50, **facts}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
@@ -66,14 +69,16 @@ def scores(unit: str, models: dict[str, tuple], baselines: dict[str, tuple]) -> 
         "unit": unit,
         "models": {
             name: {
-                "val": {"mean": val, "std": std},
-                "test": {"mean": test, "std": std},
+                "validation": {"mean": val, "std": std, "values": [val, val]},
+                "test": {"mean": test, "std": std, "values": [test, test]},
+                "best_epochs": [5, 6],
                 "seconds_per_epoch": 1.5,
                 "parameters": 1000,
             }
             for name, (val, test, std) in models.items()
         },
-        "baselines": {name: {"val": val, "test": test} for name, (val, test) in baselines.items()},
+        "baselines": {name: {"validation": val, "test": test} for name, (val, test) in baselines.items()},
+        "verdict": "The verdict, with 1 number.",
     }
 
 
@@ -231,7 +236,7 @@ CASES = {
 
 def draw_pictures(run: Path, *names: str) -> dict[str, style.Picture]:
     """Every plot that the run has, or of those in `names`; not written."""
-    read = evidence.read(run)
+    read = study.read(run)
     with style.applied():
         drawn = {name: plots.PLOTS[name](read) for name in names or plots.PLOTS}
     return {name: picture for name, picture in drawn.items() if picture}
@@ -358,7 +363,6 @@ def station(target: str, rows: int = 600) -> pl.DataFrame:
 @pytest.fixture(scope="session")
 def forecast_run(tmp_path_factory):
     """A run of `forecast`, really made: two targets, the first of an evil name, in two series."""
-    from sunhwan import rundir
     from sunhwan.data import table
     from sunhwan.data.paths import Wanted
     from sunhwan.forecast import run as forecast
@@ -382,7 +386,6 @@ def forecast_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def classify_run(tmp_path_factory):
     """A run of `classify`, really made: three classes, one of an evil name, and words that sometimes lie."""
-    from sunhwan import rundir
     from sunhwan.classify import run as classify
     from sunhwan.classify.texts.classifier import Options
     from sunhwan.classify.texts.network import Settings

@@ -12,10 +12,16 @@ from sunhwan.studies.study import load
 EVERY = ("last_value", "same_time_yesterday", "ridge", "boosting")
 
 
+def series_of(study):
+    """The windows that a study's problem is made of."""
+    data = forecasting.readings(study)
+    return forecasting.prepare(data, forecasting.preparation(study, data.columns.columns))
+
+
 def test_the_problem_in_the_target_s_unit(study):
     problem = forecasting.problem(study())[""]
-    kept = problem.files["predictions.npz"]
-    recipe = problem.files["preparation.json"]
+    kept = problem.files["predictions"]
+    series = series_of(study())
     assert (problem.metric.name, problem.metric.unit, problem.metric.loss) == ("mae", "degC", "mae")
     assert problem.input_shape == (6, 2)
     # What is kept is in degrees, and scores are the error of just that.
@@ -23,15 +29,15 @@ def test_the_problem_in_the_target_s_unit(study):
     for name, forecasts in problem.baselines.items():
         degrees = np.abs(kept[f"forecast:{name}"] - kept["truth"]).mean()
         assert problem.score(forecasts["test"], "test")["value"] == pytest.approx(degrees, rel=1e-5)
-    assert problem.metric.factor == recipe["target_std"]
-    assert [item["name"] for item in recipe["ingredients"]] == ["T (degC)", "p (mbar)"]
+    assert problem.metric.factor == series.target_std
+    assert series.features == ("T (degC)", "p (mbar)")
 
 
 def test_what_is_kept_is_truth_at_the_target_s_time(study, station):
     problem = forecasting.problem(study())[""]
     written = np.loadtxt(station, delimiter=",", skiprows=1, usecols=1)
     times = np.loadtxt(station, delimiter=",", skiprows=1, usecols=0, dtype="datetime64[s]")
-    kept, series = problem.files["predictions.npz"], problem.files["series.npz"]
+    kept, series = problem.files["predictions"], problem.files["series"]
     at = np.searchsorted(times, kept["time"])
     assert (times[at] == kept["time"]).all()
     assert (kept["truth"] == written[at]).all()
@@ -76,9 +82,9 @@ def test_the_linear_layer_says_what_ridge_says(study, station, tmp_path):
     gaps = tmp_path / "gaps.csv"
     gaps.write_text("".join(lines))
     prepare = {**study().prepare, "features": ["p (mbar)", "T (degC)"]}
-    problem = forecasting.problem(study(data={"name": "table", "path": str(gaps)}, prepare=prepare))[""]
-    recipe = problem.files["preparation.json"]
-    assert abs(recipe["feature_mean"][1] - recipe["target_mean"]) > 0.01
+    gappy = study(data={"name": "table", "path": str(gaps)}, prepare=prepare)
+    problem, series = forecasting.problem(gappy)[""], series_of(gappy)
+    assert abs(series.scale.mean[1] - series.target_mean) > 0.01
     weights, bias = problem.context["linear"]
     inputs, _ = problem.test.gather(np.arange(len(problem.test)))
     said = np.einsum("btf,tf->b", inputs, weights) + bias

@@ -107,7 +107,7 @@ class Combined:
         Raises:
             SunhwanError: something is missing, or of another shape.
         """
-        with rundir.kept("classifier"):
+        with rundir.reading("classifier"):
             classes = tuple(model["classes"])
             networks = [
                 (kept, under(f"network_{number}_", arrays)) for number, kept in enumerate(model["networks"])

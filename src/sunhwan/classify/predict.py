@@ -266,7 +266,7 @@ def labelling(run: Path, file: Path, explain: bool = False) -> Labelling:
     if isinstance(classifier, RecordingClassifier):
         if explain:
             raise SunhwanError(f"--explain is for texts; {str(run)!r} is a run of sensor readings")
-        with rundir.kept("columns"):
+        with rundir.reading("columns"):
             read = replace(Columns.from_dict(columns), features=classifier.members.recipe.columns)
         return OfRecordings(classifier, recordings.load(file, read, labelled=False))
     source = portions(file)

@@ -260,7 +260,7 @@ def summary(fitted: Fitted, found: Judged, noun: str, seconds: float) -> dict:
     compared = mcnemar(found.right(MODEL), found.right(rival))
     weights = dict(fitted.classifier.weights)
     return {
-        "task": "classify",
+        "kind": "classify",
         "classes": list(classes),
         noun: len(found.truth),
         "test": test,
@@ -334,10 +334,10 @@ def keep(result: Result, known: Mapping, folder: Path, columns: Mapping[str, str
         {**known, "notes": list(result.notes), "seconds": result.metrics["seconds"]},
         {**model, "kind": result.noun, "columns": dict(columns)},
         arrays,
-        metrics_json=metrics,
-        wrong_json={"examples": result.wrong},
-        history_csv=as_csv(result.fitted.history),
-        predictions_npz={
+        metrics=metrics,
+        mistakes={"examples": result.wrong},
+        history=as_csv(result.fitted.history),
+        predictions={
             "truth": found.truth,
             "classes": np.array(result.fitted.classifier.classes),
             **{
@@ -364,7 +364,7 @@ def from_kept(model: Mapping, arrays: Mapping[str, np.ndarray]) -> Combined:
     Raises:
         SunhwanError: it is of no known kind, something is missing, or of another shape.
     """
-    with rundir.kept("classifier"):
+    with rundir.reading("classifier"):
         # Runs before there were other kinds do not name theirs.
         _, kind = KINDS[model.get("kind", Labelled.noun)]
     return kind.from_kept(model, arrays)

@@ -85,9 +85,7 @@ def command() -> None:
     cache = download.cache_folder()
     click.echo(f"cache: {cache}")
     if not writable(cache):
-        problems.append(
-            f"cannot write to {str(cache)!r}; set SUNHWAN_CACHE to a writable folder"
-        )
+        problems.append(f"cannot write to {str(cache)!r}; set SUNHWAN_CACHE to a writable folder")
     for problem in problems:
         click.echo(f"problem: {problem}")
     if problems:

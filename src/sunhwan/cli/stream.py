@@ -40,7 +40,7 @@ def command(run: Path, state: Path | None) -> None:
     from sunhwan.forecast.clock import Clock
     from sunhwan.forecast.stream import Kept, Stream, text_of
 
-    rundir.task_of(run)
+    rundir.kind_of(run)
     model, source = forecast.load(run)
     stream = Stream(model, Clock(source.time, source.times), source.series)
     kept = Kept(stream, state or run / "stream.json", rundir.checksum(run / "model.json"))

@@ -251,7 +251,7 @@ class Forecaster(BaseEstimator):
             {**known, "notes": list(self.notes_)},
             model,
             arrays,
-            history_csv=self.history_.write_csv(),
+            readings=self.history_.write_csv(),
         )
 
     @classmethod
@@ -272,9 +272,9 @@ class Forecaster(BaseEstimator):
         found.source_, found.forecast_, found.notes_ = source, forecast, ()
         found.began_ = rundir.began(folder)
         found.history_, found.latest_ = pl.DataFrame(), {}
-        kept = folder / "history.csv"
-        if kept.is_file() and set(source.time) <= set(pl.read_csv(kept, n_rows=0).columns):
-            found._remember(read(kept))
+        readings = rundir.load(folder).path("readings")
+        if readings.is_file():
+            found._remember(read(readings))
         return found
 
     def _shares(self) -> tuple[float, ...]:

@@ -255,7 +255,7 @@ class Forecast:
             return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
 
         plan = Plan.from_dict(model.get("plan", {}))
-        with rundir.kept("model"):
+        with rundir.reading("model"):
             line = baselines.Linear(**under("line"), **model["line"])
             window, ahead = (plan.grid.timesteps, len(plan.names)), (plan.steps, len(plan.known_features))
             said = line(*(np.zeros((1, *shape), np.float32) for shape in (window, ahead)))

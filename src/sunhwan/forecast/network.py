@@ -148,7 +148,7 @@ class Network:
         Raises:
             SunhwanError: something is missing, or of another shape.
         """
-        with rundir.kept("network"):
+        with rundir.reading("network"):
             refuse_unknown_cell(kept)
             network = cls(
                 kept["cell"],

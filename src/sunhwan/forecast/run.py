@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sunhwan import rundir
+from sunhwan.baselines.names import words
 from sunhwan.baselines.paths import judged
 from sunhwan.data import paths, table
 from sunhwan.data.files import records
@@ -325,7 +326,7 @@ def summary(found: Judged, forecast: Forecast, weights: Mapping[str, float], sec
         )
     first = per_target[0]
     return {
-        "task": "forecast",
+        "kind": "forecast",
         "target": first["target"],
         "unit": first["unit"],
         "horizon": plan.steps,
@@ -333,6 +334,7 @@ def summary(found: Judged, forecast: Forecast, weights: Mapping[str, float], sec
         "windows": len(found.made_at),
         "test": first["test"],
         "interval": first["interval"],
+        "names": {name: words(name) for name in found.rivals},
         "best_baseline": first["best_baseline"],
         "improvement": first["improvement"],
         "weights": dict(weights),
@@ -409,11 +411,11 @@ def keep(
         {**known, "notes": list(result.notes), "seconds": result.metrics["seconds"]},
         model,
         arrays,
-        metrics_json=metrics,
-        health_json=result.health,
-        history_csv=history(result.fitted.trained),
-        predictions_npz=predictions,
-        **({"search_csv": as_csv(trials)} if trials else {}),
+        metrics=metrics,
+        health=result.health,
+        history=history(result.fitted.trained),
+        predictions=predictions,
+        **({"search": as_csv(trials)} if trials else {}),
     )
     return metrics
 

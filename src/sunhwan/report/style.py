@@ -104,7 +104,7 @@ class Mark:
         return Line2D([], [], label=label, **{**self.look, "marker": shown, **look})
 
 
-TRUTH = Mark(BLACK, "-", ".")
+ACTUAL = Mark(BLACK, "-", ".")
 NETWORK = Mark(BLUE, "-", "o")
 BASELINE = Mark(VERMILLION, "--", "s")
 TRAINING = Mark(ORANGE, "none", "o")

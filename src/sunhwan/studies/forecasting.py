@@ -121,19 +121,18 @@ def linear_layer(ridge: baselines.Ridge, series: Series) -> tuple[np.ndarray, fl
 
 
 def evidence(series: Series, forecasts: dict[str, dict[str, np.ndarray]]) -> dict[str, dict]:
-    """What the run directory keeps: what prediction needs, the series itself, truth and baselines on test."""
+    """What the report needs of the data: the series, actual values and baselines of the test part."""
     rows = series.test.last + series.test.horizon
     names = np.array(series.series_names)
     return {
-        "preparation.json": series.kept(),
-        "series.npz": {
+        "series": {
             "time": series.time,
             "value": series.values,
             "series": series.series,
             "series_names": names,
             "edges": series.edges,
         },
-        "predictions.npz": {
+        "predictions": {
             "time": series.time[rows],
             "series": series.series[rows],
             "series_names": names,

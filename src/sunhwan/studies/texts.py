@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from sunhwan.baselines import study_texts as text_baselines
@@ -95,12 +93,7 @@ def problem(study: Study) -> dict[str, Problem]:
             how=how,
             baselines=forecasts,
             files={
-                "preparation.json": {
-                    **how,
-                    "classes": list(corpus.classes),
-                    "vocabulary": json.loads(vocabulary.to_json()),
-                },
-                "predictions.npz": {
+                "predictions": {
                     "truth": labels["test"],
                     **{f"probability:{name}": said["test"] for name, said in forecasts.items()},
                 },

@@ -98,7 +98,9 @@ def test_an_array_without_axes_is_an_error(name):
 
 
 def test_gates_that_the_cell_has_not_are_an_error():
-    with pytest.raises(jax.errors.JaxRuntimeError, match="sunhwan: dropout_mask_gates is 2, expected 0, 1 or one"):
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match="sunhwan: dropout_mask_gates is 2, expected 0, 1 or one"
+    ):
         forward(CONFIGURATION.arrays() | {"dropout_mask": np.ones((2, 12, 4), np.float32)}, RESULTS)
 
 

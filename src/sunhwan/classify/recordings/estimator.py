@@ -185,7 +185,7 @@ class SeriesClassifier(ClassifierMixin, BaseEstimator):
         classifier = classify.from_kept(model, arrays)
         if not isinstance(classifier, RecordingClassifier):
             raise SunhwanError(f"{str(folder)!r} is a run of texts: load it with sunhwan.Classifier")
-        with rundir.kept("classifier"):
+        with rundir.reading("classifier"):
             columns, kept = Columns.from_dict(model["columns"]), model.get("estimator", {})
         usual = {
             "series": columns.series,

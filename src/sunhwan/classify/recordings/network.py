@@ -114,7 +114,7 @@ class RecordingNetwork:
         Raises:
             SunhwanError: something is missing, or of another shape.
         """
-        with rundir.kept("network"):
+        with rundir.reading("network"):
             refuse_unknown_cell(kept)
             network = cls(
                 kept["cell"],

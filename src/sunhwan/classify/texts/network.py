@@ -133,7 +133,7 @@ class TextNetwork:
         Raises:
             SunhwanError: something is missing, or of another shape.
         """
-        with rundir.kept("network"):
+        with rundir.reading("network"):
             refuse_unknown_cell(kept)
             network = cls(
                 kept["cell"],

@@ -34,7 +34,10 @@ def recurrence(options: Options, **arrays: jax.Array) -> tuple[jax.Array, jax.Ar
         arrays["recurrent_kernel"].reshape(units, gates, units).swapaxes(0, 1),
         arrays.get("bias", jnp.zeros(bias_shape, inputs.dtype)).reshape(-1, gates, 1, units),
     )
-    dropout_mask, recurrent_dropout_mask = arrays.get("dropout_mask", 1), arrays.get("recurrent_dropout_mask", 1)
+    dropout_mask, recurrent_dropout_mask = (
+        arrays.get("dropout_mask", 1),
+        arrays.get("recurrent_dropout_mask", 1),
+    )
     activations = ACTIVATIONS[options.activation], ACTIVATIONS[options.recurrent_activation]
 
     def timestep(states, now):
