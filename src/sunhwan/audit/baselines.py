@@ -113,8 +113,7 @@ def compare(fit: Fit, budget: Budget, known: dict[tuple, dict[str, tuple[np.ndar
     comparison = Comparison(part.name, part.rows.count, fit.metric)
     why = fit.declined or part.rows.declined
     if not why and min(len(fit.train.rows), len(part.rows)) < FEWEST_ROWS // 4:
-        rows = f"{len(fit.train.rows)} training rows and {len(part.rows)} {part.words} rows"
-        why = f"{rows} are too few"
+        why = f"{len(fit.train.rows)} training and {len(part.rows)} {part.words} rows are too few"
     if not why and part.rows.x.shape[1:] != fit.train.rows.x.shape[1:]:
         why = f"the {part.words} rows have another shape than the training rows"
     if why:
