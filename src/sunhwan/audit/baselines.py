@@ -183,8 +183,7 @@ def finite(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def predictions(fit: Fit, index: np.ndarray) -> np.ndarray | None:
-    """The network's predictions for rows of its reported part: those observed, or new ones with its weights
-    then."""
+    """The network's predictions for rows of its reported part: observed, or made with its weights then."""
     part = fit.reported
     if part.call.predictions is not None and len(part.call.predictions) == len(part.rows):
         return part.call.predictions[index]
@@ -363,8 +362,7 @@ def single_cells(x: np.ndarray, y: np.ndarray) -> tuple[tuple[int, int] | None, 
 
 
 def own_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(features,) bool: columns in which the targets also occur, earlier or later; all columns if none has
-    them."""
+    """(features,) bool: columns in which the targets also occur, earlier or later; else all columns."""
     targets = y[:, 0].astype(np.float32)
     own = np.array([np.isin(targets, x[:, :, column]).mean() > 0.9 for column in range(x.shape[2])])
     return own if own.any() else ~own
