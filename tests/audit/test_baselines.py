@@ -178,7 +178,7 @@ def test_rows_with_nan_are_left_out(walk):
 @pytest.mark.parametrize(
     ("x", "y", "reason"),
     [
-        (np.ones((3, 2, 1)), np.ones(3), "2 training rows and 1 validation rows are too few"),
+        (np.ones((3, 2, 1)), np.ones(3), "2 training and 1 validation rows are too few"),
         (np.full((50, 2, 1), np.nan), np.ones(50), "every validation row contains NaN"),
         (np.ones((50, 2, 1)), np.ones((50, 80)), "80 numbers per row"),
     ],

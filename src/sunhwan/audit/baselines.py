@@ -113,8 +113,7 @@ def compare(fit: Fit, budget: Budget, known: dict[tuple, dict[str, tuple[np.ndar
     comparison = Comparison(part.name, part.rows.count, fit.metric)
     why = fit.declined or part.rows.declined
     if not why and min(len(fit.train.rows), len(part.rows)) < FEWEST_ROWS // 4:
-        rows = f"{len(fit.train.rows)} training rows and {len(part.rows)} {part.words} rows"
-        why = f"{rows} are too few"
+        why = f"{len(fit.train.rows)} training and {len(part.rows)} {part.words} rows are too few"
     if not why and part.rows.x.shape[1:] != fit.train.rows.x.shape[1:]:
         why = f"the {part.words} rows have another shape than the training rows"
     if why:
@@ -184,8 +183,7 @@ def finite(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def predictions(fit: Fit, index: np.ndarray) -> np.ndarray | None:
-    """The network's predictions for rows of its reported part: those observed, or new ones with its weights
-    then."""
+    """The network's predictions for rows of its reported part: observed, or made with its weights then."""
     part = fit.reported
     if part.call.predictions is not None and len(part.call.predictions) == len(part.rows):
         return part.call.predictions[index]
@@ -364,8 +362,7 @@ def single_cells(x: np.ndarray, y: np.ndarray) -> tuple[tuple[int, int] | None, 
 
 
 def own_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(features,) bool: columns in which the targets also occur, earlier or later; all columns if none has
-    them."""
+    """(features,) bool: columns in which the targets also occur, earlier or later; else all columns."""
     targets = y[:, 0].astype(np.float32)
     own = np.array([np.isin(targets, x[:, :, column]).mean() > 0.9 for column in range(x.shape[2])])
     return own if own.any() else ~own

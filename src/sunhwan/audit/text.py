@@ -113,14 +113,14 @@ class Audit:
             number = proved or len(leaks)
             text = f"{number} leak{' is' if number == 1 else 's are'} "
             text += "proved: the result looks better than it is." if proved else "likely, but none is proved."
-        compared = [one for one in self.comparisons if one.best and one.network is not None]
-        beaten = [comparison for comparison in compared if comparison.beats(comparison.best)]
-        if not compared:
+        scored = [each for each in self.comparisons if each.best and each.network is not None]
+        beaten = [comparison for comparison in scored if comparison.beats(comparison.best)]
+        if not scored:
             return f"{text} No network could be compared with baselines."
         if not beaten:
-            return f"{text} No baseline beats the network{'s' if len(compared) > 1 else ''}."
-        if len(compared) > 1:
-            return f"{text} A baseline beats the network in {len(beaten)} of {len(compared)} fits."
+            return f"{text} No baseline beats the network{'s' if len(scored) > 1 else ''}."
+        if len(scored) > 1:
+            return f"{text} A baseline beats the network in {len(beaten)} of {len(scored)} fits."
         name = label(beaten[0], beaten[0].best)
         gain = beaten[0].improvements.get(beaten[0].best)
         sure = "" if gain and gain.sure else ", but not significantly"

@@ -1,5 +1,4 @@
-"""A program's model, used again and then restored: the program goes on with the bits that it would have
-had."""
+"""A program's model, used again and then restored to the bit, so that the program goes on unchanged."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Scores that mean little: of a network that a baseline beats, of a constant, of a metric that does not
-fit."""
+"""Scores that mean little: a baseline beats the network, it is a constant, or the metric does not fit."""
 
 from __future__ import annotations
 

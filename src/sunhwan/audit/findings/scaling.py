@@ -199,8 +199,7 @@ def _moments(values):
 
 
 def _series(windows):
-    """The series that consecutive windows were cut from, each value once; None where they are not
-    consecutive."""
+    """The series that windows were cut from, each value once; None where they are not consecutive."""
     timesteps = windows.shape[1]
     moved = np.full(len(windows), timesteps)  # rows from one window's beginning to the next one's
     waiting = np.arange(1, len(windows))

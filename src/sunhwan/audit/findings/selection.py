@@ -1,5 +1,4 @@
-"""How the result was chosen: on which rows, from how many models and seeds, and whether a test part was held
-out."""
+"""How the result was chosen: on which rows, from how many models and seeds, and with or without a test."""
 
 from __future__ import annotations
 
@@ -53,30 +52,28 @@ def no_test(case: Case) -> Iterator[Finding]:
         return
     reasons = f" ({'; '.join(dict.fromkeys(why for _, why in fit.no_tests))})" if fit.no_tests else ""
     lines = list(dict.fromkeys([*fit.lines, *(line for call, _ in fit.no_tests for line in call.lines[:1])]))
-    training, validation = fit.train.rows.count, fit.validation.rows.count if fit.validation else 0
     if not fit.validation:
-        yield case.finding(
-            "warning",
-            "no_test",
-            f"the model is scored, if at all, on the {training:,} rows that it was trained on{reasons}",
-            "Hold out rows (the last ones of a series), and evaluate on them once.",
-            lines=lines,
-            train=training,
-            validation=validation,
-            test=0,
-        )
-    elif not any(selected_on_reported(case)):
-        yield case.finding(
-            "note",
-            "no_test",
+        level, fix = "warning", "Hold out rows (the last ones of a series), and evaluate on them once."
+        rows = f"the {fit.train.rows.count:,} rows that it was trained on"
+        text = f"the model is scored, if at all, on {rows}{reasons}"
+    elif any(selected_on_reported(case)):
+        return
+    else:
+        level, fix = "note", "Hold out a third part, and evaluate on it once."
+        text = (
             f"there is no test part{reasons}: the result is that on validation, and everything tuned on it "
-            "makes it look better",
-            "Hold out a third part, and evaluate on it once.",
-            lines=lines,
-            train=training,
-            validation=validation,
-            test=0,
+            "makes it look better"
         )
+    yield case.finding(
+        level,
+        "no_test",
+        text,
+        fix,
+        lines=lines,
+        train=fit.train.rows.count,
+        validation=fit.validation.rows.count if fit.validation else 0,
+        test=0,
+    )
 
 
 def targets_unknown(case: Case) -> Iterator[Finding]:

@@ -10,8 +10,7 @@ from sunhwan.audit.findings.case import Case, Finding
 from sunhwan.audit.fits import outputs, spaced
 
 EXACT = 1e-5
-"""An input that misses the target by this share of its spread still is the target: float32 and a scaler
-round."""
+"""An input that misses the target by this share of its spread still is it: float32 and scalers round."""
 
 FORMULA = 1e-3
 """What a sum of inputs may miss of a target's spread and still be its formula."""

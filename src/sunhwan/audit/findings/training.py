@@ -131,7 +131,7 @@ def vanishing_gradients(case: Case) -> Iterator[Finding]:
         yield case.finding(
             "warning",
             "vanishing_gradients",
-            f"{still} changed by only {recurrent[still]:.1g} of its norm in all of training: no gradient "
+            f"{still} hardly changed in all of training (by {recurrent[still]:.1g} of its norm): no gradient "
             "reaches it",
             "Shorten the sequences, or use tanh instead of the activation that is saturated.",
             changes=changes,

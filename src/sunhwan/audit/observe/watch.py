@@ -224,19 +224,19 @@ class Watch:
     def _observe_fit(self, stock, model, *args, **kwargs):
         fits = sum(call.kind == "fit" for call in self.observations.calls)
         try:
-            given = _bound(stock, model, args, kwargs)
+            arguments = _bound(stock, model, args, kwargs)
         except TypeError:  # Keras says what is wrong with the call
             return stock(model, *args, **kwargs)
         if fits >= MOST_FITS:
             self.observations.unrecorded += 1
             return stock(model, *args, **kwargs)
         with self._ours():
-            call, given = self._fit_call(model, given)
+            call, arguments = self._fit_call(model, arguments)
             self.observations.calls.append(call)
             begun_at = _iterations(model)
         begun, self.fitting = time.perf_counter(), True
         try:
-            history = stock(**given)
+            history = stock(**arguments)
         finally:
             call.seconds, self.fitting = time.perf_counter() - begun, False
             with self._ours():
@@ -248,14 +248,14 @@ class Watch:
                 call.steps = _iterations(model) - begun_at
         return history
 
-    def _fit_call(self, model, given):
+    def _fit_call(self, model, arguments):
         import keras
 
-        x, y, split = given.get("x"), given.get("y"), given.get("validation_split") or 0.0
-        validation = given.get("validation_data")
+        x, y, split = arguments.get("x"), arguments.get("y"), arguments.get("validation_split") or 0.0
+        validation = arguments.get("validation_data")
         call = KerasCall("fit", model, self._lines(), ObservedRows())
         if _is_stream(x):
-            call.rows, given["x"] = _streamed(x, given.get("steps_per_epoch"))
+            call.rows, arguments["x"] = _streamed(x, arguments.get("steps_per_epoch"))
         elif split and validation is None:
             call.split = split
             # As Keras splits.
@@ -264,31 +264,33 @@ class Watch:
         else:
             call.rows = copied(x, y)
         if _is_stream(validation):
-            call.validation, given["validation_data"] = _streamed(validation, given.get("validation_steps"))
+            call.validation, arguments["validation_data"] = _streamed(
+                validation, arguments.get("validation_steps")
+            )
         elif isinstance(validation, (tuple, list)) and len(validation) > 1:
             call.validation = copied(validation[0], validation[1])
         call.options = {
-            name: given.get(name)
+            name: arguments.get(name)
             for name in ("epochs", "batch_size", "shuffle", "initial_epoch", "steps_per_epoch")
         }
         call.options["weighted"] = (
-            given.get("class_weight") is not None
-            or given.get("sample_weight") is not None
+            arguments.get("class_weight") is not None
+            or arguments.get("sample_weight") is not None
             or (isinstance(validation, (tuple, list)) and len(validation) > 2)
         )
-        call.monitors = monitors_of(given.get("callbacks"))
-        callbacks = given.get("callbacks")
+        call.monitors = monitors_of(arguments.get("callbacks"))
+        callbacks = arguments.get("callbacks")
         if callbacks is None or isinstance(callbacks, (list, tuple, keras.callbacks.Callback)):
             if not isinstance(callbacks, (list, tuple)):
                 callbacks = [callbacks] if callbacks else []
-            given["callbacks"] = [
+            arguments["callbacks"] = [
                 *callbacks,
                 observer(call.first, self._ours, functools.partial(copy_weights, call)),
             ]
         else:  # a list of Keras's own kind, which is the script's
             copy_weights(call)
         call.accelerated = is_on()
-        return call, given
+        return call, arguments
 
     def _observe_evaluate(self, stock, model, *args, **kwargs):
         return self._observe_scored("evaluate", stock, model, args, kwargs)
@@ -298,17 +300,16 @@ class Watch:
 
     def _observe_scored(self, kind, stock, model, args, kwargs):
         try:
-            given = _bound(stock, model, args, kwargs)
+            arguments = _bound(stock, model, args, kwargs)
         except TypeError:
             return stock(model, *args, **kwargs)
         with self._ours():
-            x, y = given.get("x"), given.get("y")
-            call = KerasCall(
-                kind, model, self._lines(), ObservedRows(), options={"batch_size": given.get("batch_size")}
-            )
-            call.options["weighted"] = given.get("sample_weight") is not None
+            x, y = arguments.get("x"), arguments.get("y")
+            call = KerasCall(kind, model, self._lines(), ObservedRows())
+            call.options["batch_size"] = arguments.get("batch_size")
+            call.options["weighted"] = arguments.get("sample_weight") is not None
             if _is_stream(x):
-                call.rows, given["x"] = _streamed(x, given.get("steps"))
+                call.rows, arguments["x"] = _streamed(x, arguments.get("steps"))
             else:
                 if kind == "predict":
                     call.targets_name, y = _targets_beside(self._frame(), x)
@@ -319,7 +320,7 @@ class Watch:
             if kind == "evaluate" or isinstance(call.rows, Stream) or call.rows.count >= 5:
                 self.observations.calls.append(call)
         begun = time.perf_counter()
-        result = stock(**given)
+        result = stock(**arguments)
         call.seconds = time.perf_counter() - begun
         with self._ours():
             if kind == "predict" and isinstance(result, np.ndarray):
