@@ -81,7 +81,7 @@ def table_of_scores(study: StudyRun, rows: list[Score]) -> Table:
         seconds, parameters = f"{model['seconds_per_epoch']:.1f}", f"{model['parameters']:,}"
         return [", ".join(seeds), ", ".join(epochs), seconds, parameters]
 
-    head = ["", "", "test", "validation", "test, each seed", "best epoch", "s/epoch", "parameters"]
+    head = ["", "kind", "test", "validation", "test, each seed", "best epoch", "s/epoch", "parameters"]
     return Table(
         f"{study.measure[0].upper()}{study.measure[1:]}, mean ± standard deviation over seeds",
         head,
@@ -139,7 +139,7 @@ def errors_by_length(study: StudyRun) -> Chart:
             cells.setdefault(cell, []).append((length, row.test))
     lengths = sorted({length for points in cells.values() for length, _ in points})
     names = [str(length) for length in lengths]
-    data = [line("always answering 1", "truth", names, np.full(len(names), CHANCE_ERROR), "dot")]
+    data = [line("always predicting 1", "truth", names, np.full(len(names), CHANCE_ERROR), "dot")]
     ends = []
     for (cell, points), color, dash in zip(cells.items(), SERIES, DASHES, strict=False):
         errors = np.array([error for _, error in points])
@@ -148,7 +148,7 @@ def errors_by_length(study: StudyRun) -> Chart:
         ends.append(f"{cell} {', '.join(f'{error:.2g} at {x}' for x, error in zip(at, errors, strict=True))}")
     return Chart(
         "Test error by sequence length",
-        f"Mean squared error; always answering 1 has {CHANCE_ERROR:.3f}: {'; '.join(ends)}.",
+        f"Mean squared error; always predicting 1 has {CHANCE_ERROR:.3f}: {'; '.join(ends)}.",
         {
             "all": view(
                 data,
@@ -342,7 +342,7 @@ def training(study: StudyRun) -> list[Chart | Text]:
                 f"On validation at the best epoch, mean over seeds: {', '.join(ends)}.",
                 {
                     name: curves_view(
-                        {f"seed {seed}": curve for seed, curve in enumerate(curves)}, label, measure
+                        {f"seed {seed}": curve for seed, curve in enumerate(curves)}, measure, measure
                     )
                     for name, curves in study.curves.items()
                 },
