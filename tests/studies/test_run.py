@@ -315,7 +315,7 @@ def test_a_killed_run_is_resumed_to_the_same_bits(study, tmp_path):
     run.carry_out(declared, undisturbed)
 
     path = tmp_path / "small.toml"
-    path.write_text(tomli_w.dumps(declared.as_dict()))
+    path.write_text(tomli_w.dumps(declared.to_dict()))
     ended = subprocess.run(
         [sys.executable, "-c", KILLED, str(path), str(killed)], capture_output=True, timeout=300
     )
