@@ -12,7 +12,7 @@ from sunhwan.report.page.charts import DASHES, MOST_POINTS, gapped, line, number
 from sunhwan.report.page.page import SERIES, Chart, Facts, Page, Section, Table, Text
 from sunhwan.report.pages.parts import curves_view, reproduce
 from sunhwan.report.study import CHANCE_ERROR, Predictor, Score, StudyRun, best_epochs, cell_and_length
-from sunhwan.report.words import count, lasting, printer, quantity
+from sunhwan.report.words import capital, count, lasting, printer, quantity
 from sunhwan.rundir import Run
 
 MOST_DOTS = 2_000
@@ -83,7 +83,7 @@ def table_of_scores(study: StudyRun, rows: list[Score]) -> Table:
 
     head = ["", "kind", "test", "validation", "test, each seed", "best epoch", "s/epoch", "parameters"]
     return Table(
-        f"{study.measure[0].upper()}{study.measure[1:]}, mean ± standard deviation over seeds",
+        f"{capital(study.measure)}, mean ± standard deviation over seeds",
         head,
         [
             [
@@ -124,7 +124,7 @@ def chart(study: StudyRun) -> Chart:
         )
     axis = {"type": "category", "categoryorder": "array", "categoryarray": [row.label for row in rows]}
     return Chart(
-        f"{study.measure[0].upper()}{study.measure[1:]} on the test part",
+        f"{capital(study.measure)} on the test part",
         "The best first: " + ", ".join(f"{row.label} {study.amount(show(row.test))}" for row in rows) + ".",
         {"all": view(data, "", study.measure, xaxis=axis, hovermode="closest")},
     )
@@ -250,7 +250,7 @@ def errors_by_hour(study: StudyRun) -> Chart | None:
     high, low = (hours[place(first[hours])] for place in (np.argmax, np.argmin))
     label = quantity("mean absolute error", study.record["unit"])
     return Chart(
-        f"{label[0].upper()}{label[1:]} by hour of day",
+        f"{capital(label)} by hour of day",
         f"The error of {study.predictors()[0].name} is largest at {high}:00 "
         f"({study.amount(show(first[high]))}) and smallest at {low}:00 ({study.amount(show(first[low]))}).",
         {
@@ -338,7 +338,7 @@ def training(study: StudyRun) -> list[Chart | Text]:
             ends.append(f"{name} {np.mean(values):.3g}" if values else f"{name} diverged")
         charts.append(
             Chart(
-                f"{label[0].upper()}{label[1:]} by epoch",
+                f"{capital(label)} by epoch",
                 f"On validation at the best epoch, mean over seeds: {', '.join(ends)}.",
                 {
                     name: curves_view(
