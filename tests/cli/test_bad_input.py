@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sunhwan import files
-from sunhwan.studies import run
+from sunhwan import files, rundir
 
 WINDOWS = ["--target", "T", "--lookback", "6h", "--horizon", "3h"]
 
@@ -134,7 +133,7 @@ def test_a_lookback_that_is_no_multiple_of_the_step(refuses, small, station):
         (["study", "run", "adding_problem", "--target", "T"], "--target is for forecasts"),
         (["study", "run", "imdb_sentiment", "--lookback", "3d"], "--lookback is for forecasts"),
         (["study", "run", "small.toml", "--resume"], "there is no unfinished run of 'small' under runs/"),
-        (["study", "run", "small.toml", "--resume", "--out", "o"], "'o' holds no run to resume"),
+        (["study", "run", "small.toml", "--resume", "--out", "o"], "'o' has no run to resume"),
         (["study", "run", "x" * 300], "the name is too long for the system"),
     ],
 )
@@ -146,7 +145,7 @@ def test_options(arguments, said, small, refuses):
     ("content", "said"),
     [
         (b"\x89PNG\r\n\x1a\n\x00\xff", "cannot be read as a study"),
-        (b"question = ", "no valid TOML"),
+        (b"question = ", "not valid TOML"),
         (b"", "lacks the key 'question'"),
         (
             b'question = "?"\nkind = "forecast"\nmodels = ["gru"]\nepochs = 1\n[data]\n[prepare]\n',
@@ -212,10 +211,10 @@ def test_a_full_disk(limit, goes_on, small, station, tmp_path, monkeypatch):
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("sunhwan: a file grew larger than the system allows")
-    resume = f"; to go on: sunhwan study run {small} --resume --out 'o u t'\n"
+    resume = f"; to continue: sunhwan study run {small} --resume --out 'o u t'\n"
     assert ended.stderr.endswith(resume) == goes_on
     # What was not begun is not there; what was begun can be resumed, and holds no half of a file.
-    assert (tmp_path / "o u t").exists() == run.begun(tmp_path / "o u t") == goes_on
+    assert (tmp_path / "o u t").exists() == rundir.is_run(tmp_path / "o u t") == goes_on
     assert not list(tmp_path.rglob(".writing-*"))
 
 

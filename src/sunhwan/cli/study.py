@@ -46,7 +46,7 @@ def show(name: str) -> None:
 
     from sunhwan.studies.study import load
 
-    click.echo(tomli_w.dumps(load(name).as_dict()), nl=False)
+    click.echo(tomli_w.dumps(load(name).to_dict()), nl=False)
 
 
 READING = (

@@ -13,7 +13,7 @@ from sunhwan.units import shown
 
 FORECAST_SCORES = {
     "mae": "mean absolute error",
-    "mae_last_step": "of the last step",
+    "mae_last_step": "at the last step",
     "rmse": "root mean squared error",
 }
 """The scores of a forecast, by their keys in metrics.json, in the order of the columns of every table."""
@@ -51,6 +51,16 @@ def duration(time: np.ndarray) -> str:
     if round(days) == 10:
         return "ten days"
     return count(round(days), "day") if days >= 1 else count(max(round(days * 24), 1), "hour")
+
+
+def capital(text: str) -> str:
+    """A text with a capital letter first.
+
+    Example:
+        >>> capital("mean absolute error (°C)")
+        'Mean absolute error (°C)'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def lasting(seconds: float) -> str:

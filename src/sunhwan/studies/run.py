@@ -138,7 +138,7 @@ def begin(
         "kernels": native.reason() or native.isa(),
     }
     files = {name: content for problem in problems.values() for name, content in problem.files.items()}
-    rundir.begin(folder, known, RESUME, study=tomli_w.dumps(study.as_dict()), **files)
+    rundir.begin(folder, known, RESUME, study=tomli_w.dumps(study.to_dict()), **files)
 
 
 def fingerprints(study: Study, problems: dict[str, Problem]) -> dict[str, str]:

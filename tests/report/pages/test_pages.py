@@ -19,6 +19,7 @@ from sunhwan.report.page.page import SHADES, Chart, Facts, Page, Section, Table,
 from sunhwan.report.pages import comparison, pages, parts
 from sunhwan.report.pages.forecast import lower
 from sunhwan.report.pages.targets import read
+from sunhwan.report.words import capital
 
 TARGET = "T </script><b onclick=x>&'\""
 """The first target of `forecast_run`: what a file's owner may write in a heading."""
@@ -78,12 +79,12 @@ def test_charts_hold_the_predictions(forecast_run):
     first = told.origin[mine].min() + np.timedelta64(1, "h")
     assert np.datetime64(int(at), "ms") == first
 
-    ours = unpacked(found[f"{told.error_label} by hours ahead"].views["all"]["data"][0]["y"])
+    ours = unpacked(found[f"{capital(told.error_label)} by hours ahead"].views["all"]["data"][0]["y"])
     np.testing.assert_allclose(ours, np.nanmean(told.error, axis=0), rtol=1e-5)
-    hours = unpacked(found[f"{told.error_label} by hour of the day"].views["all"]["data"][0]["y"])
+    hours = unpacked(found[f"{capital(told.error_label)} by hour of the day"].views["all"]["data"][0]["y"])
     noon = (told.times - told.times.astype("datetime64[D]")).astype("timedelta64[h]").astype(int) == 12
     assert hours[12] == pytest.approx(np.nanmean(told.error[noon]), rel=1e-5)
-    rival = unpacked(found[f"{told.error_label} by series"].views["all"]["data"][1]["y"])
+    rival = unpacked(found[f"{capital(told.error_label)} by series"].views["all"]["data"][1]["y"])
     error = np.abs(told.baselines[told.best] - told.actual)
     assert rival[1] == pytest.approx(np.nanmean(error[mine]), rel=1e-5)
 

@@ -11,7 +11,7 @@ from sunhwan.report.page.charts import DASHES, MOST_POINTS, band, bars, gapped, 
 from sunhwan.report.page.page import SERIES, Chart, Facts, Page, Section, Table, Text
 from sunhwan.report.pages.parts import about, curves, histories, reproduce
 from sunhwan.report.pages.targets import Target, read
-from sunhwan.report.words import FORECAST_SCORES, count, elide, label, printer, span, symbol
+from sunhwan.report.words import FORECAST_SCORES, capital, count, elide, label, printer, span, symbol
 from sunhwan.rundir import Run
 from sunhwan.units import digits, human
 
@@ -223,7 +223,7 @@ def errors(target: Target) -> list[Chart]:
         show = printer(ours)
         charts.append(
             Chart(
-                f"{target.error_label} by {unit} ahead",
+                f"{capital(target.error_label)} by {unit} ahead",
                 f"The model's error is {target.amount(ours[0])} one step ahead and {target.amount(ours[-1])} "
                 f"at the last step, {span(target.steps * target.interval)} ahead, where that of "
                 f"{target.best_label} is {target.amount(lines[target.best_label][-1])}.",
@@ -258,7 +258,7 @@ def grouped_errors(target: Target, by: str, group: np.ndarray, names: Sequence[s
     high, low = int(np.nanargmax(ours)), int(np.nanargmin(ours))
     show = printer(ours)
     return Chart(
-        f"{target.error_label} by {by}",
+        f"{capital(target.error_label)} by {by}",
         f"By {by}, the error is largest at {names[high]} ({target.amount(ours[high])}) and smallest at "
         f"{names[low]} ({target.amount(ours[low])}).",
         {

@@ -9,7 +9,7 @@ import numpy as np
 
 from sunhwan.report.page.charts import DASHES, line, view
 from sunhwan.report.page.page import SERIES, Chart, Code, Table, Text
-from sunhwan.report.words import count, lasting, printer
+from sunhwan.report.words import capital, count, lasting, printer
 from sunhwan.rundir import Run
 
 
@@ -88,7 +88,7 @@ def curves(networks: Mapping[str, Mapping[str, np.ndarray]], label: str) -> Char
             for at, a, b in zip(epoch, training, validation, strict=True)
         ]
     return Chart(
-        f"{label[0].upper()}{label[1:]} by epoch",
+        f"{capital(label)} by epoch",
         "; ".join(sentences) + ".",
         {"all": curves_view(networks, label)},
         Table(label, ["epoch", "network", "training", "validation"], rows, texts=(0, 1)),

@@ -12,7 +12,7 @@ from sunhwan.report.page.charts import DASHES, MOST_POINTS, gapped, line, number
 from sunhwan.report.page.page import SERIES, Chart, Facts, Page, Section, Table, Text
 from sunhwan.report.pages.parts import curves_view, reproduce
 from sunhwan.report.study import CHANCE_ERROR, Predictor, Score, StudyRun, best_epochs, cell_and_length
-from sunhwan.report.words import count, lasting, printer, quantity
+from sunhwan.report.words import capital, count, lasting, printer, quantity
 from sunhwan.rundir import Run
 
 MOST_DOTS = 2_000
@@ -81,9 +81,9 @@ def table_of_scores(study: StudyRun, rows: list[Score]) -> Table:
         seconds, parameters = f"{model['seconds_per_epoch']:.1f}", f"{model['parameters']:,}"
         return [", ".join(seeds), ", ".join(epochs), seconds, parameters]
 
-    head = ["", "", "test", "validation", "test, each seed", "best epoch", "s/epoch", "parameters"]
+    head = ["", "kind", "test", "validation", "test, each seed", "best epoch", "s/epoch", "parameters"]
     return Table(
-        f"{study.measure[0].upper()}{study.measure[1:]}, mean ± standard deviation over seeds",
+        f"{capital(study.measure)}, mean ± standard deviation over seeds",
         head,
         [
             [
@@ -124,7 +124,7 @@ def chart(study: StudyRun) -> Chart:
         )
     axis = {"type": "category", "categoryorder": "array", "categoryarray": [row.label for row in rows]}
     return Chart(
-        f"{study.measure[0].upper()}{study.measure[1:]} on the test part",
+        f"{capital(study.measure)} on the test part",
         "The best first: " + ", ".join(f"{row.label} {study.amount(show(row.test))}" for row in rows) + ".",
         {"all": view(data, "", study.measure, xaxis=axis, hovermode="closest")},
     )
@@ -139,7 +139,7 @@ def errors_by_length(study: StudyRun) -> Chart:
             cells.setdefault(cell, []).append((length, row.test))
     lengths = sorted({length for points in cells.values() for length, _ in points})
     names = [str(length) for length in lengths]
-    data = [line("always answering 1", "truth", names, np.full(len(names), CHANCE_ERROR), "dot")]
+    data = [line("always predicting 1", "truth", names, np.full(len(names), CHANCE_ERROR), "dot")]
     ends = []
     for (cell, points), color, dash in zip(cells.items(), SERIES, DASHES, strict=False):
         errors = np.array([error for _, error in points])
@@ -148,7 +148,7 @@ def errors_by_length(study: StudyRun) -> Chart:
         ends.append(f"{cell} {', '.join(f'{error:.2g} at {x}' for x, error in zip(at, errors, strict=True))}")
     return Chart(
         "Test error by sequence length",
-        f"Mean squared error; always answering 1 has {CHANCE_ERROR:.3f}: {'; '.join(ends)}.",
+        f"Mean squared error; always predicting 1 has {CHANCE_ERROR:.3f}: {'; '.join(ends)}.",
         {
             "all": view(
                 data,
@@ -250,7 +250,7 @@ def errors_by_hour(study: StudyRun) -> Chart | None:
     high, low = (hours[place(first[hours])] for place in (np.argmax, np.argmin))
     label = quantity("mean absolute error", study.record["unit"])
     return Chart(
-        f"{label[0].upper()}{label[1:]} by hour of day",
+        f"{capital(label)} by hour of day",
         f"The error of {study.predictors()[0].name} is largest at {high}:00 "
         f"({study.amount(show(first[high]))}) and smallest at {low}:00 ({study.amount(show(first[low]))}).",
         {
@@ -338,11 +338,11 @@ def training(study: StudyRun) -> list[Chart | Text]:
             ends.append(f"{name} {np.mean(values):.3g}" if values else f"{name} diverged")
         charts.append(
             Chart(
-                f"{label[0].upper()}{label[1:]} by epoch",
+                f"{capital(label)} by epoch",
                 f"On validation at the best epoch, mean over seeds: {', '.join(ends)}.",
                 {
                     name: curves_view(
-                        {f"seed {seed}": curve for seed, curve in enumerate(curves)}, label, measure
+                        {f"seed {seed}": curve for seed, curve in enumerate(curves)}, measure, measure
                     )
                     for name, curves in study.curves.items()
                 },

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sunhwan.report import style
 from sunhwan.report.study import Curve, StudyRun, best_epochs
-from sunhwan.report.style import KEPT, TRAINING, VALIDATION, Picture
+from sunhwan.report.style import BEST, TRAINING, VALIDATION, Picture
 from sunhwan.report.words import elide, fold
 
 
@@ -69,7 +69,7 @@ def _learning_curves(study: StudyRun, column: str, label: str, subtitle: str) ->
     handles.append(VALIDATION.legend("validation, mean" if several else "validation", linewidth=2))
     if several:
         handles.append(VALIDATION.legend("validation, each seed", linewidth=0.7))
-    handles.append(KEPT.legend("best epoch", marker=True, mfc="white", markersize=6))
+    handles.append(BEST.legend("best epoch", marker=True, mfc="white", markersize=6))
     title = f"{study.name}: {column} by epoch"
     # Where accuracies are compared, the losses' title names no best, lest two pictures name two.
     if means and (column == "accuracy") == study.accuracy:
@@ -131,7 +131,7 @@ def _draw(
     size = 4.5 if several else 6
     for at, value in best:
         if value <= high:
-            axes.plot(at, value, mfc="white", markersize=size, zorder=4, **KEPT.look)
+            axes.plot(at, value, mfc="white", markersize=size, zorder=4, **BEST.look)
 
     epochs = np.concatenate([curve["epoch"] for curve in curves] * 2)
     values = np.concatenate([curve[part] for part in (column, f"val_{column}") for curve in curves])

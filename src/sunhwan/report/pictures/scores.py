@@ -10,7 +10,7 @@ import numpy as np
 from sunhwan.report import style
 from sunhwan.report.study import CHANCE_ERROR, Score, StudyRun
 from sunhwan.report.style import BASELINE, NETWORK, Picture
-from sunhwan.report.words import elide, fold, printer
+from sunhwan.report.words import capital, elide, fold, printer
 
 
 def results(study: StudyRun) -> Picture | None:
@@ -64,7 +64,7 @@ def results(study: StudyRun) -> Picture | None:
     if not all(row.network for row in rows):
         handles.append(BASELINE.legend("baseline", marker=True, mfc="white", **inside))
     order = "by sequence length, then best first" if adding else "best first"
-    measure = study.measure[0].upper() + study.measure[1:]
+    measure = capital(study.measure)
     subtitle = f"{measure} on the test part, {order}."
     if any(math.isfinite(row.spread) for row in rows):
         subtitle += f" Networks: mean ± standard deviation over {study.record['seeds']} seeds."
