@@ -1,7 +1,7 @@
-"""The native library: found, checked and declared. What its functions mean is in native/include/sunhwan.h.
+"""The native library: found, checked and declared. native/include/sunhwan.h documents its functions.
 
-`SUNHWAN_LIBRARY=/path/to/libsunhwan.so` has another build of it loaded than the one that was installed.
-SUNHWAN_ISA and SUNHWAN_NUM_THREADS are the library's own. An empty value counts as none.
+`SUNHWAN_LIBRARY=/path/to/libsunhwan.so` loads another build than the installed one. The library itself reads
+SUNHWAN_ISA and SUNHWAN_NUM_THREADS. An empty value counts as unset.
 
     python -c "from sunhwan import native; print(native.path(), native.isa())"
 """
@@ -173,7 +173,7 @@ def reason() -> str | None:
 
 
 def check(status: int) -> None:
-    """Raises a ValueError or MemoryError with the library's message if a call's status says that it failed."""
+    """Raises a ValueError or MemoryError with the library's message if a call failed."""
     if status:
         message = _message(load())
         raise MemoryError(message) if status == 2 else ValueError(message)

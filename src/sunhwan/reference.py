@@ -1,6 +1,6 @@
 """The NumPy reference under a short name: `from sunhwan.reference import forward, backward, CELLS`.
 
-It lives in `sunhwan.recurrence.reference`, whose documentation has an example.
+It is defined in `sunhwan.recurrence.reference`, whose documentation has an example.
 """
 
 from sunhwan.recurrence.reference import (

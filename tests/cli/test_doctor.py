@@ -76,7 +76,7 @@ def test_kernels_that_cannot_run_are_a_problem(variable, value):
 def test_handlers_that_jax_does_not_take_are_a_problem(sunhwan, monkeypatch):
     from sunhwan.recurrence.ops import xla
 
-    monkeypatch.setattr(xla, "refusal", lambda: "it is too old")
+    monkeypatch.setattr(xla, "reason", lambda: "it is too old")
     ended = sunhwan("doctor")
     assert ended.status == 1
     assert "problem: the kernels cannot run on JAX, so nothing is accelerated: it is too old\n" in ended.out

@@ -402,7 +402,10 @@ WEIGHTS = [np.zeros((2, 9)), np.zeros((3, 9)), np.zeros((2, 9))]
     [
         ({"cell": "rnn"}, "cell is 'rnn', expected one of simple_rnn, gru, lstm."),
         ({"inputs": np.zeros((5, 2))}, "inputs has shape (5, 2), expected (batch, time, features)."),
-        ({"inputs": np.zeros((4, 0, 2))}, "inputs has shape (4, 0, 2), expected (batch, time, features)."),
+        (
+            {"inputs": np.zeros((4, 0, 2))},
+            "time is 0, features are 2 and units are 3; expected 1 or more of each.",
+        ),
         ({"weights": WEIGHTS[:1]}, "weights holds 1 arrays, expected 2, or 3 with a bias."),
         (
             {"weights": [WEIGHTS[0].T, *WEIGHTS[1:]]},

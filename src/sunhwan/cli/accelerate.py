@@ -224,7 +224,7 @@ def account(ran: list[list[Row]], others: dict[int, list[list[Row]]], explain: b
     ran = [*ran, *chain.from_iterable(others.values())]
     fused = sum(all(row.path != KERAS for row in rows) for rows in ran)
     seam = sys.modules.get("sunhwan.recurrence.keras.seam")  # loaded if Keras is
-    if seam and not ran and (why := seam.refusal()):
+    if seam and not ran and (why := seam.reason_of_backend()):
         text = f"0 ran fused: {why}"
     elif not ran:
         text = "no SimpleRNN, GRU or LSTM layer of Keras ran"

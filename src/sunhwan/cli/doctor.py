@@ -80,7 +80,7 @@ def command() -> None:
             from sunhwan.recurrence.ops import xla
 
             click.echo(f"devices: {', '.join(str(device) for device in jax.devices())}")
-            if not native.reason() and (why := xla.refusal()):
+            if not native.reason() and (why := xla.reason()):
                 problems.append(f"the kernels cannot run on JAX, so nothing is accelerated: {why}")
     cache = download.cache_folder()
     click.echo(f"cache: {cache}")

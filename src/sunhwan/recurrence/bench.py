@@ -1,7 +1,7 @@
-"""Timings that can be trusted on a shared machine: ratios of two things that took turns in one process.
+"""Reliable timings on a shared machine: ratios of two programs that take turns in one process.
 
-A run of each makes a pair; medians and ranges are of the runs, ratios and their confidence bounds of the
-pairs. Kernels stand beside the processor's peak, measured between their runs.
+A run of each makes a pair. Medians and ranges are of the runs; ratios and their confidence bounds are of the
+pairs. Kernels are compared with the processor's peak, measured between their runs.
 
     sunhwan bench
     sunhwan bench kernels growth --json
@@ -30,13 +30,13 @@ from sunhwan.recurrence.ops import numpy as kernels
 from sunhwan.recurrence.ops.options import Options
 
 SAMPLE_SECONDS = 0.5
-"""A sample lasts so long in the faster mode, by as many steps as that takes (4 to 100): what a call of `fit`
-or `predict` costs by itself, on TensorFlow 30 ms, shall not be counted among them."""
+"""How long a sample lasts in the faster mode, with as many steps as needed (4 to 100), so that the fixed cost
+of `fit` or `predict`, 30 ms on TensorFlow, does not count."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of one thing over the samples."""
+    """Seconds over the samples."""
 
     median: float
     least: float
@@ -50,14 +50,15 @@ class Times:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Stock Keras against the same model accelerated: one line of the report.
+    """Stock Keras against the same model accelerated: a line of the report.
 
     Attributes:
         what: "fit step" or "predict batch".
-        ratio, ratio_low: how many times faster, as the median over the pairs; and the lower bound of its 95 %
+        ratio, ratio_low: how many times faster, as the median over the pairs; and the lower bound of its 95%
             confidence interval (order statistics of the pairs).
-        fused: the paths that the model's layers took.
-        torch: PyTorch's own layers in a training loop by hand, where it is installed and offers the options.
+        fused: whether all layers ran fused.
+        reasons: why not.
+        torch: PyTorch's own layers in a hand-written training loop, if it is installed and has the options.
     """
 
     case: str
@@ -73,11 +74,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class KernelTimes:
-    """One recurrence by the kernels alone: NumPy arrays in, gradients out.
+    """One recurrence on the kernels alone, from NumPy arrays to gradients.
 
     Attributes:
-        masks: dropout masks for each gate, of inputs and of the recurrent product.
-        gflops: what forward + backward reached; `share` of `peak_gflops`, measured between the runs.
+        masks: whether it has dropout masks for each gate, of the inputs and of the recurrent product.
+        gflops: the rate of forward + backward; `share` of `peak_gflops`, measured between the runs.
     """
 
     case: str
@@ -93,13 +94,13 @@ class KernelTimes:
 
 
 def lower_bound(samples: Iterable[float], confidence: float = 0.95) -> float:
-    """The lower end of a median's two-sided confidence interval, free of assumptions: an order statistic.
+    """The lower end of a median's two-sided confidence interval, as an order statistic, without assumptions.
 
-    With n samples, the k-th smallest is below the median with the probability that a fair coin falls heads at
-    least k times of n.
+    With n samples, the k-th smallest is below the median with the probability that a fair coin shows heads at
+    least k times out of n.
 
     Raises:
-        ValueError: there are so few samples that not even the least is such a bound.
+        ValueError: there are too few samples for a bound.
 
     Example:
         >>> lower_bound([5.0, 1.0, 4.0, 2.0, 3.0, 6.0])
@@ -116,7 +117,9 @@ def lower_bound(samples: Iterable[float], confidence: float = 0.95) -> float:
             break
         rank = k
     if rank < 0:
-        raise ValueError(f"{count} samples have no bound with {confidence:.0%} confidence; take more.")
+        raise ValueError(
+            f"{count} samples have no bound with {confidence:.0%} confidence; take more samples."
+        )
     return ordered[rank]
 
 
@@ -126,14 +129,14 @@ def lower_bound(samples: Iterable[float], confidence: float = 0.95) -> float:
 def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Comparison]:
     """The training step and the prediction of a case's model, stock and accelerated in turn.
 
-    Two copies of the model, so that neither mode makes the other compile anew.
+    Each mode has its own copy of the model, so that neither causes the other to compile again.
     """
     from sunhwan.recurrence.keras import accelerate
     from sunhwan.recurrence.keras.accelerate import accelerated
     from sunhwan.recurrence.keras.explain import explain
 
     if why := accelerate.forgets_programs():
-        raise SunhwanError(f"{why}, which is all that could be timed")
+        raise SunhwanError(f"{why}, so only compilation could be timed; install a newer JAX")
     stock, fast = case.model(), case.model()
     modes = {"stock": (stock, nullcontext), "accelerated": (fast, accelerated)}
     runs = {
@@ -149,7 +152,7 @@ def compare(case: Case, *, pairs: int = 7, torch: bool = True) -> Iterator[Compa
         for model, mode in modes.values():
             with mode():
                 run(model, x, y)  # compiles
-        # As many batches as fill a sample in the faster mode.
+        # Enough batches to fill a sample in the faster mode.
         with accelerated():
             once = _seconds(run, fast, x, y)
         batches = int(np.clip(np.ceil(SAMPLE_SECONDS / once * batches), 4, 100))
@@ -184,7 +187,7 @@ def _seconds(run: Callable, *arguments: Any) -> float:
 
 
 def _torch_step(case: Case, repeats: int) -> Times | None:
-    """A training step of the case written by hand for PyTorch; None where its layers lack an option."""
+    """A training step of the case, hand-written for PyTorch; None if its layers lack an option."""
     try:
         import torch
     except ImportError:
@@ -225,7 +228,7 @@ def _torch_step(case: Case, repeats: int) -> Times | None:
 def time_kernel(
     case: Case, *, masks: bool = False, threads: int | None = None, repeats: int = 15
 ) -> KernelTimes:
-    """Forward and backward of a case's first layer, gradient of the inputs included."""
+    """Forward and backward of a case's first layer, including the gradient of the inputs."""
     layer, rng = case.layers[0], np.random.default_rng(0)
     gates, units = len(CELLS[layer.cell].gates), layer.units
     weights = [
@@ -233,18 +236,17 @@ def time_kernel(
         for shape in CELLS[layer.cell].weight_shapes(case.features, units)
     ]
     inputs = rng.standard_normal((case.batch, case.timesteps, case.features), dtype=np.float32)
-    given: dict[str, np.ndarray] = {}
+    dropout_masks: dict[str, np.ndarray] = {}
     if masks:
         for name, columns in (("dropout_mask", case.features), ("recurrent_dropout_mask", units)):
-            kept = rng.random((gates, case.batch, columns)) < 0.8
-            given[name] = (kept / 0.8).astype(np.float32)
+            dropout_masks[name] = np.float32(rng.random((gates, case.batch, columns)) < 0.8) / np.float32(0.8)
     options = Options(layer.cell, activation=layer.activation)
     d_output = rng.standard_normal((case.batch, units), dtype=np.float32) * np.float32(0.1)
     forward, both, peaks = [], [], []
     with using_threads(threads) as threads:
         for repeat in range(repeats + 2):
             begin = time.perf_counter()
-            passed = kernels.forward(options, inputs, *weights, **given)
+            passed = kernels.forward(options, inputs, *weights, **dropout_masks)
             middle = time.perf_counter()
             kernels.backward(passed, d_output)
             end = time.perf_counter()
@@ -275,7 +277,7 @@ def time_kernel(
 
 @dataclass(frozen=True)
 class Memory:
-    """What a process that trains a model takes at its peak, beyond what it took before: in bytes."""
+    """By how many bytes training a model raises the peak memory of a process."""
 
     case: str
     stock: int
@@ -283,12 +285,12 @@ class Memory:
 
 
 def compare_memory(case: Case) -> Memory:
-    """The peak of a few training steps, stock and accelerated, each in a process of its own.
+    """The peak memory of a few training steps, stock and accelerated, each in its own process.
 
     Raises:
-        RuntimeError: such a process failed; the message is what it said.
+        RuntimeError: a process failed; the message has its stderr.
     """
-    taken = {}
+    peaks = {}
     for mode in ("stock", "accelerated"):
         program = (
             "from sunhwan.recurrence.bench import print_peak\n"
@@ -298,12 +300,12 @@ def compare_memory(case: Case) -> Memory:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"training {case.name} ({mode}) failed: {done.stderr}")
-        taken[mode] = int(done.stdout.split()[-1])
-    return Memory(case.name, **taken)
+        peaks[mode] = int(done.stdout.split()[-1])
+    return Memory(case.name, **peaks)
 
 
 def print_peak(case: Case, mode: str) -> None:
-    """Train a case's model for some steps, and print by how many bytes that raised the process's peak."""
+    """Train a case's model for a few steps, and print by how many bytes that raised the process's peak."""
     from sunhwan.recurrence.keras.accelerate import accelerated
 
     model = case.model()
@@ -315,9 +317,9 @@ def print_peak(case: Case, mode: str) -> None:
 
 
 def _peak():
-    """The most bytes of memory that this process has had at a time."""
+    """The peak memory of this process in bytes."""
     if (status := Path("/proc/self/status")).exists():
-        # What `resource` says begins on Linux with what the process had that started this one.
+        # On Linux, `resource` includes the peak of the parent process.
         return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) * 1024
     import resource
 
@@ -326,7 +328,7 @@ def _peak():
 
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[int]:
-    """Have so many threads work on a call, for the length of a `with` block; None leaves them as they are."""
+    """Set the number of threads per call within a `with` block; None leaves it unchanged."""
     before = native.num_threads()
     if threads:
         native.set_num_threads(threads)
@@ -338,7 +340,7 @@ def using_threads(threads: int | None) -> Iterator[int]:
 
 @contextmanager
 def using_isa(name: str) -> Iterator[None]:
-    """Have the kernels run with an instruction set, for the length of a `with` block."""
+    """Use an instruction set within a `with` block."""
     before = native.isa()
     native.set_isa(name)
     try:
@@ -348,7 +350,7 @@ def using_isa(name: str) -> Iterator[None]:
 
 
 def grown(threads: int) -> dict[str, list[Case]]:
-    """For each size the cases in which it alone grows, from a GRU(32) on 32 sequences of 120 steps."""
+    """For each size, cases in which only it grows, from a GRU(32) on 32 sequences of 120 steps."""
 
     def gru(batch=32, timesteps=120, units=32):
         return Case(f"gru_h{units}_b{batch}_t{timesteps}", batch, timesteps, 14, (Layer("gru", units),))
@@ -363,12 +365,12 @@ def grown(threads: int) -> dict[str, list[Case]]:
 # ---- The whole report ----
 
 SECTIONS = {
-    "workloads": "the tutorial's models and the commonest notebook: fit step and predict",
+    "workloads": "the tutorial's models and the most common notebook: fit step and predict",
     "random": "twenty shapes drawn from the seed",
-    "kernels": "forward + backward by the kernels alone, as a share of the processor's peak",
+    "kernels": "forward + backward of the kernels alone, as a share of the processor's peak",
     "growth": "how the kernels' time grows with timesteps, batch, units and threads",
-    "memory": "what training takes at its peak, at 500 and at 2,000 timesteps",
-    "breadth": "sixty declared shapes from the smallest to the largest (long)",
+    "memory": "peak memory of training, at 500 and at 2,000 timesteps",
+    "breadth": "sixty fixed shapes from small to large (slow)",
 }
 DEFAULT = ("workloads", "random", "kernels", "growth")
 
@@ -380,7 +382,7 @@ def report(
     seed: int = 0,
     say: Callable[[str, Any], None] = lambda *_: None,
 ) -> dict[str, Any]:
-    """Everything measured, as plain data for JSON. `say` hears of each section's results as they come."""
+    """All measurements, as plain data for JSON. `say` is called with each result as it arrives."""
     import os
     import platform
 
@@ -431,7 +433,7 @@ def report(
 
 
 def _forget_models() -> None:
-    """Compiled programs of sixty models would fill the memory."""
+    """Frees compiled programs: those of sixty models would fill the memory."""
     import gc
 
     import keras

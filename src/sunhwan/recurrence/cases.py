@@ -1,8 +1,7 @@
-"""The declared cases: shapes and options by name, from which tests, gradient checks and timings are made.
+"""The cases: shapes and options by name, for tests, gradient checks and timings.
 
-`WORKLOADS` are models as people train them, named after the tutorial's tasks; `KERNELS` single recurrences
-that show what the arithmetic reaches; `GRID` the breadth over units, batch and timesteps; `drawn` makes more
-from a seed.
+`WORKLOADS` are typical models, named after the tutorial's tasks; `KERNELS` are single recurrences that show
+the speed of the arithmetic; `GRID` varies units, batch and timesteps; `drawn` draws more from a seed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sunhwan.recurrence.cells import CELLS
 
 @dataclass(frozen=True)
 class Layer:
-    """One recurrent layer, in Keras's words."""
+    """One recurrent layer, in Keras's terms."""
 
     cell: str
     units: int
@@ -29,12 +28,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Case:
-    """A small model around recurrent layers, each of which feeds the next, and the shape of a batch for it.
+    """A small model of stacked recurrent layers, and the shape of a batch for it.
 
     Attributes:
-        features: of a timestep; where `vocabulary` is given, the size of the embedding of the token ids.
-        vocabulary: how many token ids an Embedding in front has; 0 for numbers as inputs.
-        classifies: the head is one sigmoid unit with cross-entropy, not a linear one with squared error.
+        features: of a timestep; with `vocabulary`, the size of the embedding.
+        vocabulary: the number of token ids of an Embedding before the layers; 0 for numeric inputs.
+        classifies: whether the head is a sigmoid unit with cross-entropy, or else linear with squared error.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Case:
     classifies: bool = False
 
     def inputs(self, rng: np.random.Generator, batches: int) -> tuple[np.ndarray, np.ndarray]:
-        """So many batches of made-up inputs (rows, timesteps[, features]) and targets (rows, 1)."""
+        """Batches of random inputs (rows, timesteps[, features]) and targets (rows, 1)."""
         rows = self.batch * batches
         if self.vocabulary:
             inputs = rng.integers(0, self.vocabulary, (rows, self.timesteps), dtype=np.int32)
@@ -125,7 +124,7 @@ WORKLOADS: dict[str, Case] = {
         _notebook("notebook_lstm_8_features", 8),
     )
 }
-"""The tutorial's models at its own sizes, and the commonest notebook: two LSTM(50) over 60 steps."""
+"""The tutorial's models at its sizes, and the most common notebook: two LSTM(50) over 60 steps."""
 
 
 MEMORY: dict[str, Case] = {
@@ -136,7 +135,7 @@ MEMORY: dict[str, Case] = {
         Case(f"weather_gru_t{timesteps}", 128, timesteps, 14, (Layer("gru", 32),)),
     )
 }
-"""Models whose training steps keep much for backward."""
+"""Models whose training steps save much for backward."""
 
 
 def _kernel(cell, batch, timesteps, features, units):
@@ -159,7 +158,7 @@ KERNELS: dict[str, Case] = {
         _kernel("lstm", 128, 240, 32, 128),
     )
 }
-"""Single recurrences for the share of the processor's peak, also where units are no multiple of 16."""
+"""Single recurrences for the share of the processor's peak, some with units that are no multiple of 16."""
 
 
 _BREADTH = (
@@ -181,7 +180,7 @@ GRID: dict[str, Case] = {
 
 
 def drawn(seed: int, count: int) -> dict[str, Case]:
-    """So many cases with shapes and options drawn from a seed: log-uniform sizes, of a few GFLOP at most.
+    """Cases with shapes and options drawn from a seed: log-uniform sizes, of a few GFLOP at most.
 
     Example:
         >>> list(drawn(seed=0, count=2)) == list(drawn(seed=0, count=2))

@@ -1,4 +1,4 @@
-"""What is to be done once a program has imported a module, without importing it before the program does."""
+"""Run an action as soon as a program imports a module, without importing it first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 class WhenImported:
-    """A finder that finds no modules of its own: it acts once the module that it waits for was imported.
+    """A finder that finds no modules itself, but runs an action once a certain module is imported.
 
     Args:
         name: of the module, in full.
-        action: called without arguments after the module was executed.
+        action: called without arguments after the module is executed.
     """
 
     def __init__(self, name: str, action: Callable[[], None]):
@@ -25,14 +25,14 @@ class WhenImported:
         return self in sys.meta_path
 
     def wait(self) -> None:
-        """Acts at once if the module is there, else when it comes."""
+        """Runs the action at once if the module is loaded, else when it is imported."""
         if self.name in sys.modules:
             self.action()
         else:
             sys.meta_path.insert(0, self)
 
     def stop(self) -> None:
-        """Waits no longer."""
+        """Stops waiting."""
         if self.waiting:
             sys.meta_path.remove(self)
 
@@ -47,10 +47,10 @@ class WhenImported:
         if spec is None or spec.loader is None:
             return spec
         loader = spec.loader
-        execute = loader.exec_module  # the class's, or that of another who waits
+        execute = loader.exec_module  # the class's, or that of another finder that waits
 
         def execute_and_act(module):
-            vars(loader).pop("exec_module", None)  # the class's own shows again
+            vars(loader).pop("exec_module", None)  # the class's own is visible again
             execute(module)
             if self.waiting:  # else it was stopped meanwhile
                 self.stop()

@@ -175,14 +175,14 @@ def test_a_keras_that_was_loaded_anew_is_refused(ask):
         (
             {"KERAS_BACKEND": "jax", "SUNHWAN_LIBRARY": "/nowhere.so"},
             "The native library /nowhere.so (from SUNHWAN_LIBRARY) does not exist; unset "
-            "SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so.",
+            "SUNHWAN_LIBRARY, or set it to the path of this version's libsunhwan.so.",
         ),
     ],
 )
 def test_one_line_says_that_nothing_is_fused(environment, said):
     out, err = python("import sunhwan\nsunhwan.accelerate()\nimport keras\n" + RUN, **environment)
     assert out == f"{environment['KERAS_BACKEND']} Keras\n"
-    assert err == f"sunhwan fuses nothing: {said}\n"
+    assert err == f"no layer is accelerated: {said}\n"
 
 
 def test_a_warning_says_that_of_keras_2_nothing_is_fused(monkeypatch):
@@ -198,7 +198,7 @@ def test_a_warning_says_that_of_keras_2_nothing_is_fused(monkeypatch):
 
 def test_one_line_says_so_on_a_gpu(monkeypatch, caplog):
     monkeypatch.setitem(seam.DEVICES, "jax", lambda tensor=None: "gpu")
-    seam.say_once.cache_clear()
+    seam.warn_once.cache_clear()
     layers = [keras.layers.GRU(2), keras.layers.GRU(2)]
     with sunhwan.accelerated():
         for layer in layers:
@@ -206,29 +206,29 @@ def test_one_line_says_so_on_a_gpu(monkeypatch, caplog):
             reasons = [row.reason for row in sunhwan.explain(layer).rows]
             assert reasons == ["it runs on the device 'gpu'; the kernels run on the CPU"]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warnings == [f"sunhwan fuses nothing: {reasons[0]}"]
+    assert warnings == [f"no layer is accelerated: {reasons[0]}"]
 
 
 def test_an_array_elsewhere_is_no_matter_of_the_whole_process(monkeypatch, caplog):
     monkeypatch.setitem(seam.DEVICES, "jax", lambda tensor=None: "cpu" if tensor is None else "meta")
-    seam.say_once.cache_clear()
+    seam.warn_once.cache_clear()
     layer = keras.layers.GRU(2)
     with sunhwan.accelerated():
         layer(np.ones((1, 2, 2), "float32"))
         reasons = [row.reason for row in sunhwan.explain(layer).rows]
         assert reasons == ["it runs on the device 'meta'; the kernels run on the CPU"]
-    assert "fuses nothing" not in caplog.text
+    assert "no layer is accelerated" not in caplog.text
 
 
 def test_a_jax_that_refuses_the_kernels_is_said_to(monkeypatch, caplog):
     from sunhwan.recurrence.ops import jax as adapter
 
-    monkeypatch.setattr(adapter, "refusal", lambda: "JAX 9.9 does not take sunhwan's XLA handlers: too old")
+    monkeypatch.setattr(adapter, "reason", lambda: "JAX 9.9 does not accept sunhwan's XLA handlers: too old")
     layer = keras.layers.GRU(2)
     with sunhwan.accelerated():
         layer(np.ones((1, 2, 2), "float32"))
-        assert [row.reason for row in sunhwan.explain(layer).rows] == [adapter.refusal()]
-    assert f"sunhwan fuses nothing: {adapter.refusal()}" in caplog.text
+        assert [row.reason for row in sunhwan.explain(layer).rows] == [adapter.reason()]
+    assert f"no layer is accelerated: {adapter.reason()}" in caplog.text
 
 
 def test_layers_are_logged_once_for_each_path(caplog):

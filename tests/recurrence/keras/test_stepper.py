@@ -365,13 +365,15 @@ def test_shapes_that_do_not_fit(shape):
 
 def test_token_shapes_that_do_not_fit():
     stepper = Stepper(sequential(layers.Embedding(5, 3), layers.GRU(4), shape=(None,)))
-    with pytest.raises(ValueError, match=r"\(1, 2, 1\), expected \(\) for one sequence, \(batch,\) for many"):
+    with pytest.raises(
+        ValueError, match=r"\(1, 2, 1\), expected \(\) for one sequence, \(batch,\) for"
+    ):
         stepper.step([[[1], [2]]])
 
 
 @pytest.mark.parametrize("x", [["a"] * 5, [None] * 5, [1j] * 5, np.zeros(5, "datetime64[s]")])
 def test_what_is_no_number(x):
-    with pytest.raises(TypeError, match=r"x is of .*, expected numbers"):
+    with pytest.raises(TypeError, match=r"x has dtype .*, expected numbers"):
         Stepper(sequential(layers.GRU(4))).step(x)
 
 
@@ -381,7 +383,7 @@ def test_what_is_no_number(x):
         ([[1, 5]], ValueError, "token ids from 1 to 5, expected 0 to 4"),
         ([[1, -1]], ValueError, "token ids from -1 to 1, expected 0 to 4"),
         (np.uint64([[1, 2**64 - 1]]), ValueError, "expected 0 to 4"),
-        (1.0, TypeError, "x is of float64, expected integers: token ids"),
+        (1.0, TypeError, "x has dtype float64, expected integers: token ids"),
     ],
 )
 def test_bad_tokens_leave_the_state_alone(tokens, error, message):
@@ -398,7 +400,9 @@ def test_number_of_sequences_changes_only_after_reset():
     stepper.step(drawn(3, 1))
     before = stepper.state
     for batch in (2, 0):
-        with pytest.raises(ValueError, match=rf"x is of {batch} sequences, but the state is of 3; reset\(\)"):
+        with pytest.raises(
+            ValueError, match=rf"x has {batch} sequences, but the state has 3; call"
+        ):
             stepper.step(drawn(batch, 1))
     np.testing.assert_array_equal(stepper.state, before)
     stepper.reset()
@@ -511,7 +515,7 @@ def test_saved_state_of_another_model(tmp_path):
     weight.assign(weight + 0.1)
     other = Stepper(model)
     other.step(drawn(3, 1))
-    with pytest.raises(sunhwan.SunhwanError, match=r"state\.npz.* holds the state of another model"):
+    with pytest.raises(sunhwan.SunhwanError, match=r"state\.npz.* has the state of another model"):
         other.load(tmp_path / "state.npz")
     assert other.state[0].shape == (1, 3, 4)
 
@@ -540,14 +544,16 @@ def test_files_that_hold_no_state(tmp_path):
     path = tmp_path / "bad.npz"
     for content in (b"", b"text", whole[: len(whole) // 2], whole[:-30]):
         path.write_bytes(content)
-        with pytest.raises(sunhwan.SunhwanError, match=r"bad\.npz' holds no state that a Stepper") as raised:
+        with pytest.raises(
+            sunhwan.SunhwanError, match=r"bad\.npz' is not a complete state of"
+        ) as raised:
             stepper.load(path)
-        assert str(raised.value).endswith("name a file that Stepper.save has written.")
+        assert str(raised.value).endswith("give a file that Stepper.save wrote.")
     np.savez(path, other=np.zeros(3))
-    with pytest.raises(sunhwan.SunhwanError, match="holds no state"):
+    with pytest.raises(sunhwan.SunhwanError, match="is not a complete state"):
         stepper.load(path)
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(sunhwan.SunhwanError, match="holds no state"):
+    with pytest.raises(sunhwan.SunhwanError, match="is not a complete state"):
         stepper.load(tmp_path / "one.npy")
     with pytest.raises(FileNotFoundError):
         stepper.load(tmp_path / "none.npz")
@@ -640,7 +646,7 @@ def test_native_handles_are_freed(monkeypatch):
 
 @pytest.mark.parametrize("act", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_is_not_pickled_or_copied(act):
-    with pytest.raises(TypeError, match=r"a Stepper cannot be pickled or copied; make another one"):
+    with pytest.raises(TypeError, match=r"a Stepper cannot be pickled or copied; create another"):
         act(Stepper(sequential(layers.GRU(4))))
 
 
@@ -679,7 +685,7 @@ def with_states_of_another(inputs):
 @pytest.mark.parametrize(
     ("build", "why"),
     [
-        (lambda x: layers.Bidirectional(layers.GRU(3), name="both")(x), "'both' .*also reads from the end"),
+        (lambda x: layers.Bidirectional(layers.GRU(3), name="both")(x), "'both' .*also reads backwards"),
         (lambda x: layers.LSTM(3, go_backwards=True, name="back")(x), "'back' .*go_backwards=True"),
         (lambda x: layers.RNN(layers.GRUCell(3))(x), "SimpleRNN, GRU and LSTM"),
         (lambda x: OwnGRU(3, name="own")(x), "'own' .OwnGRU. .*its class is derived from GRU and may"),
@@ -695,13 +701,13 @@ def with_states_of_another(inputs):
         (lambda x: layers.GRU(3, return_sequences=True)(x)[:, -1], "the operation '.*' .GetItem."),
         (
             lambda x: layers.Add()([layers.GRU(3)(x), layers.GRU(3)(x)]),
-            "Add.* with something else than one input",
+            "Add.* with more or other than one tensor",
         ),
-        (lambda x: layers.GRU(4, return_state=True)(x)[1], "goes on with another than the first"),
+        (lambda x: layers.GRU(4, return_state=True)(x)[1], "uses another than the first"),
         (with_states_of_another, "called with initial_state=..."),
         (lambda x: layers.Dropout(0.5)(layers.GRU(3)(x), training=True), "called with training=True"),
         (lambda x: layers.GRU(3)(x, mask=keras.ops.any(x > 0, axis=-1)), "called with mask=..."),
-        (lambda x: layers.GRU(3)(sequences=x), "GRU.* with something else than one input"),
+        (lambda x: layers.GRU(3)(sequences=x), "GRU.* with more or other than one tensor"),
         (lambda x: layers.Dense(2)(x), "has no recurrent layer"),
     ],
 )
@@ -728,7 +734,7 @@ def test_refuses_a_model_with_a_call_of_its_own():
         def call(self, x):
             return x
 
-    with pytest.raises(ValueError, match=r"has a method `call` of its own"):
+    with pytest.raises(ValueError, match=r"overrides `call`"):
         Stepper(Net())
 
 

@@ -184,11 +184,11 @@ class OwnDense(layers.Dense):
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
-        (layers.Bidirectional(layers.GRU(2), name="both"), "'both' .Bidirectional. .*reads from the end"),
+        (layers.Bidirectional(layers.GRU(2), name="both"), "'both' .Bidirectional. .*reads backwards"),
         (layers.RNN(layers.GRUCell(2)), "Keras's own SimpleRNN, GRU and LSTM"),
         (layers.ConvLSTM1D(2, 1), "Keras's own SimpleRNN, GRU and LSTM"),
-        (layers.Lambda(lambda x: x, name="own"), "'own' .Lambda. .*cannot be known"),
-        (layers.Conv1D(2, 3), "Conv1D. cannot be stepped: it is none of the layers"),
+        (layers.Lambda(lambda x: x, name="own"), "'own' .Lambda. .*may depend on other"),
+        (layers.Conv1D(2, 3), "Conv1D. cannot be stepped: its single timestep is not implemented"),
         (layers.GlobalAveragePooling1D(), "GlobalAveragePooling1D"),
         (layers.Attention(), "Attention"),
         (OwnDense(2), "OwnDense. cannot be stepped: its class is derived from Dense and may"),

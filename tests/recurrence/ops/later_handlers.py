@@ -40,6 +40,6 @@ class Library(SimpleNamespace):
 
 ctypes.CDLL, load = Library, ctypes.CDLL
 xla.native.reason = lambda: None
-refusal = xla.refusal()
+reason = xla.reason()
 ctypes.CDLL = load
-print(json.dumps({"refusal": refusal, "jax computes": float(jnp.arange(4).sum())}))
+print(json.dumps({"reason": reason, "jax computes": float(jnp.arange(4).sum())}))

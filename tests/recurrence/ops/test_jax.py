@@ -614,6 +614,6 @@ def test_importing_it_starts_no_backend():
 
 
 def test_where_they_cannot_be_called_it_says_why(monkeypatch):
-    monkeypatch.setattr(adapter, "refusal", lambda: "The dog has eaten the handlers.")
+    monkeypatch.setattr(adapter, "reason", lambda: "The dog has eaten the handlers.")
     with pytest.raises(SunhwanError, match=r"^The dog has eaten the handlers\.$"):
         recurrence(PLAIN.options, **arrays_of(PLAIN))

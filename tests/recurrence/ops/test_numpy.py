@@ -163,7 +163,7 @@ FITTING = Configuration(Options("gru"), batch=4, timesteps=5, features=2, units=
         ),
         (
             {"kernel": np.zeros((3, 9))},
-            "kernel has shape (3, 9), expected (features=2, columns=9) by inputs and recurrent_kernel.",
+            "kernel has shape (3, 9), expected (features=2, columns=9).",
         ),
         ({"bias": np.zeros(9)}, "bias has shape (9,), expected (rows=2, columns=9)."),
         ({"mask": np.ones((4, 6))}, "mask has shape (4, 6), expected (batch=4, time=5)."),
@@ -212,7 +212,7 @@ def test_what_the_public_function_cannot_take():
     with pytest.raises(TypeError, match="inputs is of type list, expected an array of NumPy"):
         recurrence("gru", [[[0.0, 0.0]]], weights)
     for some in ([None] * 3, [weights[0], None]):
-        with pytest.raises(TypeError, match="kernel is None, expected an array; of the weights only the"):
+        with pytest.raises(TypeError, match="kernel is None, expected an array; only the bias may be"):
             recurrence("gru", np.zeros((1, 1, 2), np.float32), some)
     with pytest.raises(ValueError, match="weights holds 1 arrays, expected 2, or 3 with a bias"):
         recurrence("gru", np.zeros((1, 1, 2), np.float32), weights[:1])

@@ -50,7 +50,7 @@ def test_a_batch_may_be_empty():
         ({"recurrent_kernel": (3, 8)}, "recurrent_kernel has shape (3, 8), expected (units=3, columns=9)."),
         (
             {"kernel": (9, 2)},
-            "kernel has shape (9, 2), expected (features=2, columns=9) by inputs and recurrent_kernel.",
+            "kernel has shape (9, 2), expected (features=2, columns=9).",
         ),
         ({"bias": (9,)}, "bias has shape (9,), expected (rows=2, columns=9)."),
         (

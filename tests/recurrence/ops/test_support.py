@@ -42,7 +42,7 @@ def test_usual_calls_are_fused():
         ),
         (
             {"batch": 1, "units": 1, "gates": 4, "framework": "jax"},
-            "XLA compiles Keras's loop over a state of 1 x 1 into one piece, which is quicker",
+            "XLA compiles Keras's loop over a state of 1 x 1 into one piece, which is faster",
         ),
     ],
     ids=str,

@@ -18,7 +18,7 @@ from configurations import Configuration
 
 from sunhwan import native
 from sunhwan.recurrence.ops import xla
-from sunhwan.recurrence.ops.jax import backward_p, recurrence, recurrence_p, refusal
+from sunhwan.recurrence.ops.jax import backward_p, reason, recurrence, recurrence_p
 from sunhwan.recurrence.ops.options import Options
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ CONFIGURATION = Configuration(
 
 @pytest.fixture(autouse=True)
 def _registered():
-    assert refusal() is None
+    assert reason() is None
 
 
 # ---- Arguments ----
@@ -98,9 +98,7 @@ def test_an_array_without_axes_is_an_error(name):
 
 
 def test_gates_that_the_cell_has_not_are_an_error():
-    with pytest.raises(
-        jax.errors.JaxRuntimeError, match="sunhwan: dropout_mask_gates is 2, expected 0, 1 or one"
-    ):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="dropout_mask_gates is 2, expected 0, 1 or one"):
         forward(CONFIGURATION.arrays() | {"dropout_mask": np.ones((2, 12, 4), np.float32)}, RESULTS)
 
 
@@ -218,15 +216,15 @@ def run(program, *arguments, **environment):
 
 def test_a_library_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "path", lambda: tmp_path / "libsunhwan.so")
-    assert xla.refusal.__wrapped__().startswith(
+    assert xla.reason.__wrapped__().startswith(
         f"The library of XLA handlers {tmp_path / 'libsunhwan_xla.so'} cannot be loaded: "
     )
 
 
 def test_handlers_of_a_later_version_are_refused_and_do_not_keep_jax_from_starting():
     said = run(HERE / "later_handlers.py")
-    assert "version (0.99) is incompatible" in said["refusal"]
-    assert said["refusal"].startswith(f"JAX {jax.__version__} does not take sunhwan's XLA handlers: ")
+    assert "version (0.99) is incompatible" in said["reason"]
+    assert said["reason"].startswith(f"JAX {jax.__version__} does not take sunhwan's XLA handlers: ")
     assert said["jax computes"] == 6
 
 

@@ -1,6 +1,6 @@
-"""`accelerate`, `restore`, `accelerated`: Keras's recurrent classes, switched at `inner_loop` and back.
+"""`accelerate`, `restore`, `accelerated`: switch Keras's recurrent classes at `inner_loop`, and back.
 
-Nothing here imports Keras before the program does: which backend it gets is the program's to say, up to then.
+Nothing here imports Keras before the program does, so that the program can still choose the backend.
 """
 
 from __future__ import annotations
@@ -21,36 +21,33 @@ _on = False
 
 
 def accelerate() -> None:
-    """Have Keras's SimpleRNN, GRU and LSTM run on fused CPU kernels, in this process, until `restore`.
+    """Run Keras's SimpleRNN, GRU and LSTM on fused CPU kernels, in this process, until `restore`.
 
-    One line in front of anyone's Keras code (`keras` or `tensorflow.keras`), or anywhere in it: models built,
-    loaded or run before are switched too. Numbers, weights, configs and `.keras` files stay Keras's. What
-    cannot be fused takes Keras's own path; `sunhwan.explain(model)` says which, and why.
+    Add this line before any Keras code (`keras` or `tensorflow.keras`), or anywhere in it: existing models
+    are switched as well. Numbers, weights, configs and `.keras` files stay Keras's. Calls that cannot be
+    fused take Keras's own path; `sunhwan.explain(model)` shows which, and why.
 
-    It neither chooses a backend nor imports Keras. Where Keras is not imported yet, the switch waits for
-    that, so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the backend that
-    the program then has, one line on stderr says so. Where TF_USE_LEGACY_KERAS makes `tensorflow.keras`
-    Keras 2 (tf_keras), of which nothing is fused, a warning does.
+    It neither chooses a backend nor imports Keras. If Keras is not imported yet, the switch happens when it
+    is, so `KERAS_BACKEND` may still be set after this call. If nothing can be fused with the program's
+    backend, one line on stderr says so. If TF_USE_LEGACY_KERAS makes `tensorflow.keras` Keras 2 (tf_keras),
+    which is never fused, a warning says so.
 
-    Call it, and `restore`, while no model is running. What is compiled stays compiled, for when the other
-    path is taken again: on JAX everything, your own `jax.jit` functions included; on TensorFlow what `fit`,
-    `evaluate` and `predict` run, whereas a `tf.function` of your own stays what it was when it was traced.
-    What `torch.compile` made, and all programs on a JAX without `make_user_context(..).set_global`, are made
-    anew.
+    Call it, and `restore`, while no model is running. Compiled programs stay compiled for their path: on JAX
+    all of them, including your own `jax.jit` functions; on TensorFlow those of `fit`, `evaluate` and
+    `predict`, while your own `tf.function` stays on the path on which it was traced. Programs of
+    `torch.compile`, and all programs on a JAX without `make_user_context(..).set_global`, are compiled again.
 
-    A process that the program forks is accelerated as it is. One that begins anew (multiprocessing's spawn
-    and forkserver) runs the line again where that is at the top of the script; below
-    `if __name__ == "__main__":` it does not, and takes Keras's path. `sunhwan accelerate script.py` sees to
-    both.
+    Forked processes are accelerated as well. Spawned ones (multiprocessing's spawn and forkserver) run the
+    line again if it is at the top of the script, but not if it is below `if __name__ == "__main__":`.
+    `sunhwan accelerate script.py` handles both.
 
     `model.export` takes Keras's own path. Before any other conversion of a model on TensorFlow
     (TFLiteConverter, convert_variables_to_constants_v2, tf2onnx) call `restore`: a fused layer is a call into
-    this process, which no converter takes along. `torch.compile` breaks its graph at a fused layer, so that
+    this process, which cannot be converted. `torch.compile` breaks its graph at a fused layer, so
     `fullgraph=True` fails there.
 
     Raises:
-        sunhwan.SunhwanError: `keras.config.set_backend` has put another Keras in the place of the one that
-            was switched.
+        sunhwan.SunhwanError: `keras.config.set_backend` has replaced the Keras that was switched.
 
     Example:
         >>> import sunhwan
@@ -65,9 +62,8 @@ def accelerate() -> None:
         return
     if os.environ.get("TF_USE_LEGACY_KERAS") in ("1", "true", "True"):  # as TensorFlow reads it
         warnings.warn(
-            f"TF_USE_LEGACY_KERAS is {os.environ['TF_USE_LEGACY_KERAS']!r}, so that tensorflow.keras is "
-            "Keras 2 (tf_keras), of which sunhwan fuses nothing; unset it, or build models with "
-            "`import keras`.",
+            f"TF_USE_LEGACY_KERAS is {os.environ['TF_USE_LEGACY_KERAS']!r}, so tensorflow.keras is Keras 2 "
+            "(tf_keras), which sunhwan does not accelerate; unset it, or build models with `import keras`.",
             stacklevel=2,
         )
     _on = True
@@ -75,9 +71,9 @@ def accelerate() -> None:
 
 
 def restore() -> None:
-    """Undo `accelerate`: Keras is as it was. Models go on from their weights, on Keras's own path.
+    """Undo `accelerate`: models continue with their weights, on Keras's own path.
 
-    Without an `accelerate` before it does nothing.
+    It does nothing if `accelerate` is not on.
 
     Example:
         >>> import sunhwan
@@ -94,7 +90,7 @@ def restore() -> None:
 
 @contextmanager
 def accelerated() -> Iterator[None]:
-    """`accelerate` for the length of a `with` block.
+    """`accelerate` within a `with` block.
 
     Example:
         >>> import keras, numpy, sunhwan
@@ -113,15 +109,15 @@ def accelerated() -> Iterator[None]:
 
 
 def is_on() -> bool:
-    """Whether `accelerate` was called last, and not `restore`."""
+    """Whether `accelerate` is on."""
     return _on
 
 
 _switched = ExitStack()
-"""What undoes the switching."""
+"""What undoes the switch."""
 
 _jax_context = None
-"""What JAX keys its compiled programs by besides: whether this is on. None where JAX is too old for that."""
+"""An extra key of JAX's compiled programs: whether acceleration is on. None if JAX is too old for that."""
 
 
 def _switch_on() -> None:
@@ -141,35 +137,35 @@ def _switch() -> None:
 
     from sunhwan.recurrence.keras import seam
 
-    if why := seam.refusal():
-        log.warning("sunhwan fuses nothing: %s", why)
+    if why := seam.reason_of_backend():
+        log.warning("no layer is accelerated: %s", why)
         return
     fused = _compilable(seam) if keras.backend.backend() == "torch" else seam.fused
     for cls in seam.LAYERS:
         _replace(cls, "inner_loop", _around(cls.inner_loop, fused))
-    # Since Keras 3.14 the public class makes objects of another one.
+    # Since Keras 3.14 the public class creates objects of another class.
     archive = getattr(saved_model, "BackendSavedModelExportArchive", keras.export.ExportArchive)
     for owner, name in ((keras.Model, "export"), (archive, "add_endpoint"), (archive, "write_out")):
         _replace(owner, name, _around(getattr(owner, name), _on_keras_path))
-    TELL[keras.backend.backend()]()
+    SWITCH_PROGRAMS[keras.backend.backend()]()
 
 
 def refuse_another_keras() -> None:
-    """Raises where Keras is another one than when sunhwan first met it: the seam stays with the first."""
+    """Raises if Keras was loaded again: the seam belongs to the first."""
     seam = sys.modules.get("sunhwan.recurrence.keras.seam")
     if seam is not None and sys.modules.get("keras") is not seam.keras:
         raise SunhwanError(
-            f"Keras was loaded anew (by keras.config.set_backend) after sunhwan had switched the one on "
-            f"{seam.keras.backend.backend()}; set KERAS_BACKEND in the environment before Keras is imported, "
-            "in place of that call"
+            f"keras.config.set_backend loaded Keras again after sunhwan had switched the one on "
+            f"{seam.keras.backend.backend()}; instead of that call, set KERAS_BACKEND in the environment "
+            "before Keras is imported"
         )
 
 
 def _compilable(seam: Any) -> Callable:
-    """`seam.fused` where `torch.compile` may come by: it compiles layers that are never fused, as before."""
+    """`seam.fused` for `torch.compile`, which still compiles the layers that are never fused."""
     import torch
 
-    fused = torch.compiler.disable(seam.fused)  # there is nothing in it that could be compiled
+    fused = torch.compiler.disable(seam.fused)  # nothing in it can be compiled
     is_never_fused = torch.compiler.assume_constant_result(seam.is_never_fused)
 
     def either(stock, layer, *args, **kwargs):
@@ -181,7 +177,7 @@ def _compilable(seam: Any) -> Callable:
 
 
 def _replace(owner: type, name: str, value: Any) -> None:
-    """Set a class's attribute until `restore`, which deletes it again where it was inherited."""
+    """Set a class's attribute until `restore`, which deletes it if it was inherited."""
     if name in vars(owner):
         _switched.callback(setattr, owner, name, vars(owner)[name])
     else:
@@ -198,17 +194,17 @@ def _around(method: Callable, replacement: Callable) -> Callable:
 
 
 def _on_keras_path(method: Callable, self: Any, *args: Any, **kwargs: Any) -> Any:
-    """Runs a method that exports a model, whose program must do without sunhwan."""
+    """Runs a method that exports a model, so that the exported program does not need sunhwan."""
     from sunhwan.recurrence.keras import seam
 
     with seam.suspended(seam.EXPORTED), _jax_context(False) if _jax_context else nullcontext():
         return method(self, *args, **kwargs)
 
 
-# ---- What is compiled is compiled for one path, so each backend is told ----
+# ---- Compiled programs belong to one path ----
 
 
-def _tell_jax() -> None:
+def _switch_jax() -> None:
     global _jax_context
     import jax
 
@@ -224,7 +220,7 @@ def _tell_jax() -> None:
 
 
 def forgets_programs() -> str | None:
-    """Why compiled programs are lost when `accelerate` or `restore` is called; None where they are kept."""
+    """Why `accelerate` and `restore` discard compiled programs; None if they do not."""
     import keras
 
     if keras.backend.backend() != "jax":
@@ -233,32 +229,32 @@ def forgets_programs() -> str | None:
 
     if _jax_context is not None or hasattr(jax, "make_user_context"):
         return None
-    return f"JAX {jax.__version__} compiles every program anew whenever sunhwan is switched on or off"
+    return f"JAX {jax.__version__} compiles every program again whenever sunhwan is switched on or off"
 
 
-def _tell_tensorflow() -> None:
+def _switch_tensorflow() -> None:
     import keras
 
     trainer = next(cls for cls in keras.Model.__mro__ if "make_train_function" in vars(cls))
     _replace(trainer, "jit_compile", _without_xla(trainer.jit_compile))
     for name in ("train_function", "test_function", "predict_function"):
-        setattr(trainer, name, _OfEachMode(name))  # stays: a model may have both afterwards
+        setattr(trainer, name, _OfEachMode(name))  # not undone: a model may have both afterwards
 
 
-def _tell_torch() -> None:
+def _switch_torch() -> None:
     import torch
 
     torch.compiler.reset()
     _switched.callback(torch.compiler.reset)
 
 
-TELL = {"jax": _tell_jax, "tensorflow": _tell_tensorflow, "torch": _tell_torch}
+SWITCH_PROGRAMS = {"jax": _switch_jax, "tensorflow": _switch_tensorflow, "torch": _switch_torch}
 
 
 class _OfEachMode:
-    """An attribute of Keras's models with a value for each mode: what a model has compiled for itself.
+    """An attribute of Keras's models with a value for each mode: a compiled function.
 
-    `compile` sets it to None, and that goes for both.
+    `compile` sets it to None, which clears both.
     """
 
     def __init__(self, name: str):
@@ -280,9 +276,9 @@ def _is_on_here() -> bool:
 
 
 def _without_xla(jit_compile: property) -> property:
-    """Keras's `jit_compile`, false for models that are fused: TensorFlow's XLA cannot call the kernels.
+    """Keras's `jit_compile`, false for fused models: TensorFlow's XLA cannot call the kernels.
 
-    Keras decides at `compile` what "auto" is, and keeps no record that it was not the user's own choice.
+    Keras resolves "auto" at `compile` and does not record whether the user chose the value.
     """
     from sunhwan.recurrence.keras import seam
 

@@ -1,7 +1,7 @@
-"""Which path the calls of recurrent layers took, kept where it is decided: when a layer is called or traced.
+"""The log of which path the calls of recurrent layers took, written when a layer is called or traced.
 
-A record says which path was taken, not which one could be. Who wants to know is told as it comes, in this
-process or, through a file, from others.
+It says which path was taken, not which could be. Listeners get each row at once, from this process or,
+through a file, from others.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Row:
     """One path of one layer.
 
     Attributes:
-        layer: where the layer is in its model, as `bidirectional/forward_lstm`.
-        kind: its class and size, as `LSTM(32)`.
-        path: "fused"; "Keras", its own path; or "not run yet".
+        layer: where the layer is in its model, such as `bidirectional/forward_lstm`.
+        kind: its class and size, such as `LSTM(32)`.
+        path: "fused"; "Keras", which is Keras's own path; or "not run yet".
         reason: why Keras's own path; "" otherwise.
     """
 
@@ -40,11 +40,11 @@ class Row:
 
 
 def add(layer: Any, reason: str | None) -> None:
-    """Keeps which path a call of a layer takes: Keras's own for a reason, or the fused one. Logs it once."""
-    taken = _taken.setdefault(layer, {})
-    if reason in taken:
+    """Notes and logs, once each, which path a call of a layer takes: Keras's own for a reason, or fused."""
+    paths = _paths.setdefault(layer, {})
+    if reason in paths:
         return
-    taken[reason] = None
+    paths[reason] = None
     new = row(layer, KERAS if reason else FUSED, reason or "")
     log.info("%s, %s: %s%s", new.layer, new.kind, new.path, f", since {reason}" if reason else "")
     for listen in _listening:
@@ -52,17 +52,17 @@ def add(layer: Any, reason: str | None) -> None:
 
 
 def reasons(layer: Any) -> list[str | None]:
-    """Why Keras's own path was taken, for each path that a layer took, in order; None stands for fused."""
-    return list(_taken.get(layer, {}))
+    """The reason of each path that a layer took, in order; None stands for fused."""
+    return list(_paths.get(layer, {}))
 
 
 @contextmanager
 def recorded(elsewhere: Path | None = None) -> Iterator[list[list[Row]]]:
-    """Collects, for each layer, a row for each path that is taken anew, whatever becomes of the models.
+    """Collects, for each layer, a row for each new path it takes, even if its model is deleted.
 
     Args:
-        elsewhere: a file for what runs in processes that this one forks; `read` reads it. Those that begin
-            anew add to it once they have called `record_to`.
+        elsewhere: a file for the rows of forked processes; `read` reads it. Spawned processes add to it after
+            calling `record_to`.
     """
     ran: list[list[Row]] = []
     of_layer: WeakKeyDictionary[Any, list[Row]] = WeakKeyDictionary()
@@ -86,7 +86,7 @@ def recorded(elsewhere: Path | None = None) -> Iterator[list[list[Row]]]:
 
 
 def record_to(path: Path) -> None:
-    """Has this process add to a file what `recorded` would collect, to its end."""
+    """Makes this process append to a file what `recorded` would collect, until it ends."""
     _listening.append(_writer(path))
 
 
@@ -97,7 +97,7 @@ def _writer(path):
     def write(layer, row):
         if layer not in numbers:
             numbers[layer] = next(counter)
-        # At once, since a pool ends its processes by a signal; and in one piece, since several write.
+        # At once, since a pool ends its processes by a signal; in one piece, since several processes write.
         line = json.dumps([os.getpid(), numbers[layer], *astuple(row)]) + "\n"
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -109,7 +109,7 @@ def _writer(path):
 
 
 def read(path: Path) -> dict[int, list[list[Row]]]:
-    """What other processes have recorded in a file: by process, for each layer its rows."""
+    """The rows that other processes wrote to a file: by process, for each layer."""
     layers: dict[tuple[int, int], list[Row]] = {}
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -121,15 +121,14 @@ def read(path: Path) -> dict[int, list[list[Row]]]:
     return ran
 
 
-_taken: WeakKeyDictionary[Any, dict[str | None, None]] = WeakKeyDictionary()
-"""The paths of each layer that was called or traced, in the order in which they came; None stands for
-fused."""
+_paths: WeakKeyDictionary[Any, dict[str | None, None]] = WeakKeyDictionary()
+"""The reasons of the paths of each layer that was called or traced, in order; None stands for fused."""
 
 _listening: list[Callable[[Any, Row], None]] = []
 
 
 def row(layer: Any, path: str, reason: str = "") -> Row:
-    """A layer's row, by where it is in its model and how large it is."""
+    """The row of a layer, with its place in the model and its size."""
     units = getattr(layer, "units", None)
     kind = type(layer).__name__ if units is None else f"{type(layer).__name__}({units})"
     return Row(layer.path or layer.name, kind, path, reason)

@@ -14,21 +14,20 @@ if TYPE_CHECKING:
 
 
 class Explanation:
-    """The rows of `explain`: for programs `rows`, for people a table in a terminal, in rich or in a
-    notebook."""
+    """The result of `explain`: `rows` for programs, and a table in a terminal, in rich or in a notebook."""
 
     def __init__(self, rows: tuple[Row, ...]):
         self.rows = rows
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The headings of the table; the reasons have a column only where there are any."""
+        """The headings of the table; the reasons have a column only if there are any."""
         names = [field.name for field in fields(Row)]
         return tuple(names if any(row.reason for row in self.rows) else names[:-1])
 
     def __str__(self) -> str:
         if not self.rows:
-            return "There is no recurrent layer."
+            return "The model has no recurrent layer."
         lines = [self.columns, *(astuple(row)[: len(self.columns)] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
@@ -44,7 +43,7 @@ class Explanation:
         from rich.table import Column, Table
         from rich.text import Text
 
-        # Where there is no room for a name it goes on in the next line: its end says which layer it is.
+        # A name that is too long continues on the next line: its end identifies the layer.
         table = Table(*(Column(name, overflow="fold") for name in self.columns))
         for row in self.rows:
             table.add_row(*map(Text, astuple(row)[: len(self.columns)]))
@@ -63,14 +62,14 @@ class Explanation:
 
 
 def explain(model: Any) -> Explanation:
-    """Which path each recurrent layer of a model has taken since it ran accelerated, and why.
+    """Show which path each recurrent layer of a model has taken while accelerated, and why.
 
     A layer that took both (fused in `fit`, Keras's in a call that cannot be fused) has a row for each. While
     `sunhwan.accelerate` is off, every layer is on Keras's path.
 
     Args:
-        model: a Keras model, or a layer. Layers within it are found at any depth: in models, wrappers
-            (Bidirectional, TimeDistributed) and layers of your own.
+        model: a Keras model, or a layer. Layers are found at any depth: in models, wrappers (Bidirectional,
+            TimeDistributed) and your own layers.
 
     Example:
         >>> import keras, sunhwan
@@ -88,7 +87,7 @@ def explain(model: Any) -> Explanation:
     if not isinstance(model, keras.Layer):
         legacy = any(cls.__module__.partition(".")[0] == "tf_keras" for cls in type(model).__mro__)
         of_keras_2 = (
-            " of Keras 2 (tf_keras), of which nothing is fused; unset TF_USE_LEGACY_KERAS, or build it with "
+            " of Keras 2 (tf_keras), which is never accelerated; unset TF_USE_LEGACY_KERAS, or build it with "
             "`import keras`"
         )
         raise TypeError(
@@ -99,11 +98,8 @@ def explain(model: Any) -> Explanation:
     for layer in _recurrent_layers(model):
         if not accelerate.is_on():
             reasons = ["sunhwan.accelerate() is not on"]
-        elif taken := dispatch_log.reasons(layer):
-            reasons = taken
-        else:
-            # What is never switched needs no run to be known.
-            reasons = [seam.reason_of_layer(layer)]
+        elif not (reasons := dispatch_log.reasons(layer)):
+            reasons = [seam.reason_of_layer(layer)]  # known without a run if it is never fused
             if reasons == [None]:
                 rows.append(dispatch_log.row(layer, NOT_RUN))
                 continue
@@ -112,14 +108,14 @@ def explain(model: Any) -> Explanation:
 
 
 def _recurrent_layers(model):
-    """Those in a layer, itself among them, in the order in which Keras keeps them; each once."""
+    """The recurrent layers within a layer, including itself, each once, in Keras's order."""
     import keras
 
-    # Keras's own order is that of a stack, which has the layers of a wrapper backwards.
-    found, waiting = {}, [model]
+    # Not `_flatten_layers(recursive=True)`, which returns the layers of a wrapper in reverse.
+    layers, waiting = {}, [model]
     while waiting:
         layer = waiting.pop()
-        if id(layer) not in found:
-            found[id(layer)] = layer
+        if id(layer) not in layers:
+            layers[id(layer)] = layer
             waiting.extend(reversed(layer._flatten_layers(include_self=False, recursive=False)))
-    return [layer for layer in found.values() if isinstance(layer, keras.layers.RNN)]
+    return [layer for layer in layers.values() if isinstance(layer, keras.layers.RNN)]

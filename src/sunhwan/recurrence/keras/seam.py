@@ -1,10 +1,10 @@
-"""The seam: one call of a Keras layer, into the fused recurrence or, with a reason, into Keras's own loop.
+"""The seam: a call of a Keras layer goes to the fused recurrence or, for a reason, to Keras's own loop.
 
-`inner_loop` is what SimpleRNN, GRU and LSTM run over the timesteps once Keras has cast the inputs, made the
-initial states and drawn the dropout masks; what it returns Keras casts, keeps and hands on. So
-weights, configs, states, masks and files stay Keras's whichever loop runs. `accelerate` puts `fused` there.
+SimpleRNN, GRU and LSTM run `inner_loop` over the timesteps after Keras has cast the inputs, made the initial
+states and drawn the dropout masks; Keras casts, stores and returns the results. So weights, configs, states,
+masks and files stay Keras's whichever loop runs. `accelerate` puts `fused` in the place of `inner_loop`.
 
-What Keras's backends do differently stands in `options`, as far as it is a matter of numbers, and at the end.
+Differences between Keras's backends are in `options` if they affect numbers, and else at the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ from sunhwan import native
 from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.keras import dispatch_log
 from sunhwan.recurrence.ops.options import ACTIVATIONS, Options
-from sunhwan.recurrence.ops.support import Call
+from sunhwan.recurrence.ops.support import Call, Conditions
 from sunhwan.recurrence.ops.support import reason as _reason_of_call
 
 LAYERS = {
@@ -31,30 +31,29 @@ LAYERS = {
     keras.layers.GRU: ("gru", keras.layers.GRUCell),
     keras.layers.LSTM: ("lstm", keras.layers.LSTMCell),
 }
-"""Keras's layers that are switched: the name of each one's cell, and the cell's class."""
+"""The Keras layers that are switched: the name of the cell, and the cell's class."""
 
 ADAPTERS = {name: f"sunhwan.recurrence.ops.{name}" for name in ("jax", "tensorflow", "torch")}
-"""The backends of Keras on which calls are fused, and the module of each one's adapter."""
+"""The backends of Keras on which calls are fused, and the modules of their adapters."""
 
 
 DEVIATIONS = {
-    "small types": "float16 and bfloat16 are computed in float32 and rounded at the end: nearer the truth.",
-    "masked NaN": "What is not finite at a masked step leaves no trace; of Keras's gradients it leaves NaN.",
+    "small types": "float16 and bfloat16 are computed in float32 and rounded at the end: more exact.",
+    "masked NaN": "Values at masked steps that are not finite have no effect; Keras's gradients become NaN.",
     "implementation=1": "It trains with dropout alone, where Keras fails unless use_cudnn=False.",
     "unroll": "On PyTorch, unroll with go_backwards takes a mask; Keras fails.",
     "jit_compile": "On TensorFlow, models with a fused layer are not compiled by XLA, even if asked to.",
-    "conversion": "On TensorFlow, a concrete function has a call into this process in it, which no converter "
-    "takes along: restore() before TFLiteConverter, convert_variables_to_constants_v2 or tf2onnx.",
-    "Dropout": "On PyTorch, a Dropout layer without a seed draws other masks of the same chance for fused "
-    "sequences: PyTorch draws in the order of memory, in which Keras's lie timestep by timestep.",
+    "conversion": "On TensorFlow, a concrete function contains a call into this process, which no converter "
+    "can convert: restore() before TFLiteConverter, convert_variables_to_constants_v2 or tf2onnx.",
+    "Dropout": "On PyTorch, a Dropout layer without a seed draws other masks of the same rate for fused "
+    "sequences: PyTorch draws in the order of memory, and Keras stores sequences timestep by timestep.",
     "fullgraph": "On PyTorch, torch.compile breaks its graph at a fused layer, so fullgraph=True fails.",
 }
-"""Where a fused layer does not do what Keras does, by the name of the test of it. All else is a fault."""
+"""Where a fused layer differs from Keras, by the name of the test. Any other difference is a bug."""
 
 
-def refusal() -> str | None:
-    """Why nothing can be fused, as far as that can be told before a model runs; None if nothing speaks
-    against it.
+def reason_of_backend() -> str | None:
+    """Why nothing can be fused, as far as that is known before a model runs; None if something may be.
 
     It must not start the backend, which the program may still want to configure.
     """
@@ -68,20 +67,20 @@ def refusal() -> str | None:
 
 
 def fused(stock: Callable, layer: Any, sequences: Any, initial_state: Any, mask: Any, training: Any) -> tuple:
-    """What stands in for `stock`, the `inner_loop` of the layer's class.
+    """The replacement for `stock`, the `inner_loop` of the layer's class.
 
     Args:
         sequences: (batch, time, features).
-        initial_state: one (batch, units) for each state, in a list or, if there is one only, by itself.
-        mask: (batch, time), true where there is data; in a list where Keras hands it over so; or None.
+        initial_state: (batch, units) for each state, in a list or, if there is only one, by itself.
+        mask: (batch, time), true where there is data; in a list if Keras passes it so; or None.
 
     Returns:
-        The last output (batch, units); all outputs (batch, time, units), of which there is the last one only
-        where `return_sequences` is off; the final states, a list of (batch, units).
+        The last output (batch, units); all outputs (batch, time, units), or only the last (batch, 1, units)
+        without `return_sequences`; the final states, a list of (batch, units).
     """
-    if keras.src.backend.in_symbolic_scope():  # only shapes are asked for, and nothing will run
+    if keras.src.backend.in_symbolic_scope():  # only shapes are computed
         return stock(layer, sequences, initial_state, mask, training)
-    if isinstance(sequences, np.ndarray):  # of a layer's `call`, which converts nothing
+    if isinstance(sequences, np.ndarray):  # from a layer's `call`, which converts nothing
         sequences = keras.ops.convert_to_tensor(sequences)
     states = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
     step_mask = mask[0] if isinstance(mask, (list, tuple)) else mask
@@ -91,11 +90,11 @@ def fused(stock: Callable, layer: Any, sequences: Any, initial_state: Any, mask:
         return stock(layer, sequences, initial_state, mask, training)
 
     backend, cell, dtype = keras.backend.backend(), layer.cell, layer.cell.compute_dtype
-    # Those of keras.ops do the same, after they have looked for symbolic tensors for longer than that takes.
+    # keras.ops would do the same, but looking for symbolic tensors takes longer than the work itself.
     cast, stack = keras.src.backend.cast, keras.src.backend.numpy.stack
 
     def array(value):
-        # By the cell's own cast the weights of mixed precision are rounded before they are used.
+        # As the cell does: in mixed precision, weights are rounded before they are used.
         return None if value is None else cast(value, dtype)
 
     output, new_states = import_module(ADAPTERS[backend]).recurrence(
@@ -117,52 +116,49 @@ def fused(stock: Callable, layer: Any, sequences: Any, initial_state: Any, mask:
 
 
 def dropout_masks(cell: Any, sequences: Any, states: list, training: Any, array: Callable) -> dict[str, Any]:
-    """The masks that Keras has drawn for this call, of shape (1 or gates, batch, features or units)."""
+    """The masks that Keras drew for this call, of shape (1 or gates, batch, features or units)."""
     masks = {}
     if training and cell.dropout:
         masks["dropout_mask"] = cell.get_dropout_mask(sequences[:, 0, :])
     if training and cell.recurrent_dropout:
         masks["recurrent_dropout_mask"] = cell.get_recurrent_dropout_mask(states[0])
-    # A list has one for each gate (`implementation=1`).
+    # A list has one mask per gate (`implementation=1`).
     return {
         name: keras.ops.stack([array(mask) for mask in (drawn if isinstance(drawn, list) else [drawn])])
         for name, drawn in masks.items()
     }
 
 
-def composed(layer: Any, training: Any, inputs: Any, **given: Any) -> tuple:
-    """Keras's own loop as a function of the arrays that an adapter takes, for second derivatives.
+def composed(layer: Any, training: Any, inputs: Any, **arrays: Any) -> tuple:
+    """Keras's own loop as a function of the arrays of an adapter, for second derivatives.
 
     Args:
-        inputs, given: float32 arrays by the names of `recurrence`, as are the output and states returned.
+        inputs, arrays: float32 arrays by the names of `recurrence`; output and states are float32 as well.
     """
     ops, cell = keras.ops, layer.cell
     inputs = WHEN_RUN[keras.backend.backend()](inputs, lambda: dispatch_log.add(layer, SECOND))
-    # The loop is in the cell's own type, from which no state may differ.
-    inputs, given = (
-        keras.tree.map_structure(
-            lambda array: ops.cast(array, cell.compute_dtype) if _is_float(array) else array, arrays
-        )
-        for arrays in (inputs, given)
+    # The loop runs in the cell's own type, and all states must have it.
+    inputs, arrays = keras.tree.map_structure(
+        lambda array: ops.cast(array, cell.compute_dtype) if _is_float(array) else array, (inputs, arrays)
     )
     attributes = {
         f"_{name}": None if drawn is None else list(ops.unstack(drawn)) if _a_mask_each(cell) else drawn[0]
-        for name, drawn in ((name, given.get(name)) for name in ("dropout_mask", "recurrent_dropout_mask"))
+        for name, drawn in ((name, arrays.get(name)) for name in ("dropout_mask", "recurrent_dropout_mask"))
     }
     variables = []
     for name in ("kernel", "recurrent_kernel", "bias"):
         weight = getattr(cell, name)
         if isinstance(weight, keras.Variable):
-            variables.append((weight, given[name]))
-        elif weight is not None:  # a tensor that somebody put in the place of a variable
-            attributes[name] = given[name]
-    # SimpleRNN's cell draws masks even where it has no use for them, and would leave them behind.
+            variables.append((weight, arrays[name]))
+        elif weight is not None:  # a tensor in the place of a variable
+            attributes[name] = arrays[name]
+    # SimpleRNN's cell draws masks even if it does not use them, and would leave them behind.
     before = {name: getattr(cell, name, None) for name in attributes}
     with keras.StatelessScope(state_mapping=variables):
         _set_attributes(cell, attributes)
         try:
             last_output, outputs, states = keras.layers.RNN.inner_loop(
-                layer, inputs, list(ops.unstack(given["initial_state"])), given.get("mask"), training
+                layer, inputs, list(ops.unstack(arrays["initial_state"])), arrays.get("mask"), training
             )
         finally:
             _set_attributes(cell, before)
@@ -184,12 +180,11 @@ def _a_mask_each(cell):
 
 
 def options(layer: Any) -> Options:
-    """What the layer computes, including how the running backend treats masked steps."""
+    """The options of a layer, including how the running backend treats masked steps."""
     cell = layer.cell
-    # At masked steps ahead of all data, a scan of JAX puts out the initial state; every other loop puts out
-    # zeros.
+    # At masked steps before all data, JAX's scan outputs the initial state; every other loop outputs zeros.
     scan = keras.backend.backend() == "jax" and not layer.unroll
-    # Unrolled, Keras on JAX pays no heed to `zero_output_for_mask`.
+    # Unrolled, Keras on JAX ignores `zero_output_for_mask`.
     heeded = keras.backend.backend() != "jax" or not layer.unroll
     return _options(
         LAYERS[_switched(type(layer))][0],
@@ -203,12 +198,12 @@ def options(layer: Any) -> Options:
 
 
 _options = cache(Options)
-"""One object for equal options, which then finds but once what it derives from them."""
+"""One object for equal options, so that its cached properties are computed once."""
 
 
 def activation_name(activation: Callable | None) -> str:
-    """The name by which the kernels know an activation; of any other, a name that they do not know."""
-    # By identity, for not everything that can be called can be hashed.
+    """The kernels' name of an activation; for any other function, a name that they do not have."""
+    # By identity, since a callable may not be hashable.
     if known := KNOWN.get(id(activation)):
         return known
     name = full_name(activation)
@@ -217,9 +212,9 @@ def activation_name(activation: Callable | None) -> str:
 
 
 def full_name(function: Callable) -> str:
-    """A function's name with its module; of another object that can be called, those of its class."""
+    """A function's name with its module; of any other callable, those of its class."""
     kind = type(function)
-    module = getattr(function, "__module__", None) or kind.__module__  # methods of PyTorch's have none
+    module = getattr(function, "__module__", None) or kind.__module__  # PyTorch's methods have none
     return f"{module}.{getattr(function, '__name__', kind.__name__)}"
 
 
@@ -229,7 +224,7 @@ KNOWN = {id(None): "linear"} | {
     for name in ACTIVATIONS
     if hasattr(module, name)
 }
-"""Names of the functions that stand for an activation of the kernels, by id; they live as long as Keras."""
+"""Names of the functions that are activations of the kernels, by id; they live as long as Keras."""
 
 
 def _activations(cell):
@@ -255,19 +250,67 @@ def reason(layer: Any, sequences: Any, states: list, mask: Any) -> str | None:
     )
 
 
+class Facts(NamedTuple):
+    """What decides whether a layer can be fused, whatever it is called with."""
+
+    kind: type
+    cell: type = object
+    use_cudnn: Any = None
+    dtype: str = ""
+    cell_dtype: str = ""
+    dropout: float = 0
+    recurrent_dropout: float = 0
+    implementation: int = 1
+    activation: str = "linear"
+    recurrent_activation: str = "linear"
+
+    @property
+    def stock_cell(self) -> type:
+        return LAYERS[_switched(self.kind)][1]
+
+    def overrides(self, method: str) -> bool:
+        return getattr(self.kind, method) is not getattr(_switched(self.kind), method)
+
+
+CONDITIONS: Conditions = (
+    (lambda layer: _switched(layer.kind) is None, "only SimpleRNN, GRU and LSTM are fused"),
+    (
+        lambda layer: layer.cell is not layer.stock_cell,
+        "its cell is a {0.cell.__name__}, not Keras's own {0.stock_cell.__name__}",
+    ),
+    (lambda layer: layer.overrides("inner_loop"), "its class {0.kind.__name__} overrides inner_loop"),
+    (lambda layer: layer.overrides("call"), "its class {0.kind.__name__} overrides call"),
+    (lambda layer: layer.use_cudnn is True, "use_cudnn=True requests Keras's own path on a GPU"),
+    (
+        lambda layer: 1 in (layer.dropout, layer.recurrent_dropout),
+        "a dropout rate is 1, which Keras does not treat consistently",
+    ),
+    (
+        lambda layer: layer.recurrent_dropout and layer.implementation != 1,
+        "its recurrent_dropout was set after its construction, and Keras ignores it",
+    ),
+    (
+        lambda layer: layer.dtype != layer.cell_dtype,
+        "its dtype_policy was changed: it computes in {0.dtype}, its cell in {0.cell_dtype}",
+    ),
+)
+"""Why a layer takes Keras's own path whatever it is called with, besides what `support` has of all calls."""
+
+
 def reason_of_layer(layer: Any) -> str | None:
     """Why a layer takes Keras's own path whatever it is called with; None if that depends on the call."""
-    if why := refusal():
-        return why
-    kind = type(layer)
-    switched = _switched(kind)
-    if switched is None:
-        return "only SimpleRNN, GRU and LSTM are fused"
-    cell, stock_cell = layer.cell, LAYERS[switched][1]
-    if type(cell) is not stock_cell:
-        return f"its cell is a {type(cell).__name__}, not Keras's own {stock_cell.__name__}"
-    return _reason_of_options(
-        kind,
+    return reason_of_backend() or _reason_of_facts(_facts(layer))
+
+
+def _facts(layer):
+    if _switched(type(layer)) is None:
+        return Facts(type(layer))
+    cell = layer.cell
+    if type(cell) is not LAYERS[_switched(type(layer))][1]:
+        return Facts(type(layer), type(cell))
+    return Facts(
+        type(layer),
+        type(cell),
         getattr(layer, "use_cudnn", None),
         layer.compute_dtype,
         cell.compute_dtype,
@@ -279,29 +322,17 @@ def reason_of_layer(layer: Any) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _reason_of_options(
-    kind, use_cudnn, dtype, cell_dtype, dropout, recurrent_dropout, implementation, **activations
-):
-    for method in ("inner_loop", "call"):
-        if getattr(kind, method) is not getattr(_switched(kind), method):
-            return f"its class {kind.__name__} has a method {method} of its own"
-    if use_cudnn is True:
-        return "use_cudnn=True asks for Keras's own path on a GPU"
-    if 1 in (dropout, recurrent_dropout):
-        return "a dropout rate is 1, which Keras treats in several ways"
-    if recurrent_dropout and implementation != 1:
-        return "its recurrent_dropout was set after its construction, and Keras pays no heed to it"
-    if dtype != cell_dtype:
-        return f"its dtype_policy was changed: it computes in {dtype}, its cell in {cell_dtype}"
-    return reason_of_call(Call(**activations, dtype=cell_dtype))
+def _reason_of_facts(layer):
+    return _reason_of_call(layer, CONDITIONS) or reason_of_call(
+        Call(layer.activation, layer.recurrent_activation, layer.cell_dtype)
+    )
 
 
 reason_of_call = lru_cache(maxsize=1024)(_reason_of_call)
-"""Models ask the same again and again."""
 
 
 def is_never_fused(layer: Any) -> bool:
-    """Whether a layer takes Keras's own path whatever it is called with; if so, that is on record then."""
+    """Whether a layer takes Keras's own path whatever it is called with; if so, the log notes it."""
     why = getattr(_thread, "suspended", None) or reason_of_layer(layer)
     if why:
         dispatch_log.add(layer, why)
@@ -310,45 +341,45 @@ def is_never_fused(layer: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def _switched(kind):
-    """The class of Keras, among those that are switched, that a layer's class is or stems from; or None."""
+    """The switched class of Keras that a layer's class is or is derived from; or None."""
     return next((cls for cls in LAYERS if issubclass(kind, cls)), None)
 
 
 def _reason_of_shapes(layer, sequences, states, mask):
     batch, time, features = sequences.shape
     if features not in (None, layer.cell.kernel.shape[0]):  # so that the error is Keras's own
-        return f"its inputs have {features} features, its weights are of {layer.cell.kernel.shape[0]}"
+        return f"its inputs have {features} features, its weights {layer.cell.kernel.shape[0]}"
     expected = [("initial state", state, (batch, layer.cell.units)) for state in states]
     if mask is not None:
         expected.append(("mask", mask, (batch, time)))
         backwards = layer.unroll and layer.go_backwards and layer.zero_output_for_mask
         if backwards and keras.backend.backend() == "tensorflow":
-            return "unrolled and backwards, Keras zeroes outputs by a mask that is not turned round"
+            return "unrolled and backwards, Keras zeroes outputs by a mask that is not reversed"
     for name, array, shape in expected:
-        given = tuple(array.shape)
-        if given != shape and (
-            len(given) != len(shape)
-            or any(None not in (a, b) and a != b for a, b in zip(given, shape, strict=True))
+        received = tuple(array.shape)
+        if received != shape and (
+            len(received) != len(shape)
+            or any(None not in (a, b) and a != b for a, b in zip(received, shape, strict=True))
         ):
-            return f"its {name} has the shape {given}; the kernels take {shape}"
+            return f"its {name} has the shape {received}; the kernels take {shape}"
     return None
 
 
 def _reason_of_machine(sequences):
-    """What is no matter of the layer. If it is none of the call either, it is said for all to see."""
+    """Why the machine cannot fuse a call; a reason that holds for every call is also logged."""
     backend = keras.backend.backend()
-    why = import_module(ADAPTERS[backend]).refusal() if backend == "jax" else None
+    why = import_module(ADAPTERS[backend]).reason() if backend == "jax" else None
     device = DEVICES[backend](sequences)
     everywhere = why is not None or device == DEVICES[backend]()
     why = why or reason_of_call(Call(device=device))
     if why and everywhere:
-        say_once(f"sunhwan fuses nothing: {why}")
+        warn_once(f"no layer is accelerated: {why}")
     return why
 
 
 @cache
-def say_once(text: str) -> None:
-    """One line on stderr, unless the program has its own way with logs."""
+def warn_once(text: str) -> None:
+    """Log one line, which goes to stderr unless the program configures logging."""
     dispatch_log.log.warning(text)
 
 
@@ -372,7 +403,7 @@ _thread = threading.local()
 
 @contextmanager
 def suspended(why: str) -> Iterator[None]:
-    """Has every call in this thread take Keras's own path, for that reason."""
+    """Makes every call in this thread take Keras's own path, for that reason."""
     before, _thread.suspended = getattr(_thread, "suspended", None), why
     try:
         yield
@@ -385,11 +416,11 @@ def is_suspended() -> bool:
     return getattr(_thread, "suspended", None) is not None
 
 
-# ---- What each backend has to say ----
+# ---- What differs between the backends ----
 
 
 def _jax_reason(sequences, *arrays):
-    # `jax.export` may give sizes as names. All else JAX's adapter knows itself.
+    # `jax.export` may give symbolic sizes. JAX's adapter handles everything else itself.
     return None if all(isinstance(size, int) for size in sequences.shape) else EXPORTED
 
 
@@ -418,21 +449,21 @@ def _tensorflow_reason(*arrays):
 def _tensorflow_device(sequences=None):
     import tensorflow as tf
 
-    # In a graph a tensor has a device only where the program gives it one; the others go to what there is.
+    # In a graph, a tensor has a device only if the program sets one; the others use what is available.
     kinds = {device.device_type for device in tf.config.list_logical_devices()}
-    given = "" if sequences is None else sequences.device.rpartition("device:")[2]
-    return given or min(kinds - {"CPU"}, default="cpu")
+    device = "" if sequences is None else sequences.device.rpartition("device:")[2]
+    return device or min(kinds - {"CPU"}, default="cpu")
 
 
 def _tensorflow_when_run(tensor, note):
-    """`tensor`, and `note()` once it is computed: of a function that was called under two tapes, TensorFlow
-    traces second derivatives that nobody asked for."""
+    """`tensor`, and `note()` once it is computed: TensorFlow traces unused second derivatives of a function
+    that was called under two tapes."""
     import tensorflow as tf
 
     if tf.executing_eagerly():
         note()
         return tensor
-    # Stateful, and with a result, lest TensorFlow leave it out as without effect.
+    # Stateful, and with a result, so that TensorFlow does not prune it.
     with tf.control_dependencies([tf.numpy_function(lambda: [note(), np.int32(0)][1], [], tf.int32)]):
         return tf.identity(tensor)
 
@@ -443,10 +474,10 @@ def _torch_reason(*arrays):
 
     if torch.compiler.is_exporting() or torch.jit.is_tracing():
         return EXPORTED
-    # Of nested transformations a tensor shows the innermost only, so that its tangent may be out of sight.
+    # A tensor shows only the innermost of nested transformations, so its tangent may be hidden.
     if torch.autograd.forward_ad._current_level >= 0:
         return FORWARD_MODE
-    if mode := _get_current_dispatch_mode():  # as of make_fx, which records PyTorch's own operations
+    if mode := _get_current_dispatch_mode():  # such as make_fx's, which records PyTorch's own operations
         return f"it runs within a {type(mode).__name__}, which the kernels would escape"
     for array in (array for array in arrays if array is not None):
         kind = type(array.value if isinstance(array, keras.Variable) else array)
@@ -467,6 +498,6 @@ SECOND = "its gradient was differentiated"
 
 REASONS = {"jax": _jax_reason, "tensorflow": _tensorflow_reason, "torch": _torch_reason}
 DEVICES = {"jax": _jax_device, "tensorflow": _tensorflow_device, "torch": _torch_device}
-"""Where an array of the backend is; called without one, where the backend computes unless it is told."""
+"""The device of an array; without an array, the backend's default device."""
 
 WHEN_RUN = {"tensorflow": _tensorflow_when_run, "torch": lambda tensor, note: [tensor, note()][0]}

@@ -1,7 +1,7 @@
-"""`Stepper`: a trained model fed one timestep at a time, in microseconds, its state kept between the calls.
+"""`Stepper`: a trained model fed one timestep at a time, in microseconds, with its state kept between calls.
 
-Only the constructor asks Keras, for the layers and a copy of their weights. A step is NumPy and one call of
-the native library for each recurrent layer.
+Only the constructor uses Keras, for the layers and a copy of their weights. A step is NumPy and one call of
+the native library per recurrent layer.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from sunhwan.recurrence.ops.options import ACTIVATIONS
 class Stepper:
     """A trained Keras model of SimpleRNN, GRU and LSTM layers, fed its sequences one timestep at a time.
 
-    After each step the output is what `model.predict` gives for the sequence up to then, to 1e-5; where the
-    model returns sequences, what it gives for the last timestep. Before the first step and after `reset` the
-    states are zeros, those of layers with `stateful=True` too.
+    After each step, the output is that of `model.predict` for the sequence so far, to 1e-5; for a model that
+    returns sequences, that of the last timestep. Before the first step and after `reset` the states are
+    zeros, including those of layers with `stateful=True`.
 
-    The model is a `Sequential` one, or a functional one that is a chain: recurrent layers, one or stacked,
-    and around them Dense, normalizations, activations, Dropout and whatever else takes each timestep by
-    itself; also Embedding or Masking, where a timestep of padding leaves state and output as they were. Any
-    other layer is refused with the reason. Mixed precision is computed in float32.
+    The model is `Sequential`, or functional with its layers in a chain: one or more recurrent layers, with
+    Dense, normalizations, activations, Dropout and other layers that treat each timestep by itself; also
+    Embedding or Masking, whose padding timesteps leave state and output unchanged. Any other layer raises an
+    error with the reason. Mixed precision is computed in float32.
 
     Weights are copied: training the model further does not change this object. NaN and infinity propagate as
-    in Keras, and a NaN stays in the state until `reset`. A stepper belongs to one thread: make one for each.
-    It cannot be pickled or copied: make another one of the model, and carry `state` over.
+    in Keras, and a NaN stays in the state until `reset`. Use a stepper in one thread only. It cannot be
+    pickled or copied: create another from the model, and carry `state` over.
 
     Args:
-        model: a Keras model that is built.
+        model: a built Keras model.
 
     Raises:
-        ValueError: the model cannot be stepped; the message has the layer, the reason, and what to do.
+        ValueError: the model cannot be stepped; the message names the layer, the reason, and what to do.
 
     Example:
         >>> import keras, numpy as np, sunhwan
@@ -67,7 +67,7 @@ class Stepper:
         calls = _calls(model)
         if not any(isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) for layer, _ in calls):
             raise ValueError(
-                f"the model {model.name!r} has no recurrent layer, and so nothing to keep between timesteps; "
+                f"the model {model.name!r} has no recurrent layer, so it has no state between timesteps; "
                 "call model.predict."
             )
         functions, self._tokens = [], None
@@ -91,32 +91,32 @@ class Stepper:
                 fingerprint.update(part)
         self._fingerprint = fingerprint.hexdigest()
         self._recurrent = [function for function in functions if isinstance(function, _Recurrent)]
-        # What comes after the last recurrent layer is needed once, however many timesteps there are.
+        # The layers after the last recurrent one run once per call of `step`.
         last = functions.index(self._recurrent[-1]) + 1
         self._body, self._head = functions[:last], functions[last:]
         self._shows_state = self._shares_state()
         self._shape = tuple(model.inputs[0].shape[2:])
         self._dtype = np.dtype(np.float32 if self._tokens is None else np.intp)
-        # Infinities and NaN pass without warnings. np.errstate at each step would take a quarter of its time.
+        # No warnings about infinity and NaN. np.errstate at each step would take a quarter of its time.
         context = copy_context()
         context.run(np.seterr, all="ignore")
         self._unwarned = context.run
         self.reset()
 
     def step(self, x: np.ndarray) -> np.ndarray:
-        """Go on by one timestep, or by a few, and return the output after the last of them.
+        """Advance by one or more timesteps, and return the output after the last of them.
 
         Args:
-            x: (features,) one timestep of one sequence; (batch, features) one of each of many sequences; or
-                (batch, time, features) a few of each. Numbers, computed in float32. For a model that begins
-                with Embedding, token ids, integers: without the axis of features.
+            x: (features,) one timestep of one sequence; (batch, features) one timestep of several sequences;
+                or (batch, time, features) several timesteps of each. Computed in float32. For a model that
+                begins with Embedding: integer token ids, without the features axis.
 
         Returns:
             (outputs,) for one sequence, else (batch, outputs), float32: a new array.
 
         Raises:
-            ValueError: the shape does not fit the model, or the sequences are not as many as the state is of;
-                or a token id is not in the table. TypeError: x holds no numbers. The state is as before.
+            ValueError: the shape does not fit the model, the number of sequences is not that of the state, or
+                a token id is not in the table. TypeError: x is not numeric. The state does not change.
         """
         return self._unwarned(self._step, x)
 
@@ -143,36 +143,35 @@ class Stepper:
         """Set the states to zeros, as before the first timestep.
 
         Args:
-            rows: an index, indices or a mask of the sequences that begin anew; the others go on. None is all,
-                and then the next step may be of another number of sequences.
+            rows: an index, indices or a mask of the sequences to reset; the others continue. None resets all,
+                and the next step may then have another number of sequences.
 
         Raises:
-            ValueError: there are rows to begin anew, but no sequence has begun.
+            ValueError: rows are given, but no sequence has begun.
         """
         if rows is None:
             self._begin(0)
             return
         if not self._batch:
             raise ValueError(
-                f"rows is {rows!r}, but no sequence has begun, so none can begin anew; "
-                "call step first, or reset() for all."
+                f"rows is {rows!r}, but no sequence has begun; call step first, or reset() without rows."
             )
         for layer in self._recurrent:
             layer.states[:, rows] = 0
 
     @property
     def state(self) -> list[np.ndarray]:
-        """A copy of what is kept: an array (states, batch, units) for each recurrent layer, in their order.
+        """A copy of the state: an array (states, batch, units) for each recurrent layer, in order.
 
-        An LSTM has the states h and c, the others h. Before the first step the batch is 0.
+        An LSTM has the states h and c, the others have h. Before the first step the batch is 0.
         """
         return [layer.states.copy() for layer in self._recurrent]
 
     def restore(self, state: Sequence[np.ndarray]) -> None:
-        """Go on from a state that `state` returned, of this stepper or of another one of the same model.
+        """Continue from a `state` of this stepper, or of another stepper of the same model.
 
         Raises:
-            ValueError: the shapes are not those of this model. TypeError: it is no list.
+            ValueError: the shapes are not those of this model. TypeError: it is not a list.
         """
         if not isinstance(state, (list, tuple)):
             raise TypeError(f"the state is a {type(state).__name__}, expected a list, as `state` returns it.")
@@ -189,37 +188,35 @@ class Stepper:
             layer.states[...] = part
 
     def save(self, path: str | Path) -> None:
-        """Write the state to a file (in NumPy's .npz format), whole or not at all."""
+        """Save the state to a file (in NumPy's .npz format), atomically."""
         with files.atomic(Path(path)) as temporary, open(temporary, "wb") as file:
             np.savez(file, *self.state, model=self._fingerprint)
 
     def load(self, path: str | Path) -> None:
-        """Go on from a file that `save` wrote.
+        """Continue from a file that `save` wrote.
 
         Raises:
-            sunhwan.SunhwanError: it is no such file, or it was saved for a model of other layers, options or
-                weights.
+            sunhwan.SunhwanError: it is not such a file, or its model has other layers, options or weights.
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
                 fingerprint = str(saved["model"])
                 state = [saved[f"arr_{index}"] for index in range(len(saved.files) - 1)]
         except (ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
-            # NumPy's own words would advise to allow pickle, which runs whatever code a file holds.
+            # NumPy's message would suggest allowing pickle, which runs any code in a file.
             raise SunhwanError(
-                f"{str(path)!r} holds no state that a Stepper saved, or not all of it; "
-                "name a file that Stepper.save has written."
+                f"{str(path)!r} is not a complete state of a Stepper; give a file that Stepper.save wrote."
             ) from None
         if fingerprint != self._fingerprint:
             raise SunhwanError(
-                f"{str(path)!r} holds the state of another model, or of this one with other options or "
-                "weights; load it into a Stepper of the model that it was saved with, or begin anew."
+                f"{str(path)!r} has the state of another model, or of this one with other options or "
+                "weights; load it into a Stepper of the model it was saved with, or call reset()."
             )
         self.restore(state)
 
     def __reduce__(self):
         raise TypeError(
-            "a Stepper cannot be pickled or copied; make another one of the model, and carry the state over."
+            "a Stepper cannot be pickled or copied; create another from the model, and carry the state over."
         )
 
     def _advance(self, x, output=True):
@@ -227,7 +224,7 @@ class Stepper:
         if len(x) != self._batch:
             if self._batch:
                 raise ValueError(
-                    f"x is of {len(x)} sequences, but the state is of {self._batch}; reset() begins anew."
+                    f"x has {len(x)} sequences, but the state has {self._batch}; call reset() to start again."
                 )
             self._begin(len(x))
         for function in self._body:
@@ -240,9 +237,9 @@ class Stepper:
             return x
 
     def _shares_state(self):
-        """Whether what the head puts out lies in the memory of its input, which is the state itself.
+        """Whether the output of the head shares memory with its input, which is the state itself.
 
-        None of its functions changes its input, but reshaping ones return another view of it.
+        Its functions do not change their inputs, but reshaping ones return views of them.
         """
         h = output = np.zeros((1, self._recurrent[-1]._units), np.float32)
         with np.errstate(all="ignore"):
@@ -258,24 +255,24 @@ class Stepper:
     def _cast(self, x):
         kinds, expected = ("fiub", "numbers") if self._tokens is None else ("iu", "integers: token ids")
         if x.dtype.kind not in kinds:
-            raise TypeError(f"x is of {x.dtype}, expected {expected}.")
+            raise TypeError(f"x has dtype {x.dtype}, expected {expected}.")
         return x.astype(self._dtype)
 
     def _check_tokens(self, x):
         if x.size and not 0 <= x.min() <= x.max() < self._tokens:
             raise ValueError(
-                f"x has token ids from {x.min()} to {x.max()}, expected 0 to {self._tokens - 1}, which the "
-                "model's Embedding has."
+                f"x has token ids from {x.min()} to {x.max()}, expected 0 to {self._tokens - 1}, as in "
+                "the model's Embedding."
             )
 
     def _refuse_shape(self, x):
-        one, many, few = (
+        single, batch, several = (
             f"({', '.join([*axes, *map(str, self._shape)])}{',' * (len(axes) + len(self._shape) == 1)})"
             for axes in ([], ["batch"], ["batch", "time"])
         )
         raise ValueError(
-            f"x has the shape {x.shape}, expected {one} for one sequence, {many} for many, or {few} for 1 or "
-            "more timesteps of each."
+            f"x has the shape {x.shape}, expected {single} for one sequence, {batch} for several, or "
+            f"{several} for 1 or more timesteps of each."
         )
 
 
@@ -362,14 +359,14 @@ def _identity(layer):
 
 
 def _calls(model):
-    """Each call of a layer from the model's input to its output, and the shape of what it is called with."""
+    """Each call of a layer from the model's input to its output, with the shape of its input."""
     stock = (keras.Sequential.call, keras.src.models.functional.Functional.call)
     if type(model).call not in stock:
         raise ValueError(
-            f"the model {model.name!r} has a method `call` of its own, and what that does cannot be known; "
+            f"the model {model.name!r} overrides `call`, so its layers' order is unknown; "
             "make it a keras.Sequential or functional model."
         )
-    if not getattr(model, "inputs", None):  # a Sequential model has none before it is built
+    if not getattr(model, "inputs", None):  # a Sequential model has no inputs before it is built
         raise ValueError(
             f"the model {model.name!r} has no weights yet; call model.build(input_shape), or train it first."
         )
@@ -386,14 +383,14 @@ def _calls(model):
         if not isinstance(layer, keras.Layer):
             raise ValueError(
                 f"the model {model.name!r} has the operation {layer.name!r} ({type(layer).__name__}) between "
-                "its layers, which cannot be stepped; do without it, or call model.predict."
+                "its layers, which cannot be stepped; remove it, or call model.predict."
             )
         arguments = layer._inbound_nodes[node].arguments
         tensor, *others = arguments.args or [None]
         if others or not isinstance(tensor, keras.KerasTensor):
-            refuse(layer, "it is called with something else than one input")
+            refuse(layer, "it is called with more or other than one tensor")
         if index:
-            refuse(layer, "of what it returns, the model goes on with another than the first")
+            refuse(layer, "the model uses another than the first of its outputs")
         for name, value in arguments.kwargs.items():
             # Keras itself fills in the mask that a tensor carries.
             carried = getattr(tensor, "_keras_mask", None) if name == "mask" else None

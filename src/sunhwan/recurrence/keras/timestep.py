@@ -1,4 +1,4 @@
-"""One timestep of Keras's layers that carry nothing over from step to step, in NumPy, for `Stepper`.
+"""One timestep of Keras's layers without state, in NumPy, for `Stepper`.
 
 >>> import keras, numpy as np
 >>> dense = keras.layers.Dense(2, "relu", kernel_initializer="ones")
@@ -6,8 +6,8 @@
 >>> translate(dense, (None, None, 3))(np.float32([[1, 2, 3]]))
 array([[6., 6.]], dtype=float32)
 
-Translated layers take and return float32 arrays (batch, features): Keras's (batch, time, features) at one
-time. Weights are copied; Keras is not asked again.
+Translated layers take and return float32 arrays (batch, features): one timestep of Keras's (batch, time,
+features). Weights are copied; Keras is not used again.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 
 def translate(layer: Any, shape: tuple, timed: bool = True) -> Function | None:
-    """What a layer does in inference to one timestep; None if that is nothing.
+    """A layer as a function of one timestep, in inference; None if it does nothing.
 
     Args:
         shape: of the layer's input in Keras: (batch, time, features), or (batch, time) for token ids.
-        timed: whether axis 1 of that is the time; it is not after a recurrent layer that returns its last
-            output alone, where arrays are as in Keras.
+        timed: whether axis 1 is the time; not after a recurrent layer that returns only its last output.
 
     Raises:
-        ValueError: the layer has no such function; the message says why, and what to do.
+        ValueError: the layer cannot be stepped; the message says why, and what to do.
     """
     refuse_numbers(layer)
     if type(layer) not in LAYERS:
@@ -53,11 +52,11 @@ def refuse(layer: Any, why: str) -> NoReturn:
 
 
 def refuse_numbers(layer: Any) -> None:
-    """Raises where a layer does not compute in floats that float32 stands for."""
+    """Raises if a layer's arithmetic cannot be replaced by float32."""
     if mode := getattr(layer, "quantization_mode", None):
         refuse(layer, f"its weights are quantized ({mode})")
     if layer.compute_dtype == "float64":
-        refuse(layer, "it computes in float64, and a Stepper in float32")
+        refuse(layer, "it computes in float64, a Stepper in float32")
 
 
 def array(variable: Any) -> np.ndarray:
@@ -67,16 +66,14 @@ def array(variable: Any) -> np.ndarray:
 
 def _why_unknown(layer):
     if isinstance(layer, keras.layers.Bidirectional):
-        return "it also reads from the end, so that a new timestep would change every output before it"
+        return "it also reads backwards, so a new timestep would change all earlier outputs"
     if base := next((cls for cls in (*seam.LAYERS, *LAYERS) if isinstance(layer, cls)), None):
-        return (
-            f"its class is derived from {base.__name__} and may do anything; only Keras's own is known here"
-        )
+        return f"its class is derived from {base.__name__} and may override anything"
     if isinstance(layer, keras.layers.RNN):
-        return "of recurrent layers only Keras's own SimpleRNN, GRU and LSTM have kernels"
+        return "only Keras's own SimpleRNN, GRU and LSTM have kernels"
     if isinstance(layer, keras.layers.Lambda):
-        return "what its Python function does cannot be known"
-    return "it is none of the layers whose single timestep is known here"
+        return "its Python function may depend on other timesteps"
+    return "its single timestep is not implemented"
 
 
 # ---- Activations, by Keras's names ----
@@ -141,8 +138,8 @@ ACTIVATIONS: dict[str, Function | None] = {
 }
 """Over the last axis, with Keras's default arguments; None is no activation.
 
-`sparsemax` is not here: that of Keras 3.15 is not the published function (its outputs need not sum to 1). A
-later Keras may mend it, and a model's numbers are those of the Keras that it was trained with.
+`sparsemax` is missing: that of Keras 3.15 is not the published function (its outputs need not sum to 1). A
+later Keras may fix it, and a model's numbers are those of the Keras that it was trained with.
 """
 
 
@@ -150,13 +147,13 @@ def _activation(layer, shape, timed):
     chosen = layer.activation
     if isinstance(chosen, keras.Layer):
         return translate(chosen, shape, timed)
-    # By identity: a function of the same name may have other defaults, as keras.ops.gelu has.
+    # By identity: a function of the same name may have other defaults, such as keras.ops.gelu.
     for name, function in ACTIVATIONS.items():
         if chosen is getattr(keras.activations, name, None):
             return function
     refuse(
         layer,
-        f"its activation is {seam.full_name(chosen)}, expected one of keras.activations other than sparsemax",
+        f"its activation is {seam.full_name(chosen)}, expected one of keras.activations except sparsemax",
     )
 
 
@@ -169,7 +166,7 @@ def _without_effect(layer, shape, timed):
 
 def _dense(layer, shape, timed):
     kernel = array(layer.kernel)
-    # Of the very shape of one sequence's output: NumPy takes 0.5 us longer to add what it must repeat.
+    # In the shape of one sequence's output: broadcasting would cost NumPy 0.5 us.
     bias = None if layer.bias is None else array(layer.bias)[np.newaxis]
     activation = _activation(layer, (*shape[:-1], layer.units), timed)
 
@@ -220,7 +217,7 @@ def _batch_normalization(layer, shape, timed):
 def _layer_normalization(layer, shape, timed):
     _over_last_axis(layer, shape)
     if layer.rms_scaling:
-        refuse(layer, "it is set to the deprecated rms_scaling=True")
+        refuse(layer, "it has the deprecated rms_scaling=True")
     epsilon = layer.epsilon
     gamma = 1 if layer.gamma is None else array(layer.gamma)
     beta = 0 if layer.beta is None else array(layer.beta)
@@ -271,10 +268,10 @@ def _reshape(layer, shape, timed):
 
 
 class Masker:
-    """A layer from which the recurrent layers behind it have their mask.
+    """A layer that provides the mask of the recurrent layers after it.
 
     Attributes:
-        mask: (batch,) true for the rows of the last call that are data, false for padding.
+        mask: (batch,) true for rows of data in the last call, false for padding.
     """
 
     def __init__(self, function: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]):
@@ -309,7 +306,7 @@ def _masking(layer, shape, timed):
 def _over_last_axis(layer, shape):
     axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
     if [axis % len(shape) for axis in axes] != [len(shape) - 1]:
-        refuse(layer, f"it works along axis {layer.axis}, expected the last one alone")
+        refuse(layer, f"it works along axis {layer.axis}, expected only the last")
 
 
 WITHOUT_EFFECT = (
@@ -341,4 +338,4 @@ LAYERS: dict[type, Callable[[Any, tuple, bool], Function | None]] = {
     keras.layers.Softmax: _softmax_layer,
     keras.layers.TimeDistributed: _time_distributed,
 }
-"""Of each layer's own class, not those derived from it: those may do anything."""
+"""By a layer's exact class: derived classes may override anything."""

@@ -1,6 +1,6 @@
 """`recurrence`: SimpleRNN, GRU and LSTM over whole sequences by fused kernels on the CPU.
 
-One function for NumPy, JAX, PyTorch and TensorFlow; each has its adapter, imported when it is first needed.
+One function for NumPy, JAX, PyTorch and TensorFlow; each has an adapter, imported on first use.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def recurrence(
     zero_output_for_mask: bool = False,
     zero_before_data: bool = False,
 ) -> tuple[Any, Any]:
-    """Run a cell over sequences, as the Keras layer with the same options does, in one native call.
+    """Run a cell over sequences like the Keras layer with the same options, in one native call.
 
     Arguments are those of `sunhwan.reference.forward`, as arrays of NumPy, JAX, PyTorch or TensorFlow; the
-    type of `inputs` says which. It is differentiable in JAX, PyTorch and TensorFlow; for NumPy,
+    type of `inputs` decides which. It is differentiable in JAX, PyTorch and TensorFlow; for NumPy,
     `sunhwan.recurrence.ops.numpy` has `forward` and `backward`.
 
     Returns:
-        output (batch, time, units) if sequences were asked for, else (batch, units); and states
-        (states, batch, units) after the last step. Arithmetic is in float32.
+        output (batch, time, units) with `return_sequences`, else (batch, units); and states (states, batch,
+        units) after the last step. Arithmetic is in float32.
 
     Raises:
         ValueError: a name is unknown or a shape does not fit.
-        TypeError: `inputs` is no array that an adapter takes, or a weight other than the bias is None.
+        TypeError: no adapter accepts `inputs`, or a weight other than the bias is None.
         sunhwan.SunhwanError: the native library cannot be used.
 
     Example:
@@ -62,7 +62,7 @@ def recurrence(
         raise ValueError(f"weights holds {len(weights)} arrays, expected 2, or 3 with a bias.")
     for name, array in zip(("kernel", "recurrent_kernel"), weights, strict=False):
         if array is None:
-            raise TypeError(f"{name} is None, expected an array; of the weights only the bias may be None.")
+            raise TypeError(f"{name} is None, expected an array; only the bias may be None.")
     options = Options(
         cell, activation, recurrent_activation, reset_after, go_backwards, return_sequences,
         zero_output_for_mask, zero_before_data,
@@ -79,7 +79,7 @@ def recurrence(
 
 
 def release_memory() -> None:
-    """Give back to the system the memory that is kept between calls; the next call takes what it needs.
+    """Return the memory that is kept between calls to the system; the next call allocates what it needs.
 
     Example:
         >>> import sunhwan
@@ -94,7 +94,7 @@ _ARRAYS = {"jax": "Array", "torch": "Tensor", "tensorflow": "Tensor", "numpy": "
 
 
 def _adapter(inputs):
-    # An array of a framework that was never imported cannot be here, so no framework is imported to ask.
+    # Without importing any framework: an array's framework is always imported.
     for framework, array in _ARRAYS.items():
         module = sys.modules.get(framework)
         if module is not None and isinstance(inputs, getattr(module, array)):

@@ -1,9 +1,8 @@
 """The recurrence composed of JAX's own operations, differentiable any number of times and in either mode.
 
-What `sunhwan.recurrence.ops.jax` puts into a program that cannot call the kernels: one that is exported, that
-runs on another platform than the CPU, or that asks for a derivative which the kernels have not got. A
-timestep is the reference's, whose arithmetic JAX's arrays know as NumPy's do; the loop over them is as
-Keras's own on JAX.
+`sunhwan.recurrence.ops.jax` uses it in programs that cannot call the kernels: exported ones, those on another
+platform than the CPU, and those with a derivative that the kernels do not have. The timestep is the
+reference's, which runs on JAX's arrays as on NumPy's; the loop is like Keras's own on JAX.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def recurrence(options: Options, **arrays: jax.Array) -> tuple[jax.Array, jax.Ar
     inputs, units, gates = arrays["inputs"], arrays["recurrent_kernel"].shape[0], len(options.row.gates)
     batch, _, features = inputs.shape
     bias_shape = options.row.weight_shapes(features, units, reset_after=options.reset_after)[2]
-    # As the reference has them: an axis for the gates, and where nothing is given what changes nothing.
+    # As in the reference: an axis for the gates, and values that change nothing for what is not given.
     weights = (
         arrays["kernel"].reshape(features, gates, units).swapaxes(0, 1),
         arrays["recurrent_kernel"].reshape(units, gates, units).swapaxes(0, 1),

@@ -1,14 +1,14 @@
 """JAX: the recurrence as a primitive, which an XLA custom call computes on the CPU.
 
-`sunhwan_recurrence` is the recurrence itself; it saves what a gradient needs only where one is asked for.
-`sunhwan_recurrence_tangent` is its differential, which the kernels never compute as such: its transpose is
-`sunhwan_recurrence_backward`, and that they do. One of each serves every cell.
+`sunhwan_recurrence` is the recurrence itself; it saves what a gradient needs only if there is one.
+`sunhwan_recurrence_tangent` is its differential. The kernels never compute it, only its transpose,
+`sunhwan_recurrence_backward`. One of each serves every cell.
 
 Why not `jax.custom_vjp`: primitives fold the axis of a `vmap` into the batch even under `grad(vmap(f))`, with
-the weight gradients summed within the call; they are told which arrays are differentiated, so that a first
-layer has no gradient of its inputs computed; and they have a way out where a program cannot call the kernels.
-Exported (`jax.export`), on another platform than the CPU, and for forward-mode and second derivatives, they
-become JAX's own operations (`sunhwan.recurrence.ops.composed`), and the log says so at INFO.
+the weight gradients summed within the call; they know which arrays are differentiated, so that no gradient of
+a first layer's inputs is computed; and they have a fallback for programs that cannot call the kernels. When
+exported (`jax.export`), on another platform than the CPU, and for forward-mode and second derivatives, they
+become JAX's own operations (`sunhwan.recurrence.ops.composed`), which is logged at INFO.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sunhwan.errors import SunhwanError
 from sunhwan.recurrence.ops import composed, xla
 from sunhwan.recurrence.ops.options import ARRAYS, DIFFERENTIATED, Options
 
-__all__ = ["Options", "recurrence", "refusal"]
+__all__ = ["Options", "reason", "recurrence"]
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +45,17 @@ def recurrence(
 ) -> tuple[jax.Array, jax.Array]:
     """Run a cell over sequences. The arrays are those of `sunhwan.reference.forward`.
 
-    It may be differentiated with respect to the first five; dropout masks count as constants. float16 and
-    bfloat16 are computed in float32.
+    It can be differentiated with respect to the first five; dropout masks are constants. float16 and bfloat16
+    are computed in float32.
 
     Returns:
-        output (batch, time, units) or (batch, units), and states (states, batch, units); in the type of
+        output (batch, time, units) or (batch, units), and states (states, batch, units), in the dtype of
         `inputs`.
 
     Raises:
         ValueError: a shape does not fit.
         TypeError: an array has another type.
-        SunhwanError: JAX cannot call the kernels at all; `refusal` says why.
+        SunhwanError: JAX cannot call the kernels at all; `reason` says why.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -64,13 +64,13 @@ def recurrence(
         >>> gru(jnp.ones((2, 5, 3)), jnp.ones((3, 12)), jnp.ones((4, 12))).shape
         (2, 4)
     """
-    if reason := refusal():
-        raise SunhwanError(reason)
+    if why := reason():
+        raise SunhwanError(why)
     weights, dropout_masks = (kernel, recurrent_kernel, bias), (dropout_mask, recurrent_dropout_mask)
-    given = zip(ARRAYS, (inputs, *weights, initial_state, mask, *dropout_masks), strict=True)
-    arrays = {name: _operand(name, array) for name, array in given if array is not None}
+    arguments = zip(ARRAYS, (inputs, *weights, initial_state, mask, *dropout_masks), strict=True)
+    arrays = {name: _operand(name, array) for name, array in arguments if array is not None}
     shapes = {name: array.shape for name, array in arrays.items()}
-    options.sizes(**shapes)  # raises where one does not fit
+    options.sizes(**shapes)  # raises if one does not fit
     if all(isinstance(size, int) for shape in shapes.values() for size in shape):
         arrays = _varying_alike(arrays)
         output, states = recurrence_p.bind(
@@ -96,9 +96,9 @@ def _operand(name, array):
 
 
 def _varying_alike(arrays):
-    """Within a `shard_map`, where types tell what varies over the mesh: all varying where one of them does.
+    """Within a `shard_map`, where types say what varies over the mesh: all arrays vary where one does.
 
-    The transpose of this cast is what sums the gradients of weights there.
+    The transpose of this cast sums the gradients of weights there.
     """
     varying = {name: _varying(jax.typeof(array)) for name, array in arrays.items()}
     everywhere = frozenset().union(*varying.values())
@@ -116,7 +116,7 @@ def _varying(kind):
 
 # ---- The primitives. Their parameters are the options, and the names of operands and results in order. ----
 
-recurrence_p = Primitive("sunhwan_recurrence")  # arrays -> output, states and, where asked for, saved
+recurrence_p = Primitive("sunhwan_recurrence")  # arrays -> output, states and, if wanted, saved
 tangent_p = Primitive("sunhwan_recurrence_tangent")  # arrays, saved, d_arrays -> d_output, d_states
 backward_p = Primitive("sunhwan_recurrence_backward")  # arrays, saved, d_output, d_states -> d_arrays
 
@@ -198,7 +198,7 @@ COMPOSED = {
 
 
 def _composed_jvp(primitive, primals, tangents, **parameters):
-    """What a derivative's own derivative is: that of its composition."""
+    """The derivative of a derivative: that of its composition."""
     moving = [index for index, tangent in enumerate(tangents) if type(tangent) is not ad.Zero]
 
     def function(*moved):
@@ -213,12 +213,12 @@ def _composed_jvp(primitive, primals, tangents, **parameters):
 
 def _lowered(primitive, target, context, *arrays, **parameters):
     if context.module_context.lowering_parameters.for_export:
-        reason = "the program is exported"
+        why = "the program is exported"
     elif target is None:
-        reason = "the kernels have no forward mode" if primitive is tangent_p else "they run on the CPU alone"
+        why = "the kernels have no forward mode" if primitive is tangent_p else "they run on the CPU only"
     else:
         return mlir.lower_fun(xla.sharded(target, **parameters), multiple_results=True)(context, *arrays)
-    log.info("%s is composed of JAX's operations, not a call of the kernels: %s", primitive.name, reason)
+    log.info("%s is composed of JAX's operations, not a call of the kernels: %s", primitive.name, why)
     return mlir.lower_fun(partial(COMPOSED[primitive], **parameters), multiple_results=True)(context, *arrays)
 
 
@@ -255,14 +255,14 @@ def _transposed(gradients, *arrays, options, operands, results):
 
 
 def _without_unused(used, equation):
-    """Without results that nobody reads, as what was saved for a gradient that nobody wanted after all."""
+    """Without unused results, such as what was saved for a gradient that is not computed after all."""
     if not any(used):
         return [False] * len(equation.invars), None
     results = equation.params["results"]
-    kept = [name in ("output", "states") or read for name, read in zip(results, used, strict=True)]
-    results = tuple(name for name, keep in zip(results, kept, strict=True) if keep)
+    needed = [name in ("output", "states") or read for name, read in zip(results, used, strict=True)]
+    results = tuple(name for name, need in zip(results, needed, strict=True) if need)
     return [True] * len(equation.invars), equation.replace(
-        outvars=[variable for variable, keep in zip(equation.outvars, kept, strict=True) if keep],
+        outvars=[variable for variable, need in zip(equation.outvars, needed, strict=True) if need],
         params=equation.params | {"results": results},
     )
 
@@ -271,7 +271,7 @@ def _without_unused(used, equation):
 
 
 def _batched(primitive, arrays, mapped, *, options, operands, results):
-    """Folds the mapped axis into the batch, unless each member has weights or weight gradients of its own."""
+    """Folds the mapped axis into the batch, unless each member has its own weights or weight gradients."""
     given = dict(zip(operands, arrays, strict=True))
     members = {
         name: jnp.moveaxis(given[name], axis, 0)
@@ -303,26 +303,26 @@ def _batched_tangent(arrays, mapped, **parameters):
     return jax.vmap(partial(_composed_tangent, **parameters), in_axes=mapped)(*arrays), [0, 0]
 
 
-# ---- What JAX is told ----
+# ---- Registration ----
 
 
 @cache
-def refusal() -> str | None:
-    """Why `recurrence` cannot be had here, in one sentence; None where it can. Asked once in a process.
+def reason() -> str | None:
+    """Why `recurrence` cannot be used here, in one sentence; None if it can. Determined once per process.
 
-    It starts JAX's CPU backend, so ask it no sooner than there is something to compute.
+    It starts JAX's CPU backend, so call it only when there is something to compute.
     """
-    if reason := xla.refusal():
-        return reason
+    if why := xla.reason():
+        return why
     try:
         _register()
     except (AttributeError, ImportError) as error:
-        return f"sunhwan does not know how to add a primitive to JAX {jax.__version__}: {error}"
+        return f"sunhwan cannot add a primitive to JAX {jax.__version__}: {error}"
     return None
 
 
 def _register():
-    # Private, but there is no other way to know the devices where a call is split over them.
+    # Private, but the only way to know the devices over which a call is split.
     from jax._src.dispatch import prim_requires_devices_during_lowering
 
     for primitive in COMPOSED:

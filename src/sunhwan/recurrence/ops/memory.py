@@ -1,8 +1,8 @@
-"""Memory for results, kept between calls: what forward saves for backward is tens of megabytes at each.
+"""Memory for results, kept between calls: forward saves tens of megabytes for backward in each call.
 
-Memory fresh from the system costs a page fault at each page's first touch. Measured for 41 MB, an LSTM(32)
-over 128 sequences of 500 steps: 16 ms from torch.empty, 3.5 ms from np.empty, which asks for huge pages, and
-1 ms for memory that was used before; forward and backward together take 10 to 19 ms.
+Fresh memory costs a page fault at the first touch of each page. Measured for 41 MB, an LSTM(32) over 128
+sequences of 500 steps: 16 ms from torch.empty, 3.5 ms from np.empty, which requests huge pages, and 1 ms for
+memory that was used before; forward and backward together take 10 to 19 ms.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import math
 import numpy as np
 
 SMALLEST = 1 << 20
-"""Bytes from which on memory is kept; below, the system's own allocator does that."""
+"""Bytes from which memory is kept; the system's allocator handles smaller sizes."""
 
 MOST_BYTES = 256 << 20
-"""Bytes kept at most; the native library's own workspace has the same bound."""
+"""Bytes kept at most; the native library's workspace has the same limit."""
 
 ALIGNMENT = 64
-"""Bytes; TensorFlow takes an array over without a copy only where it begins at a multiple of them."""
+"""Bytes; TensorFlow uses an array without a copy only if its address is a multiple of them."""
 
 _kept: dict[int, np.ndarray] = {}
-"""Memory that nobody has, by address, the longest kept first. Threads may take and give back at once, and
-giving back may happen wherever Python collects garbage, so there is no lock: each change is atomic."""
+"""Free memory by address, oldest first. Threads may take and return it at once, and Python may return it
+whenever it collects garbage, so there is no lock: each change is atomic."""
 
 
 def empty(*shape: int) -> np.ndarray:
-    """An uninitialised float32 array like any other, but its memory is kept once nobody has it any more.
+    """An uninitialised float32 array whose memory is kept for reuse when it is no longer referenced.
 
     Example:
         >>> empty(128, 240, 32).shape
@@ -41,17 +41,17 @@ def empty(*shape: int) -> np.ndarray:
 
 
 def kept() -> int:
-    """Bytes that are kept and that nobody has."""
+    """Bytes of free memory that are kept."""
     return sum(memory.nbytes for memory in list(_kept.values()))
 
 
 def release() -> None:
-    """Give back to the system what is kept."""
+    """Return the free memory to the system."""
     _kept.clear()
 
 
 class _Loan:
-    """The base of an array that `empty` returned: lives as long as its last view, then gives back."""
+    """The base of an array that `empty` returned: lives as long as its last view, then returns the memory."""
 
     def __init__(self, memory, shape):
         self.memory, self.address = memory, memory.ctypes.data
@@ -73,7 +73,7 @@ class _Loan:
 
 
 def _take(size):
-    # Twice the size at most: a small call shall not sit on the memory of a large one.
+    # At most twice the size, so that a small call does not occupy the memory of a large one.
     fitting = sorted(
         (memory.nbytes, address)
         for address, memory in list(_kept.items())
@@ -81,6 +81,6 @@ def _take(size):
     )
     for _, address in fitting:
         memory = _kept.pop(address, None)
-        if memory is not None:  # else another thread was quicker
+        if memory is not None:  # else another thread was faster
             return memory
     return np.empty(size, np.uint8)

@@ -1,6 +1,6 @@
-"""The recurrence on NumPy arrays: `forward` and `backward` as in `sunhwan.reference`, by the native kernels.
+"""The recurrence on NumPy arrays: `forward` and `backward` as in `sunhwan.reference`, on the native kernels.
 
-Arrays are float32; float16 and bfloat16 are computed in float32 and returned in the type of `inputs`.
+Arrays are float32; float16 and bfloat16 are computed in float32 and returned in the dtype of `inputs`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sunhwan import native
 from sunhwan.recurrence.ops import memory
 from sunhwan.recurrence.ops.options import Options, Sizes
 
-TAKEN = ("float32", "float16", "bfloat16")
+DTYPES = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class ForwardPass:
     """What `forward` returns.
 
     Attributes:
-        output: (batch, time, units) if sequences were asked for, else (batch, units).
+        output: (batch, time, units) with `return_sequences`, else (batch, units).
         states: (states, batch, units) the states after the last step: h, and c for an LSTM.
-        options, sizes, arrays, saved: kept for `backward`; `saved` is None where `forward` was not to save.
-            The arrays of the caller are not copied: they must not change until `backward` was called.
+        options, sizes, arrays, saved: for `backward`; `saved` is None without `save`. The caller's arrays are
+            not copied, so they must not change before `backward`.
     """
 
     output: np.ndarray
@@ -38,9 +38,9 @@ class ForwardPass:
 
 
 class Gradients(NamedTuple):
-    """What `backward` returns: gradients in the shapes of the arrays, and None for what was not wanted.
+    """What `backward` returns: gradients in the shapes of the arrays, and None for those not wanted.
 
-    `initial_state` is there even where `forward` began from zeros; `bias` is None where there was none.
+    `initial_state` has one even if `forward` began from zeros; `bias` is None if there was no bias.
     """
 
     inputs: np.ndarray | None
@@ -66,11 +66,11 @@ def forward(
     """Run a cell over sequences. The arrays are those of `sunhwan.reference.forward`.
 
     Args:
-        save: keep what `backward` needs: up to five floats for each unit, timestep and sequence.
+        save: save what `backward` needs: up to five floats per unit, timestep and sequence.
 
     Raises:
         ValueError: a shape does not fit.
-        TypeError: an array is neither float32 nor of a smaller type.
+        TypeError: an array is not float32, float16 or bfloat16.
         MemoryError: there is not enough memory for the result.
         sunhwan.SunhwanError: the native library cannot be used.
 
@@ -79,9 +79,9 @@ def forward(
         >>> from sunhwan.recurrence.ops.numpy import Options, backward, forward
         >>> inputs = np.ones((2, 5, 3), "float32")
         >>> weights = [np.full((3, 16), 0.1, "float32"), np.full((4, 16), 0.1, "float32")]
-        >>> there = forward(Options("lstm"), inputs, *weights)
-        >>> back = backward(there, np.ones_like(there.output), wanted=["kernel"])
-        >>> there.output.shape, back.kernel.shape, back.inputs
+        >>> lstm = forward(Options("lstm"), inputs, *weights)
+        >>> gradients = backward(lstm, np.ones_like(lstm.output), wanted=["kernel"])
+        >>> lstm.output.shape, gradients.kernel.shape, gradients.inputs
         ((2, 4), (3, 16), None)
     """
     dtype = np.asarray(inputs).dtype
@@ -112,17 +112,17 @@ def backward(
     states_gradient: np.ndarray | None = None,
     wanted: Collection[str] = Gradients._fields,
 ) -> Gradients:
-    """Backpropagation through time: from the gradient of what `forward` put out to that of what it took.
+    """Backpropagation through time: the gradients of `forward`'s arguments from those of its results.
 
     Args:
         forward_pass: what `forward` returned.
         output_gradient: of the loss with respect to `forward_pass.output`, in its shape.
-        states_gradient: likewise for `forward_pass.states`. Either counts as zeros where it is left out.
+        states_gradient: likewise for `forward_pass.states`. Zeros are the default of both.
         wanted: names of the gradients to compute, of `Gradients`.
 
     Raises:
-        ValueError: a gradient has not the shape of what it is the gradient of, `wanted` has an unknown name,
-            or `forward` was not to save.
+        ValueError: a gradient has the wrong shape, `wanted` has an unknown name, or `forward` had
+            `save=False`.
     """
     options, sizes, arrays, saved = (
         getattr(forward_pass, name) for name in ("options", "sizes", "arrays", "saved")
@@ -156,18 +156,18 @@ def backward(
 
 
 def recurrence(options: Options, inputs: np.ndarray, *weights: np.ndarray, **arrays: np.ndarray | None):
-    """output and states of `forward`, with nothing saved."""
-    there = forward(options, inputs, *weights, **arrays, save=False)
-    return there.output, there.states
+    """The output and states of `forward`, with nothing saved."""
+    result = forward(options, inputs, *weights, **arrays, save=False)
+    return result.output, result.states
 
 
 def _float32(name, array):
     if array is None:
         return None
     array = np.asarray(array)
-    if array.dtype.name not in TAKEN:
+    if array.dtype.name not in DTYPES:
         raise TypeError(
-            f"{name} is {array.dtype}, expected {', '.join(TAKEN[:-1])} or {TAKEN[-1]}; call "
+            f"{name} is {array.dtype}, expected {', '.join(DTYPES[:-1])} or {DTYPES[-1]}; call "
             '.astype("float32").'
         )
     array = np.ascontiguousarray(array, np.float32)

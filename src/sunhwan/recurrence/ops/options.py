@@ -95,7 +95,7 @@ class Options:
             "saved": ("batch", "ticket"),
         }
 
-    @lru_cache(maxsize=1024)
+    @lru_cache(maxsize=1024)  # noqa: B019 (an Options is small, and a program has few)
     def sizes(
         self,
         inputs: tuple[int, ...],

@@ -1,14 +1,14 @@
 """`recurrence` for TensorFlow: `tf.custom_gradient` around the native library, eagerly or in a `tf.function`.
 
-In a graph it is a `tf.numpy_function`, whose arrays are read and taken over where they lie. What a gradient
-needs is saved where a tape is recording, as in Keras's `fit`. Where none is, as in `predict`, nothing is,
-and a gradient that is asked for all the same (of a `tf.function` that was traced before) computes the forward
-pass again. Gradients that nobody asked for are not computed.
+In a graph it is a `tf.numpy_function`, whose arrays are read and returned without a copy. What a gradient
+needs is saved if a tape is recording, as in Keras's `fit`. If none is, as in `predict`, nothing is saved, and
+a gradient that is needed after all (of a `tf.function` that was traced before) computes the forward pass
+again. Only gradients that are needed are computed.
 
-Not there, with an error that says so: compilation by XLA (`jit_compile=True`), forward mode and, unless the
-caller has composed the recurrence of TensorFlow's own operations, second derivatives. `tf.vectorized_map`
-takes one element after the other. A SavedModel keeps of a `tf.numpy_function` no more than its name, so
-export unfused layers.
+Not available, with an error: compilation by XLA (`jit_compile=True`), forward mode and, unless the caller
+provides the recurrence composed of TensorFlow's own operations, second derivatives. `tf.vectorized_map`
+computes one element after the other. A SavedModel contains only the name of a `tf.numpy_function`, so export
+unfused layers.
 
 Example:
     >>> import tensorflow as tf
@@ -31,7 +31,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-# TensorFlow has no public way to ask what these tell: who differentiates, and whether XLA will compile.
+# TensorFlow has no public API for these: what is differentiated, and whether XLA will compile.
 from tensorflow.python.eager.forwardprop_util import pack_tangents
 from tensorflow.python.eager.record import could_possibly_record, should_record_backprop
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
@@ -57,33 +57,33 @@ def recurrence(
     recurrent_dropout_mask: tf.Tensor | None = None,
     composed: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Run a cell over sequences; `sunhwan.reference.forward` has what the arguments mean and their shapes.
+    """Run a cell over sequences; `sunhwan.reference.forward` documents the arguments and their shapes.
 
-    It may be differentiated with respect to the first four and `initial_state`; masks count as constants.
+    It can be differentiated with respect to the first four and `initial_state`; masks are constants.
 
     Args:
         options: what to compute.
         inputs: (batch, time, features) float32, float16 or bfloat16. Sizes may be unknown in a graph.
         kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask: see there.
-            Variables and NumPy arrays will do.
-        composed: the same function of the same tensors, by name and float32, composed of TensorFlow's own
-            operations; called where a gradient is differentiated, and never otherwise.
+            Variables and NumPy arrays are accepted.
+        composed: the same function of the same tensors, by name and in float32, composed of TensorFlow's own
+            operations; called only when a gradient is differentiated.
 
     Returns:
-        output (batch, time, units) if sequences were asked for, else (batch, units); and states
-        (states, batch, units) after the last step. Computed in float32 and returned in the dtype of `inputs`.
+        output (batch, time, units) with `return_sequences`, else (batch, units); and states (states, batch,
+        units) after the last step. Computed in float32 and returned in the dtype of `inputs`.
 
     Raises:
-        TypeError: something is of another dtype.
-        ValueError: a shape does not fit. Where shapes are unknown in a graph, that is found when it runs, and
-            is then a `tf.errors.InvalidArgumentError` with the same words.
-        NotImplementedError: XLA is to compile the graph, or a derivative is asked for that is not there; for
-            second derivatives in a graph, `tf.errors.UnimplementedError` when they run.
+        TypeError: an array has another dtype.
+        ValueError: a shape does not fit. If shapes are unknown in a graph, it raises a
+            `tf.errors.InvalidArgumentError` with the same message when it runs.
+        NotImplementedError: XLA would compile the graph, or the derivative is not available; for second
+            derivatives in a graph, a `tf.errors.UnimplementedError` when they run.
     """
     if compiled_by_xla():
         raise NotImplementedError(
-            "XLA is to compile this graph, and cannot call the fused kernels; leave out jit_compile=True, or "
-            "use an unfused layer: sunhwan.restore() brings back Keras's own."
+            "XLA would compile this graph but cannot call the fused kernels; leave out jit_compile=True, or "
+            "call sunhwan.restore() to use Keras's own layers."
         )
     inputs = tf.convert_to_tensor(inputs)
     given = (
@@ -93,7 +93,7 @@ def recurrence(
         name: _checked(name, value) for name, value in zip(ARRAYS, given, strict=True) if value is not None
     }
     if pack_tangents(list(tensors.values())).tangents:
-        raise NotImplementedError(f"A derivative in forward mode was asked for. {ONLY_GRADIENTS}")
+        raise NotImplementedError(f"A derivative in forward mode is not available. {ONLY_GRADIENTS}")
     if all(tensor.shape.is_fully_defined() for tensor in tensors.values()):
         options.sizes(**{name: tuple(tensor.shape) for name, tensor in tensors.items()})
     output, states = _differentiable(options, tensors, composed)
@@ -101,7 +101,7 @@ def recurrence(
 
 
 def compiled_by_xla() -> bool:
-    """Whether what is traced here and now is going to be compiled by XLA, as with `jit_compile=True`."""
+    """Whether XLA will compile what is being traced, as with `jit_compile=True`."""
     return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
@@ -113,8 +113,8 @@ def _differentiable(options, tensors, composed):
         # Tapes tell exactly which gradients there can ever be.
         save, groups = bool(watched), [watched]
     else:
-        # Whether the graph will be differentiated as a whole is unknown. What tapes in it have not asked for
-        # is an operation of its own, which TensorFlow leaves out where nobody uses it.
+        # Whether the whole graph will be differentiated is unknown. What no tape in it needs is a separate
+        # operation, which TensorFlow prunes if it is unused.
         save = could_possibly_record()
         groups = [watched, [name for name in differentiable if name not in watched]]
 
@@ -165,11 +165,11 @@ def _backward(options, names, wanted, *arrays):
 
 
 def _once(function, results, second):
-    """A function of tensors that calls `function` of arrays. Its own gradient is what `second` says of the
-    tensors and of that of the results; it refuses to be differentiated where `second` is None.
+    """A function of tensors that calls `function` on arrays. `second` computes its gradient from the tensors
+    and the gradients of the results; without `second` it cannot be differentiated.
 
-    In a graph it refuses when the derivative runs, not when it is traced: of a `tf.function` that was called
-    under two tapes, TensorFlow traces second derivatives without being asked.
+    In a graph the error is raised when the derivative runs, not when it is traced: TensorFlow traces unused
+    second derivatives of a `tf.function` that was called under two tapes.
     """
 
     @tf.custom_gradient
@@ -196,11 +196,11 @@ def _composed_second(composed, names, wanted, tensors, d_results):
 
 
 def _refuse(*_):
-    raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
+    raise NotImplementedError(f"A second derivative is not available. {ONLY_GRADIENTS}")
 
 
 def _call(function, tensors, results):
-    """What a function of arrays returns for these tensors: that many float32 tensors."""
+    """The results of a function of arrays for these tensors: `results` float32 tensors."""
     if tf.executing_eagerly():
         return [tf.convert_to_tensor(array) for array in function(*map(np.asarray, tensors))]
     return tf.numpy_function(function, tensors, [tf.float32] * results, stateful=False)

@@ -1,12 +1,12 @@
 """`recurrence` for PyTorch: an autograd function around the native library.
 
-A contiguous float32 tensor is read where it lies. Gradients that nobody asked for are not computed, and
-nothing is saved where no gradient can be asked for. `torch.func.grad` and `vmap` work: what is mapped becomes
-part of the batch, except that gradients of one set of weights for each element, and elements that have each
-their own weights, are computed one after the other. `torch.compile` leaves a graph break at the call.
+A contiguous float32 tensor is read in place. Only gradients that are needed are computed, and nothing is
+saved if no gradient can be needed. `torch.func.grad` and `vmap` work: mapped elements become part of the
+batch, but elements with their own weights or their own weight gradients are computed one after the other.
+`torch.compile` breaks its graph at the call.
 
-Not there, with an error that says so: forward mode, gradients of dropout masks, and, unless the caller has
-composed the recurrence of PyTorch's own operations, second derivatives.
+Not available, with an error: forward mode, gradients of dropout masks, and, unless the caller provides the
+recurrence composed of PyTorch's own operations, second derivatives.
 
 Example:
     >>> import torch
@@ -54,22 +54,22 @@ def recurrence(
     recurrent_dropout_mask: torch.Tensor | None = None,
     composed: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run a cell over sequences; `sunhwan.reference.forward` has what the arguments mean and their shapes.
+    """Run a cell over sequences; `sunhwan.reference.forward` documents the arguments and their shapes.
 
     Args:
         options: what to compute.
         inputs: (batch, time, features) on the CPU, as all tensors; float32, float16 or bfloat16.
         kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask: see there.
-        composed: the same function of the same tensors, by name and float32, composed of PyTorch's own
-            operations; called where a gradient is differentiated, and never otherwise.
+        composed: the same function of the same tensors, by name and in float32, composed of PyTorch's own
+            operations; called only when a gradient is differentiated.
 
     Returns:
-        output (batch, time, units) if sequences were asked for, else (batch, units); and states
-        (states, batch, units) after the last step. Computed in float32 and returned in the dtype of `inputs`.
+        output (batch, time, units) with `return_sequences`, else (batch, units); and states (states, batch,
+        units) after the last step. Computed in float32 and returned in the dtype of `inputs`.
 
     Raises:
-        TypeError: something is no tensor, not on the CPU, sparse, or of another dtype.
-        ValueError: a shape does not fit, or a dropout mask wants a gradient.
+        TypeError: an argument is not a tensor, not on the CPU, sparse, or of another dtype.
+        ValueError: a shape does not fit, or a dropout mask requires a gradient.
     """
     given = (
         inputs, kernel, recurrent_kernel, bias, initial_state, mask, dropout_mask, recurrent_dropout_mask
@@ -78,9 +78,11 @@ def recurrence(
     needed = [tensor is not None and tensor.requires_grad for tensor in tensors]
     for name, is_needed in zip(ARRAYS[6:], needed[6:], strict=True):
         if is_needed:
-            raise ValueError(f"{name} requires a gradient, which the fused kernels have not; detach it.")
+            raise ValueError(
+                f"{name} requires a gradient, which the fused kernels cannot compute; detach it."
+            )
     save = torch.is_grad_enabled() and any(needed)
-    # Where nobody differentiates or maps, an autograd function costs as much as a small call of the kernels.
+    # Without derivatives and vmap: an autograd function costs as much as a small call of the kernels.
     transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
     compute = _Recurrence.apply if save or transformed else _Recurrence.forward
     output, states, _ = compute(options, composed, save, *tensors)
@@ -104,43 +106,43 @@ class _Recurrence(Function):
     def setup_context(ctx, inputs, output):
         ctx.options, ctx.composed, _, *tensors = inputs
         *_, saved = output
-        ctx.set_materialize_grads(False)  # None stands for zeros, which then cost nothing
+        ctx.set_materialize_grads(False)  # None stands for zeros, at no cost
         ctx.save_for_backward(*tensors, saved)
         if saved is not None:
             ctx.mark_non_differentiable(saved)
 
     @staticmethod
-    @torch.compiler.disable  # called from a compiled training step, Dynamo would trace it too
+    @torch.compiler.disable  # or Dynamo would trace it in a compiled training step
     def backward(ctx, d_output, d_states, _):
         wanted = ctx.needs_input_grad[3:8]
-        # Grad mode is on where the gradient may itself be differentiated, or transformed by torch.func.
+        # Grad mode is on if the gradient may be differentiated, or transformed by torch.func.
         compute = _Gradients.apply if torch.is_grad_enabled() else _Gradients.forward
         gradients = iter(compute(ctx.options, ctx.composed, wanted, d_output, d_states, *ctx.saved_tensors))
         return None, None, None, *(next(gradients) if want else None for want in wanted), None, None, None
 
     @staticmethod
     def jvp(ctx, *tangents):
-        raise NotImplementedError(f"A derivative in forward mode was asked for. {ONLY_GRADIENTS}")
+        raise NotImplementedError(f"A derivative in forward mode is not available. {ONLY_GRADIENTS}")
 
     @staticmethod
     def vmap(info, in_dims, options, composed, save, *tensors):
         _, _, _, *dims = in_dims
         size = info.batch_size
-        if dims[1:4] != [None, None, None]:  # each its own weights
+        if dims[1:4] != [None, None, None]:  # each element has its own weights
             return _one_by_one(_Recurrence.apply, size, in_dims, (options, composed, False, *tensors))
-        options.sizes(*map(_shape_of_one, tensors, dims))  # of folded ones, the error would not be understood
+        options.sizes(*map(_shape_of_one, tensors, dims))  # before folding, for a clear error
         folded = [
             tensor if tensor is None or axis is None else _folded(tensor, dim, axis, size)
             for tensor, dim, axis in zip(tensors, dims, BATCH_AXES, strict=True)
         ]
         output, states, saved = _Recurrence.apply(options, composed, save, *folded)
         batch = size, states.shape[1] // size
-        # What is saved has a layout of its own and cannot be taken apart: it goes on as one, unmapped.
+        # `saved` has the library's own layout and cannot be split: it is passed on unmapped.
         return (output.unflatten(0, batch), states.unflatten(1, batch), saved), (0, 1, None)
 
 
 class _Gradients(Function):
-    """The gradients of the first five of ARRAYS that are wanted; itself to be mapped and differentiated."""
+    """The wanted gradients of the first five of ARRAYS; can be mapped and differentiated itself."""
 
     @staticmethod
     def forward(options, composed, wanted, d_output, d_states, *tensors_and_saved):
@@ -173,7 +175,7 @@ class _Gradients(Function):
     @torch.compiler.disable
     def backward(ctx, *gradients):
         if ctx.composed is None:
-            raise NotImplementedError(f"A second derivative was asked for. {ONLY_GRADIENTS}")
+            raise NotImplementedError(f"A second derivative is not available. {ONLY_GRADIENTS}")
         d_output, d_states, *tensors = ctx.saved_tensors
         given = {name: tensor for name, tensor in zip(ARRAYS, tensors, strict=True) if tensor is not None}
         moved = {name: given.pop(name) for name in DIFFERENTIATED if name in given}
@@ -198,13 +200,13 @@ class _Gradients(Function):
 
     @staticmethod
     def vmap(info, in_dims, *arguments):
-        if any(dim is not None for dim in in_dims[5:]):  # what was saved belongs to all of them together
+        if any(dim is not None for dim in in_dims[5:]):  # `saved` belongs to all elements together
             arguments, in_dims = (*arguments[:-1], None), (*in_dims[:-1], None)
         return _one_by_one(_Gradients.apply, info.batch_size, in_dims, arguments)
 
 
 for _function in (_Recurrence, _Gradients):
-    # Function.apply asks for the signature at each call; to find it anew would be half of its 20 us.
+    # Function.apply reads the signature at each call; computing it would take half of its 20 us.
     _function.forward.__signature__ = inspect.signature(_function.forward)
 
 
@@ -232,7 +234,7 @@ def _checked(name, tensor):
 
 
 def _dense(tensor):
-    # resolve_neg: a view like z.conj().imag has its sign in a flag, not in memory.
+    # resolve_neg: a view such as z.conj().imag has its sign in a flag, not in memory.
     return None if tensor is None else tensor.resolve_neg().contiguous()
 
 

@@ -1,6 +1,6 @@
-"""The kernels as custom calls of XLA on the CPU: registered, called, and split over devices with the batch.
+"""The kernels as XLA custom calls on the CPU: registered, called, and split over devices by batch.
 
-python -c "from sunhwan.recurrence.ops import xla; print(xla.refusal())"
+python -c "from sunhwan.recurrence.ops import xla; print(xla.reason())"
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SIGNATURES = {
     FORWARD: (ARRAYS, ("output", "states", "saved")),
     BACKWARD: ((*ARRAYS, "saved", "d_output", "d_states"), tuple(f"d_{name}" for name in DIFFERENTIATED)),
 }
-"""The operands and results of the two handlers, by the names that they have everywhere. The gradient (or the
-differential) of `name` is `d_name`. To the handlers, an array without elements is one that is not there."""
+"""The operands and results of the two handlers, by name. The gradient (or the differential) of `name` is
+`d_name`. The handlers treat an array without elements as one that is not given."""
 
 
 def axes(options: Options, name: str) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def axes(options: Options, name: str) -> tuple[str, ...]:
 
 
 def batch_axis(options: Options, name: str) -> int | None:
-    """The number of the axis that is the batch; None for weights, which have none."""
+    """The index of the batch axis; None for weights, which have none."""
     names = axes(options, name)
     return names.index("batch") if "batch" in names else None
 
@@ -51,21 +51,21 @@ def result_shapes(
         if name == "states":
             return options.states_shape(sizes)
         if name == "saved":
-            return sizes.batch, 3  # a ticket for what the library holds: native/src/xla.cpp
+            return sizes.batch, 3  # a ticket for what the library keeps: native/src/xla.cpp
         return shapes[name.removeprefix("d_")]
 
     return {name: shape(name) for name in results}
 
 
 @cache
-def refusal() -> str | None:
-    """Why JAX cannot call the kernels, in one sentence; None where it can. Asked once in a process.
+def reason() -> str | None:
+    """Why JAX cannot call the kernels, in one sentence; None if it can. Determined once per process.
 
-    It starts JAX's CPU backend: a handler that is registered before that and then refused, because it is of a
-    later version than XLA, would keep the backend from starting at all.
+    It starts JAX's CPU backend: if a handler is registered before that and then rejected, because its version
+    is newer than XLA's, the backend cannot start at all.
     """
-    if problem := native.reason():
-        return problem
+    if why := native.reason():
+        return why
     where = native.path()
     where = where.with_stem(f"{where.stem}_xla")
     try:
@@ -77,7 +77,7 @@ def refusal() -> str | None:
     except (OSError, AttributeError) as error:
         return f"The library of XLA handlers {where} cannot be loaded: {error}"
     except RuntimeError as error:  # what XLA and JAX raise
-        return f"JAX {jax.__version__} does not take sunhwan's XLA handlers: {error}"
+        return f"JAX {jax.__version__} does not accept sunhwan's XLA handlers: {error}"
     return None
 
 
@@ -98,16 +98,16 @@ def call(
 
 @cache
 def sharded(target: str, options: Options, operands: tuple[str, ...], results: tuple[str, ...]):
-    """`call`, where arrays may be split over several devices: each device computes its part of the batch.
+    """`call` for arrays that may be split over several devices: each device computes its part of the batch.
 
-    XLA would gather the operands of a custom call on every device, unless it is told how to split them.
-    Weight gradients are summed over the devices. On one device this is `call` and nothing else.
+    By itself, XLA would gather the operands of a custom call on every device. Weight gradients are summed
+    over the devices. On one device this is just `call`.
     """
 
     def whole(*arrays):
         return tuple(call(target, options, operands, results, *arrays))
 
-    # XLA asks these in the middle of its work, before all is decided; an exception there may end the process.
+    # XLA calls these while it compiles, before everything is decided; an exception may end the process.
 
     def split(names, mesh, over):
         """A sharding for each array: the batch split over axes of the mesh, everything else whole."""
@@ -115,14 +115,14 @@ def sharded(target: str, options: Options, operands: tuple[str, ...], results: t
         return tuple(NamedSharding(mesh, PartitionSpec(*spec)) for spec in specs)
 
     def batch_split(mesh, arrays):
-        """The axes of the mesh over which the batch comes, or is wanted, split; None if it is not."""
+        """The axes of the mesh over which the batch is split; None if it is not."""
         for name, array in zip(operands + results, arrays, strict=False):
-            axis = batch_axis(options, name)
+            batch = batch_axis(options, name)
             spec = getattr(array.sharding, "spec", ())  # there may be no sharding yet, or one without a mesh
-            over = dict(enumerate(spec)).get(axis)
+            over = dict(enumerate(spec)).get(batch)
             if over is not None:
-                parts = math.prod(mesh.shape[one] for one in ((over,) if isinstance(over, str) else over))
-                return over if array.shape[axis] % parts == 0 else None
+                parts = math.prod(mesh.shape[axis] for axis in ((over,) if isinstance(over, str) else over))
+                return over if array.shape[batch] % parts == 0 else None
         return None
 
     def inferred(mesh, arrays, computed):
@@ -146,7 +146,7 @@ def sharded(target: str, options: Options, operands: tuple[str, ...], results: t
     function = custom_partitioning(whole)
     function.def_partition(
         partition,
-        # One for each of XLA's two partitioners, GSPMD and Shardy.
+        # For XLA's two partitioners, GSPMD and Shardy.
         infer_sharding_from_operands=inferred,
         sharding_rule=f"{rule(operands)} -> {rule(results)}",
     )

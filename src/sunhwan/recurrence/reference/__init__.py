@@ -1,8 +1,8 @@
-"""SimpleRNN, GRU and LSTM in plain NumPy, forward and backward through time: to be read, and to test against.
+"""SimpleRNN, GRU and LSTM in plain NumPy, forward and backward through time: to read and to test against.
 
-One file a cell (`simple_rnn`, `gru`, `lstm`) has one timestep and, right under it, its gradient; `recurrence`
-has the loop over time, the masks and the direction; `activations` the functions. Gate order, weight shapes,
-padding masks and dropout masks mean what they mean in Keras, so weights move over unchanged.
+Each cell has a file (`simple_rnn`, `gru`, `lstm`) with one timestep and, right under it, its gradient;
+`recurrence` has the loop over time, the masks and the direction; `activations` has the functions. Gate order,
+weight shapes, padding masks and dropout masks are Keras's, so its weights can be used unchanged.
 
 Example: a SimpleRNN is this loop over time.
     >>> import numpy as np
@@ -21,7 +21,7 @@ Example: a SimpleRNN is this loop over time.
     ...     state_t = output_t
     >>> final_output_sequence = np.stack(successive_outputs, axis=0)
 
-    A single sequence is a batch of one, and a kernel has a column a unit where W has a row:
+    A single sequence is a batch of one, and a kernel has a column per unit where W has a row:
     >>> run = forward("simple_rnn", inputs[np.newaxis], [W.T, U.T, b], return_sequences=True)
     >>> run.output[0].shape
     (100, 64)

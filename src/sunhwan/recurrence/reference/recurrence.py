@@ -1,6 +1,6 @@
 """The loop over time, forward and backward: direction, padding mask and dropout, once for every cell.
 
-What a cell does within a timestep is in the module of its name.
+The timestep of a cell is in the module of its name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sunhwan.recurrence.cells import CELLS
 from sunhwan.recurrence.reference.arguments import Recurrence, arranged
 
 MODULES = {name: import_module(f"sunhwan.recurrence.reference.{name}") for name in CELLS}
-"""A cell's module has its timestep, `step`, and under it `step_gradient`."""
+"""The modules of the cells; each has `step` and `step_gradient`."""
 
 
 @dataclass(frozen=True)
@@ -24,28 +24,28 @@ class ForwardPass:
 
     Attributes:
         cell: its name.
-        output: (batch, time, units) if sequences were asked for, else (batch, units).
+        output: (batch, time, units) with `return_sequences`, else (batch, units).
         states: (states, batch, units) the states after the last step: h, and c for an LSTM.
-        recurrence, steps: kept for `backward`.
+        recurrence, steps: for `backward`.
     """
 
     cell: str
     output: np.ndarray
     states: np.ndarray
     recurrence: Recurrence
-    steps: list[tuple]  # x, h, states and what the cell keeps, of each step
+    steps: list[tuple]  # x, h, states and what the cell saves, of each step
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """What `backward` returns: a gradient for each array that `forward` took, in that array's shape.
+    """What `backward` returns: the gradient of each array argument of `forward`, in its shape.
 
     Attributes:
         inputs: (batch, time, features).
-        initial_state: (states, batch, units), even where `forward` began from zeros.
+        initial_state: (states, batch, units), even if `forward` began from zeros.
         kernel: (features, gates * units).
         recurrent_kernel: (units, gates * units).
-        bias: (gates * units), or (2, gates * units) for a GRU with `reset_after`; None where there was none.
+        bias: (gates * units), or (2, gates * units) for a GRU with `reset_after`; None if there was no bias.
     """
 
     inputs: np.ndarray
@@ -72,9 +72,9 @@ def forward(
     zero_output_for_mask: bool = False,
     zero_before_data: bool = False,
 ) -> ForwardPass:
-    """Run a cell over sequences, as the Keras layer with the same options does.
+    """Run a cell over sequences like the Keras layer with the same options.
 
-    Arithmetic is in the dtype that `inputs` and `weights` share (float64 if that is a whole number's).
+    Arithmetic is in the common dtype of `inputs` and `weights` (float64 if they are integers).
 
     Args:
         cell: "simple_rnn", "gru" or "lstm".
@@ -86,21 +86,22 @@ def forward(
         recurrent_activation: of the gates of GRU and LSTM, likewise.
         reset_after: whether a GRU's reset gate acts after the recurrent product or before it.
         initial_state: (states, batch, units), zeros by default.
-        mask: (batch, time) True where there is data. A step without keeps the states and repeats the output
-            before it; ahead of all data that is the initial h, as in Keras on JAX.
-        dropout_mask: (1, batch, features), or (gates, batch, features) as Keras has with recurrent dropout:
-            what multiplies the input at every step, scale included: 0 or 1 / (1 - rate).
+        mask: (batch, time) True where there is data. A step without data leaves the states unchanged and
+            repeats the previous output; before all data that is the initial h, as in Keras on JAX.
+        dropout_mask: (1, batch, features), or (gates, batch, features) as in Keras with recurrent dropout:
+            the factors of the input at every step, 0 or 1 / (1 - rate).
         recurrent_dropout_mask: (1, batch, units) or (gates, batch, units): likewise for h, where it enters
             the recurrent product. One mask serves all steps: Y. Gal and Z. Ghahramani (2016), "A
             theoretically grounded application of dropout in recurrent neural networks", arXiv:1512.05287.
-        go_backwards: read the sequence from its end; outputs come in the order of reading.
-        return_sequences: put out every step, not just the last.
-        zero_output_for_mask: put out zeros at steps without data; the states are not affected.
-        zero_before_data: put out zeros instead of the initial h at steps ahead of all data, in the order of
-            reading, as in Keras's unrolled loop and on its other backends than JAX; the states keep it.
+        go_backwards: read the sequence from its end; outputs are in the order of reading.
+        return_sequences: return the output of every step, not just the last.
+        zero_output_for_mask: output zeros at steps without data; the states are not affected.
+        zero_before_data: output zeros instead of the initial h at steps before all data, in the order of
+            reading, as in Keras's unrolled loop and on its backends other than JAX; the states keep it.
 
     Raises:
-        ValueError: a name is unknown or a shape does not fit; the message has what was received and expected.
+        ValueError: a name is unknown or a shape does not fit; the message says what was received and what was
+            expected.
 
     Example:
         >>> import numpy as np
@@ -142,7 +143,7 @@ def backward(
     output_gradient: np.ndarray | None = None,
     states_gradient: np.ndarray | None = None,
 ) -> Gradients:
-    """Backpropagation through time: from the gradient of what `forward` put out to that of what it took.
+    """Backpropagation through time: the gradients of `forward`'s arguments from those of its results.
 
     P. J. Werbos (1990), "Backpropagation through time: what it does and how to do it", Proceedings of the
     IEEE 78(10), 1550-1560.
@@ -150,11 +151,11 @@ def backward(
     Args:
         forward_pass: what `forward` returned.
         output_gradient: of the loss with respect to `forward_pass.output`, in its shape.
-        states_gradient: of the loss with respect to `forward_pass.states`, in their shape. Either counts as
-            zeros where it is left out.
+        states_gradient: of the loss with respect to `forward_pass.states`, in their shape. Zeros are the
+            default of both.
 
     Raises:
-        ValueError: a gradient has not the shape of what it is the gradient of.
+        ValueError: a gradient has the wrong shape.
 
     Example:
         >>> import numpy as np
@@ -181,7 +182,7 @@ def backward(
     d_inputs = []
     for t in reversed(range(len(steps))):
         d_states[0] += np.where(recurrence.shown[t], d_outputs[t], 0)
-        # A step without data was no step: its states' gradient goes to the states before it, as it is.
+        # A step without data passes the gradient of its states on unchanged.
         d_x, d_h, d_previous, d_weights_here = MODULES[forward_pass.cell].step_gradient(
             np.where(recurrence.present[t], d_states, 0),
             *steps[t],
@@ -196,7 +197,7 @@ def backward(
     d_kernel, d_recurrent_kernel, d_bias = d_weights
     _, features, units = d_kernel.shape
     if not recurrence.go_backwards:
-        d_inputs.reverse()  # the gradient of the step read last came first
+        d_inputs.reverse()  # the last step's gradient came first
     return Gradients(
         inputs=np.stack(d_inputs, axis=1),
         initial_state=d_states,

@@ -11,20 +11,20 @@ import numpy as np
 def step(x, h, states, weights, activation, recurrent_activation):
     """One timestep forward. Every cell's `step` has this signature.
 
-    JAX's arrays know all that it does to NumPy's, for `sunhwan.recurrence.ops.composed` gives it those.
+    It uses only operations that JAX's arrays have as well, since `sunhwan.recurrence.ops.composed` runs it.
 
     Args:
-        x: (1, batch, features) the input, after dropout; (gates, batch, features) if each gate has a dropout
-            mask of its own.
+        x: (1, batch, features) the input, after dropout; (gates, batch, features) if each gate has its own
+            dropout mask.
         h: (1, batch, units) or (gates, batch, units) the previous output, likewise.
         states: (states, batch, units) the previous states, untouched by dropout.
         weights: kernel (gates, features, units), recurrent kernel (gates, units, units) and bias
             (rows, gates, 1, units): Keras's, with an axis for the gates.
         activation: the `Activation` of states and candidates.
-        recurrent_activation: the `Activation` of the gates that open and shut; SimpleRNN has none.
+        recurrent_activation: the `Activation` of the gates; SimpleRNN does not use it.
 
     Returns:
-        The new states, and what `step_gradient` needs kept.
+        The new states, and what `step_gradient` needs.
     """
     kernel, recurrent_kernel, (bias,) = weights
     new_states = activation(x @ kernel + h @ recurrent_kernel + bias)
@@ -38,13 +38,13 @@ def step_gradient(d_states, x, h, states, kept, weights, activation, recurrent_a
 
     Args:
         d_states: (states, batch, units) with respect to the states that `step` returned.
-        x, h, states, weights, activation, recurrent_activation: what `step` was given.
-        kept: what `step` kept.
+        x, h, states, weights, activation, recurrent_activation: the arguments of `step`.
+        kept: what `step` returned for it.
 
     Returns:
-        d_x (gates, batch, features) and d_h (gates, batch, units), a slice for each gate's use of them; what
-        reaches the previous states by other ways than through `h` (here none); and (d_kernel,
-        d_recurrent_kernel, d_bias), shaped as in `weights`.
+        d_x (gates, batch, features) and d_h (gates, batch, units), a slice for each gate; the gradient of the
+        previous states by other paths than through `h` (here zeros); and (d_kernel, d_recurrent_kernel,
+        d_bias), shaped as `weights`.
     """
     kernel, recurrent_kernel, _ = weights
     new_states = kept

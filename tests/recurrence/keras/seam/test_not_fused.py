@@ -56,12 +56,12 @@ NOT_FUSED = {
         lambda: keras.layers.RNN([keras.layers.GRUCell(3), keras.layers.SimpleRNNCell(3)]),
         "only SimpleRNN, GRU and LSTM are fused",
     ),
-    "inner_loop": (lambda: OwnLoop(3), "its class OwnLoop has a method inner_loop of its own"),
-    "call": (lambda: OwnCall(3), "its class OwnCall has a method call of its own"),
+    "inner_loop": (lambda: OwnLoop(3), "its class OwnLoop overrides inner_loop"),
+    "call": (lambda: OwnCall(3), "its class OwnCall overrides call"),
     "cell": (with_own_cell, "its cell is a OwnCell, not Keras's own GRUCell"),
     "rate": (
         lambda: keras.layers.LSTM(3, dropout=1.0),
-        "a dropout rate is 1, which Keras treats in several ways",
+        "a dropout rate is 1, which Keras does not treat consistently",
     ),
     "silu": (
         lambda: keras.layers.LSTM(3, activation="silu"),
@@ -74,7 +74,7 @@ NOT_FUSED = {
     ),
     "recurrent dropout": (
         with_late_recurrent_dropout,
-        "its recurrent_dropout was set after its construction, and Keras pays no heed to it",
+        "its recurrent_dropout was set after its construction, and Keras ignores it",
     ),
     "policy": (
         with_late_policy,
@@ -221,7 +221,7 @@ def test_use_cudnn_fails_as_in_keras():
             with pytest.raises(ValueError, match="use_cudnn=True was specified"):
                 layer(series()[0])
         assert [row.reason for row in sunhwan.explain(layer).rows] == [
-            "use_cudnn=True asks for Keras's own path on a GPU"
+            "use_cudnn=True requests Keras's own path on a GPU"
         ]
 
 
