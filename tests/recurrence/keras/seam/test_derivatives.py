@@ -69,7 +69,7 @@ def test_second_derivatives_with_a_tensor_in_the_place_of_a_weight():
 def test_second_derivatives_that_are_traced_but_not_run_are_not_told_of():
     import tensorflow as tf
 
-    layer, inputs = keras.layers.GRU(3), tf.constant(series(batch=2)[0])
+    layer, inputs = keras.layers.SimpleRNN(3), tf.constant(series(batch=2)[0])
     layer.build(inputs.shape)
     call = tf.function(lambda inputs: tf.reduce_sum(layer(inputs)))
     with sunhwan.accelerated():
