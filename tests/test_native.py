@@ -96,7 +96,7 @@ def test_a_library_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "load", load_anew)
     said = (
         f"The native library {tmp_path / 'libsunhwan.so'} (from SUNHWAN_LIBRARY) does not exist; "
-        "unset SUNHWAN_LIBRARY, or give it the path of this version's libsunhwan.so."
+        "unset SUNHWAN_LIBRARY, or set it to the path of this version's libsunhwan.so."
     )
     with pytest.raises(SunhwanError) as raised:
         native.load()
@@ -132,7 +132,7 @@ def test_a_library_that_lacks_a_function(monkeypatch):
 
 def run(code, **environment):
     return subprocess.run(
-        [sys.executable, "-c", f"from sunhwan.recurrence.ops import library\n{code}"],
+        [sys.executable, "-c", f"from sunhwan import native\n{code}"],
         capture_output=True,
         text=True,
         env=os.environ | environment,
@@ -149,7 +149,7 @@ def test_empty_variables_are_as_none():
     code = "print(native.path(), native.isa(), native.num_threads(), native.reason())"
     names = ("SUNHWAN_LIBRARY", "SUNHWAN_ISA", "SUNHWAN_NUM_THREADS")
     clean = {name: value for name, value in os.environ.items() if name not in names}
-    command = [sys.executable, "-c", f"from sunhwan.recurrence.ops import library\n{code}"]
+    command = [sys.executable, "-c", f"from sunhwan import native\n{code}"]
     said = [
         subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
         for environment in (clean, clean | dict.fromkeys(names, ""))
@@ -237,7 +237,7 @@ def test_a_workspace_that_cannot_be_had_is_an_error_before_anything_is_read():
         "from sunhwan.recurrence.ops.options import Options, Sizes\n"
         "resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
         "call = native.call(Options('lstm'), Sizes(1, 1, 1, 100_000), *[1] * 3, output=1)\n"
-        "library.forward(call)"
+        "native.forward(call)"
     )
     assert said.stderr.splitlines()[-1] == (
         "MemoryError: not enough memory for the workspace of batch 1, timesteps 1, features 1, units 100000; "
