@@ -273,14 +273,14 @@ def load(folder: Path) -> Run:
             "under runs/"
         )
     known = read_json(path)
-    made, kind = known.get("format"), known.get("kind")
-    if made != FORMAT and (kind in KINDS or "task" in known or "study" in known):
+    written, kind = known.get("format"), known.get("kind")
+    if written != FORMAT and (kind in KINDS or "task" in known or "study" in known):
         with reading("run.json"):
             version = dict(known.get("versions", {})).get("sunhwan", "of another version")
-        newer = isinstance(made, int) and made > FORMAT
+        newer = isinstance(written, int) and written > FORMAT
         remedy = "update sunhwan (pip install -U sunhwan)" if newer else "remove it"
         raise SunhwanError(
-            f"{str(path)!r} was written by sunhwan {version} in format {made!r}; this version reads "
+            f"{str(path)!r} was written by sunhwan {version} in format {written!r}; this version reads "
             f"format {FORMAT}: {remedy}, or make the run again"
         )
     if kind not in KINDS:
@@ -302,14 +302,14 @@ def is_run(folder: Path) -> bool:
 
 def runs(under: Path) -> tuple[list[Run], list[SunhwanError]]:
     """The runs in a folder, oldest first; and why others cannot be read."""
-    found, errors = [], []
+    readable, errors = [], []
     for path in sorted(under.glob(f"*/{FILES['run']}")):
         if is_run(path.parent):
             try:
-                found.append(load(path.parent))
+                readable.append(load(path.parent))
             except SunhwanError as error:
                 errors.append(error)
-    return sorted(found, key=lambda run: run.record["started"]), errors
+    return sorted(readable, key=lambda run: run.record["started"]), errors
 
 
 def kind_of(folder: Path) -> str:

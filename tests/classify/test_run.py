@@ -50,7 +50,7 @@ def run(result, tmp_path_factory):
 
 def test_the_metrics_are_those_of_the_predictions(result, run):
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["task"] == "classify" and metrics["classes"] == ["bad", "good", "so-so"]
+    assert metrics["kind"] == "classify" and metrics["classes"] == ["bad", "good", "so-so"]
     assert metrics["run"] == str(run)
     with np.load(run / "predictions.npz") as kept:
         truth = kept["truth"]
@@ -234,7 +234,7 @@ def test_a_damaged_run_is_refused(run, tmp_path):
         ({**model, "words": model["words"][1:]}, arrays),
         (model, {name: a for name, a in arrays.items() if not name.endswith("bias")}),
     ):
-        with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+        with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
             TextClassifier.from_kept(*broken)
 
 

@@ -28,7 +28,7 @@ def test_the_last_line_is_json(sunhwan, reviews, tmp_path):
     )
     assert ended.status == 0, ended.err
     metrics = json.loads(ended.out.splitlines()[-1])
-    assert (metrics["run"], metrics["task"], metrics["classes"]) == ("run", "classify", ["bad", "good"])
+    assert (metrics["run"], metrics["kind"], metrics["classes"]) == ("run", "classify", ["bad", "good"])
     for name in ("model", "recurrent", "nb_svm", "tfidf", "majority"):
         assert {"accuracy", "macro_f1", "ece"} <= set(metrics["test"][name])
     assert metrics["verdict"] == ended.out.splitlines()[0] and metrics["seconds"] > 0

@@ -319,20 +319,20 @@ def best_epochs(curves: Sequence[Curve], column: str) -> list[tuple[float, float
 
     A seed without a finite validation loss has none.
     """
-    found = []
+    epochs = []
     for curve in curves:
         cost = curve["val_loss"]
         if np.isfinite(cost).any():
             at = np.argmin(np.where(np.isfinite(cost), cost, np.inf))
-            found.append((curve["epoch"][at], curve[column][at]))
-    return found
+            epochs.append((curve["epoch"][at], curve[column][at]))
+    return epochs
 
 
 def rows_of_each_series(arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
     """(name, rows) of each series in `arrays`: the indices of its rows, in the order of time."""
-    found = []
+    series = []
     for code in np.unique(arrays["series"]):
         rows = np.flatnonzero(arrays["series"] == code)
         rows = rows[np.argsort(arrays["time"][rows], kind="stable")]
-        found.append((elide(str(arrays["series_names"][code]), 60), rows))
-    return found
+        series.append((elide(str(arrays["series_names"][code]), 60), rows))
+    return series

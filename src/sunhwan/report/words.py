@@ -34,9 +34,9 @@ def printer(values: Iterable[float]) -> Callable[[float], str]:
     return lambda value: f"{value:.{decimals}f}" if abs(value) < 1e5 else f"{value:.1e}"
 
 
-def count(number: int, one: str) -> str:
+def count(number: int, thing: str) -> str:
     """A number of things: "1 seed", "3 seeds"."""
-    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def duration(time: np.ndarray) -> str:

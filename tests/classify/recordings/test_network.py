@@ -80,5 +80,5 @@ def test_what_is_kept_is_read_again():
     some = sequences(4, 2)
     again = RecordingNetwork.from_kept(ours.as_dict(), ours.weights, 3)
     np.testing.assert_array_equal(again.logits(some), ours.logits(some))
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
         RecordingNetwork.from_kept(ours.as_dict(), ours.weights, 4)

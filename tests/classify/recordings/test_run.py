@@ -60,7 +60,7 @@ def run(result, file, tmp_path_factory):
 
 def test_a_run_of_recordings_has_what_one_of_texts_has(result, run):
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["task"] == "classify" and metrics["classes"] == ["saw", "sine", "square"]
+    assert metrics["kind"] == "classify" and metrics["classes"] == ["saw", "sine", "square"]
     assert set(metrics["test"]) == {"model", "recurrent", "summary", "majority"}
     assert metrics["recordings"] == sum(row["support"] for row in metrics["per_class"]) == 18
     assert metrics["test"]["model"]["accuracy"] > metrics["test"]["majority"]["accuracy"]

@@ -133,7 +133,7 @@ def test_what_is_kept_is_read_again():
     texts = ragged([1, 2], [3])
     again = TextNetwork.from_kept(ours.as_dict(), ours.weights)
     np.testing.assert_array_equal(again.logits(texts), ours.logits(texts))
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
         TextNetwork.from_kept(ours.as_dict(), {k: v for k, v in ours.weights.items() if k != "votes"})
     with pytest.raises(SunhwanError, match="cannot be read"):
         TextNetwork.from_kept({"cell": "elman", "length": 3}, ours.weights)

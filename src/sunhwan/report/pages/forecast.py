@@ -170,10 +170,10 @@ def examples(target: Target) -> Chart:
     order = known[np.argsort(error[known], kind="stable")]
     median, hard, most = order[len(order) // 2], order[len(order) * 9 // 10], order[-1]
     chosen = {
-        "a typical one": median,
-        "a hard one (1 in 10 is worse)": hard,
-        "the worst": most,
-        "the latest": known[np.argmax(target.origin[known])],
+        "a typical forecast": median,
+        "a hard forecast (1 in 10 is worse)": hard,
+        "the worst forecast": most,
+        "the latest forecast": known[np.argmax(target.origin[known])],
     }
     views = {}
     for name, window in chosen.items():
@@ -205,7 +205,7 @@ def examples(target: Target) -> Chart:
         f"Half of the forecasts have a mean absolute error below {target.amount(np.median(error[known]))}, 9 "
         f"in 10 below {target.amount(error[hard])}; the worst has {target.amount(error[most])}.",
         views,
-        choose="Forecast",
+        choose="Show",
     )
 
 

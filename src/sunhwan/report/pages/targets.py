@@ -101,18 +101,18 @@ class Target:
         """How forecasts are grouped: a name, the group of each (windows, steps), and the groups' names."""
         times = self.times
         day = times.astype("datetime64[D]")
-        found = []
+        groupings = []
         if self.interval < np.timedelta64(1, "D"):
             hour = (times - day).astype("timedelta64[h]").astype(int)
-            found.append(("hour of the day", hour, [str(hour) for hour in range(24)]))
+            groupings.append(("hour of the day", hour, [str(hour) for hour in range(24)]))
         weekday = (day.astype(int) + 3) % 7
-        found.append(("day of the week", weekday, ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]))
+        groupings.append(("day of the week", weekday, ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]))
         months, month = np.unique(times.astype("datetime64[M]"), return_inverse=True)
         if len(months) > 1:
-            found.append(("month", month.reshape(times.shape), [str(month) for month in months]))
+            groupings.append(("month", month.reshape(times.shape), [str(month) for month in months]))
         if len(self.names) > 1:
-            found.append(("series", np.broadcast_to(self.series[:, None], times.shape), list(self.names)))
-        return found
+            groupings.append(("series", np.broadcast_to(self.series[:, None], times.shape), list(self.names)))
+        return groupings
 
 
 def read(run: Run) -> list[Target]:

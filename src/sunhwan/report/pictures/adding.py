@@ -70,15 +70,15 @@ def validation_error(study: StudyRun) -> Picture | None:
     """Validation error against updates, a panel a length, a line a cell."""
     if study.kind != "adding":
         return None
-    found = {
+    curves_of = {
         cell_and_length(name): curves
         for name, curves in study.curves.items()
         if any(np.isfinite(curve["val_loss"]).any() for curve in curves)
     }
-    if not found:
+    if not curves_of:
         return None
-    marks = _marks(cell for cell, _ in found)
-    lengths = sorted({length for _, length in found})
+    marks = _marks(cell for cell, _ in curves_of)
+    lengths = sorted({length for _, length in curves_of})
     updates = study.record["steps_per_epoch"]
     columns = min(len(lengths), 2 if len(lengths) <= 4 else 3)
     figure, panels = style.page(3.4 if columns == 1 else 2.4, len(lengths), columns, sharex=True, sharey=True)
@@ -87,24 +87,24 @@ def validation_error(study: StudyRun) -> Picture | None:
         axes.axhline(CHANCE_ERROR, linewidth=1.2, **CHANCE.look)
         axes.set_title(f"{length} steps")
     ends = {length: [] for length in lengths}
-    for (cell, length), curves in found.items():
+    for (cell, length), curves in curves_of.items():
         axes, mark = panel_of[length], marks[cell]
         for curve in curves if len(curves) > 1 else []:
             axes.plot(curve["epoch"] * updates, curve["val_loss"], color=mark.color, linewidth=0.6, alpha=0.6)
         epochs, mean = mean_curve(curves, "epoch"), mean_curve(curves, "val_loss")
-        # A few markers tell the lines apart in greyscale; one at each epoch would hide them.
+        # A few markers distinguish the lines in greyscale; one at each epoch would hide them.
         every = max(1, len(epochs) // 6)
         axes.plot(epochs * updates, mean, markevery=every, **mark.look)
         if math.isfinite(mean[-1]):
             ends[length].append(f"{cell} {_printed(mean[-1])}")
-    errors = np.concatenate([curve["val_loss"] for curves in found.values() for curve in curves])
+    errors = np.concatenate([curve["val_loss"] for curves in curves_of.values() for curve in curves])
     errors = errors[np.isfinite(errors)]
     ceiling = max(min(errors.max(), 12 * CHANCE_ERROR), CHANCE_ERROR)
     style.logarithmic(panels[0].yaxis)
     panels[0].set_ylim(min(errors.min(), CHANCE_ERROR / 2) / 1.4, ceiling * 1.4)
     panels[0].set_xlim(left=0)
     panels[0].xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    several = any(len(curves) > 1 for curves in found.values())
+    several = any(len(curves) > 1 for curves in curves_of.values())
     subtitle = "Mean squared error on validation sequences, logarithmic"
     subtitle += "; thick: mean of seeds, thin: each seed." if several else "."
     if errors.max() > ceiling:

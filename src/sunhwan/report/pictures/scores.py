@@ -92,11 +92,11 @@ def _sort(row: Score) -> str:
 def _winner(study: StudyRun, rows: Sequence[Score], show: Callable[[float], str]) -> str:
     """Who is the best of `rows`, the best first, and who of the other sort is."""
     superlative = "highest test accuracy" if study.accuracy else "lowest test error"
-    said = f"{elide(rows[0].label, 30)} has the {superlative}, {study.amount(show(rows[0].test))}"
+    sentence = f"{elide(rows[0].label, 30)} has the {superlative}, {study.amount(show(rows[0].test))}"
     rival = next((row for row in rows if row.network != rows[0].network), None)
     if rival:
-        said += f"; best {_sort(rival)} {elide(rival.label, 30)}, {study.amount(show(rival.test))}"
-    return said
+        sentence += f"; best {_sort(rival)} {elide(rival.label, 30)}, {study.amount(show(rival.test))}"
+    return sentence
 
 
 def _ends(rows: Sequence[Score]) -> list[float]:

@@ -42,12 +42,12 @@ Reading = tuple[str, np.ndarray, np.ndarray]
 
 def series(study: StudyRun) -> Picture | None:
     """The whole series, each in its panel, with the training, validation and test parts marked."""
-    found = _readings(study)
-    if not found:
+    each_series = _readings(study)
+    if not each_series:
         return None
-    figure, panels = _page(found[:_PANELS])
+    figure, panels = _page(each_series[:_PANELS])
     handles = []
-    for axes, (_, time, value) in zip(panels, found, strict=False):
+    for axes, (_, time, value) in zip(panels, each_series, strict=False):
         if len(value) <= _ROWS:
             _draw(axes, time, value, linewidth=0.9)
             continue
@@ -60,13 +60,14 @@ def series(study: StudyRun) -> Picture | None:
         ]
     edges = study.series["edges"]
     handles += _mark_parts(panels, edges)
-    first = min(time[0] for _, time, _ in found[:_PANELS]).astype("datetime64[D]")
-    last = max(time[-1] for _, time, _ in found[:_PANELS]).astype("datetime64[D]")
+    first = min(time[0] for _, time, _ in each_series[:_PANELS]).astype("datetime64[D]")
+    last = max(time[-1] for _, time, _ in each_series[:_PANELS]).astype("datetime64[D]")
     return style.finish(
         figure,
         f"{study.name}: the whole series, {first} to {last}",
-        _subtitle(study, found),
-        f"{study.name} from {first} to {last}, {len(found)} series, {_summary(study, found)}; training "
+        _subtitle(study, each_series),
+        f"{study.name} from {first} to {last}, {len(each_series)} series, "
+        f"{_summary(study, each_series)}; training "
         f"ends {edges[0]}, validation ends {edges[1]}.",
         handles=handles,
         y_label=study.target,
@@ -76,12 +77,12 @@ def series(study: StudyRun) -> Picture | None:
 
 def first_ten_days(study: StudyRun) -> Picture | None:
     """The first ten days of the series, every reading."""
-    found = _readings(study)
-    if not found:
+    each_series = _readings(study)
+    if not each_series:
         return None
-    start = min(time[np.isfinite(value)][0] for _, time, value in found)
+    start = min(time[np.isfinite(value)][0] for _, time, value in each_series)
     windows = []
-    for name, time, value in found:
+    for name, time, value in each_series:
         inside = (time >= start) & (time < start + TEN_DAYS)
         if np.isfinite(value[inside]).any():
             windows.append((name, time[inside], value[inside]))
@@ -164,18 +165,20 @@ def _mark_parts(panels: Sequence[Axes], edges: np.ndarray) -> list[Patch]:
     return [Patch(fc=shade, ec=style.QUIET, linewidth=0.8, label=part) for part, shade in shades.items()]
 
 
-def _subtitle(study: StudyRun, found: Sequence[Reading]) -> str:
-    shown = f"; the first {_PANELS} of {len(found)} series are shown" if len(found) > _PANELS else ""
-    return f"{study.target}: {_counted(found)}{shown}."
+def _subtitle(study: StudyRun, each_series: Sequence[Reading]) -> str:
+    shown = (
+        f"; the first {_PANELS} of {len(each_series)} series are shown" if len(each_series) > _PANELS else ""
+    )
+    return f"{study.target}: {_counted(each_series)}{shown}."
 
 
-def _counted(found: Sequence[Reading]) -> str:
-    rows = sum(len(value) for _, _, value in found)
-    readings = sum(int(np.isfinite(value).sum()) for _, _, value in found)
+def _counted(each_series: Sequence[Reading]) -> str:
+    rows = sum(len(value) for _, _, value in each_series)
+    readings = sum(int(np.isfinite(value).sum()) for _, _, value in each_series)
     return f"{count(readings, 'reading')}, {rows - readings} missing"
 
 
-def _summary(study: StudyRun, found: Sequence[Reading]) -> str:
-    values = np.concatenate([value for _, _, value in found])
+def _summary(study: StudyRun, each_series: Sequence[Reading]) -> str:
+    values = np.concatenate([value for _, _, value in each_series])
     extent = f"between {np.nanmin(values):.3g} and {np.nanmax(values):.3g}, mean {np.nanmean(values):.3g}"
-    return f"{study.target}: {_counted(found)}; {extent}"
+    return f"{study.target}: {_counted(each_series)}; {extent}"
