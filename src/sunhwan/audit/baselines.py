@@ -14,7 +14,7 @@ from sunhwan.audit.fits import Fit, outputs, windows
 from sunhwan.audit.unchanged import unchanged
 from sunhwan.baselines import minirocket, ngrams
 from sunhwan.baselines.study import lags
-from sunhwan.data.texts.vocabulary import Ragged
+from sunhwan.data.ragged import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.significance import Improvement, improvement
 

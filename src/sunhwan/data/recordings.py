@@ -21,6 +21,7 @@ from sunhwan.data.features.recipe import Recipe, ingredients
 from sunhwan.data.features.scale import Scale
 from sunhwan.data.files.records import Records, listed, read
 from sunhwan.data.files.timestamps import customary, timestamps
+from sunhwan.data.ragged import Ragged
 from sunhwan.data.table import Table
 from sunhwan.data.texts.labelled import as_labels
 from sunhwan.errors import SunhwanError
@@ -304,53 +305,11 @@ def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Rec
     return Recipe(ingredients(chosen, ()), scale, ANY, ROW), notes
 
 
-@dataclass(frozen=True, eq=False)
-class Sequences:
-    """Recordings as a model reads them.
+def encode(rows: Table, recipe: Recipe) -> tuple[Ragged, list[str]]:
+    """The readings of each recording as a model reads them, scaled, without gaps; and notes on what was done.
 
-    Attributes:
-        values: (rows, features) float32, scaled, without gaps.
-        offsets: (recordings + 1,) where each begins, and the end of the last.
+    Raises:
+        SunhwanError: a column is missing, or has text where training had numbers.
     """
-
-    values: np.ndarray
-    offsets: np.ndarray
-
-    @classmethod
-    def of(cls, rows: Table, recipe: Recipe) -> tuple[Sequences, list[str]]:
-        """The rows of recordings by a recipe, and what was met.
-
-        Raises:
-            SunhwanError: a column is missing, or holds text where numbers were learnt.
-        """
-        values, notes = recipe.apply(rows)
-        return cls(np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST), offsets(rows)), notes
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(recordings,) rows of each."""
-        return np.diff(self.offsets)
-
-    def part(self, start: int, end: int) -> Sequences:
-        """The recordings from number `start` to before `end`."""
-        ends = self.offsets[start : end + 1]
-        return Sequences(self.values[ends[0] : ends[-1]], ends - ends[0])
-
-    def thinned(self, step: int) -> Sequences:
-        """Each `step` rows of a recording, and what is left at its end, as their mean.
-
-        Example:
-            >>> some = Sequences(np.array([[1.0], [3.0], [5.0], [9.0]]), np.array([0, 3, 4]))
-            >>> some.thinned(2).values.ravel(), some.thinned(2).offsets
-            (array([2., 5., 9.]), array([0, 2, 3]))
-        """
-        if step == 1:
-            return self
-        place = np.arange(len(self.values)) - np.repeat(self.offsets[:-1], self.lengths)
-        starts = np.flatnonzero(place % step == 0)
-        counts = np.diff(starts, append=len(self.values))
-        values = np.add.reduceat(self.values, starts, axis=0) / counts[:, None].astype(self.values.dtype)
-        return Sequences(values, np.append(0, np.cumsum(-(-self.lengths // step))))
+    values, notes = recipe.apply(rows)
+    return Ragged(np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST), offsets(rows)), notes

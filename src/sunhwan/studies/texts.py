@@ -7,10 +7,11 @@ import json
 import numpy as np
 
 from sunhwan.baselines import study_texts as text_baselines
+from sunhwan.data.ragged import Ragged
 from sunhwan.data.sets import catalog
 from sunhwan.data.split import shuffled
 from sunhwan.data.texts.texts import Texts
-from sunhwan.data.texts.vocabulary import Ragged, Vocabulary, pad
+from sunhwan.data.texts.vocabulary import Vocabulary, pad
 from sunhwan.errors import SunhwanError
 from sunhwan.studies.problem import Examples, Metric, Problem
 from sunhwan.studies.study import Study

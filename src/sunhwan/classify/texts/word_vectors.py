@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse
 
 from sunhwan.baselines.ngrams import owners
-from sunhwan.data.texts.vocabulary import Ragged
+from sunhwan.data.ragged import Ragged
 from sunhwan.data.texts.words import UNKNOWN
 
 REACH = 5

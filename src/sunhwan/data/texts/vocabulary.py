@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from sunhwan.data.ragged import Ragged
 from sunhwan.errors import SunhwanError
 
 PADDING, START, UNKNOWN = 0, 1, 2
@@ -67,38 +68,6 @@ def tokenise(texts: Sequence[str]) -> pl.Series:
 def composed(texts: pl.Series) -> pl.Series:
     """Texts in Unicode's composed form (NFC), in lower case, with ' for ’."""
     return texts.str.normalize("NFC").str.to_lowercase().str.replace_all("’", "'", literal=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Ragged:
-    """Sequences of different lengths in one array; sequence i is ids[offsets[i]:offsets[i + 1]].
-
-    Args:
-        ids: (total,) int32.
-        offsets: (sequences + 1,) int64, ascending from 0 to total.
-
-    Example:
-        >>> ragged = Ragged(np.array([1, 4, 1, 5, 6], dtype=np.int32), np.array([0, 2, 5]))
-        >>> len(ragged), ragged[1].tolist(), ragged.lengths.tolist()
-        (2, [1, 5, 6], [2, 3])
-    """
-
-    ids: np.ndarray
-    offsets: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """(length,) int32: a view of the sequence `index`, counted from 0."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"sequence {index} of {len(self)}")
-        return self.ids[self.offsets[index] : self.offsets[index + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(sequences,) int64."""
-        return np.diff(self.offsets)
 
 
 @dataclass(frozen=True)
@@ -237,7 +206,7 @@ def pad(
         SunhwanError: `length` is less than 1, or `padding` or `truncating` is neither "pre" nor "post".
 
     Example:
-        >>> pad(Ragged(np.array([1, 4, 1, 5, 6, 7], dtype=np.int32), np.array([0, 2, 6])), 3)
+        >>> pad(Ragged.of([[1, 4], [1, 5, 6, 7]]), 3)
         array([[0, 1, 4],
                [5, 6, 7]], dtype=int32)
     """
@@ -251,12 +220,12 @@ def pad(
     kept = np.minimum(ragged.lengths, length)[:, np.newaxis]
     columns = np.arange(length)
     filled = columns >= length - kept if padding == "pre" else columns < kept
-    position = np.arange(len(ragged.ids)) - np.repeat(ragged.offsets[:-1], ragged.lengths)
+    position = ragged.places
     if truncating == "pre":
         taken = position >= np.repeat(ragged.lengths - kept[:, 0], ragged.lengths)
     else:
         taken = position < length
     padded = np.full((len(ragged), length), PADDING, dtype=np.int32)
     # Both masks run over the same ids in the same order: row by row, from left to right.
-    padded[filled] = ragged.ids[taken]
+    padded[filled] = ragged.values[taken]
     return padded

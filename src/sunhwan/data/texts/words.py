@@ -20,7 +20,8 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from sunhwan.data.texts.vocabulary import Ragged, composed
+from sunhwan.data.ragged import Ragged
+from sunhwan.data.texts.vocabulary import composed
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _RUN = rf"[\p{{Alphabetic}}\p{{Nd}}--[{_UNSPACED}]][\w--[_{_UNSPACED}]]*"
@@ -58,7 +59,7 @@ class Words:
         >>> words = Words.fit(segment(["the good", "the bad"]), least=1)
         >>> words.words
         ('the', 'bad', 'good')
-        >>> words.ids(segment(["The bad good, awful bad"])).ids.tolist()
+        >>> words.ids(segment(["The bad good, awful bad"])).values.tolist()
         [0, 1, 2, -1, 1]
     """
 
