@@ -12,7 +12,8 @@ import numpy as np
 
 from sunhwan.audit.fits import Fit, outputs, windows
 from sunhwan.audit.unchanged import unchanged
-from sunhwan.baselines import minirocket, ngrams
+from sunhwan.baselines import classifiers, minirocket
+from sunhwan.baselines.ngrams import NbSvm, Ngrams, NgramTexts, TfIdf
 from sunhwan.baselines.study import lags
 from sunhwan.data.ragged import Ragged
 from sunhwan.errors import SunhwanError
@@ -422,8 +423,8 @@ def numbers_classes(fit: Fit) -> list[Maker]:
             return None
         x = x[spread(len(x), MOST_CONVOLVED // x.shape[1])]
         chosen = np.concatenate(train)[spread(len(data.x) + len(data.held_x), len(x))]
-        model = minirocket.fit(*recordings(x), chosen)
-        return model.logits(*recordings(windows(seen))), ""
+        model = minirocket.train(recordings(x), chosen)
+        return model.logits(recordings(windows(seen))), ""
 
     return [
         ("majority", majority(fit, np.concatenate(train))),
@@ -432,14 +433,14 @@ def numbers_classes(fit: Fit) -> list[Maker]:
     ]
 
 
-def recordings(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of equal length as recordings, one behind the other: values (rows, features), offsets."""
-    return x.reshape(-1, x.shape[2]), np.arange(len(x) + 1) * x.shape[1]
+def recordings(x: np.ndarray) -> Ragged:
+    """Windows of equal length as recordings."""
+    return Ragged(x.reshape(-1, x.shape[2]), np.arange(len(x) + 1) * x.shape[1])
 
 
 def majority(fit: Fit, labels: np.ndarray) -> Callable:
     def make(seen):
-        return ngrams.majority(labels, fit.classes, len(seen)), ""
+        return classifiers.majority(labels, fit.classes, len(seen)), ""
 
     return make
 
@@ -465,21 +466,23 @@ def tokens_classes(fit: Fit) -> list[Maker]:
     several_classes(labels)
     words = int(max(data.x.max(), data.held_x.max())) + 1
     texts, held = ragged(data.x), ragged(data.held_x)
-    grams = ngrams.Ngrams.fit(texts, words, least=2, order=2)
+    grams = Ngrams.fit(texts, words, least=2, order=2)
 
-    def linear(of, binary):
+    def counted(part):
+        return NgramTexts(part.values, part.offsets, grams)
+
+    def linear(kind):
         def make(seen):
-            counts, held_counts = (grams.counts(part, binary=binary) for part in (texts, held))
-            model = ngrams.chosen(of, counts, labels, held_counts, held_labels, fit.classes)
+            model = kind.fit(counted(texts), labels, fit.classes, (counted(held), held_labels))
             # A word that training never had is none that the model knows.
-            return model.logits(grams.counts(ragged(seen, words), binary=binary)), ""
+            return model.logits(counted(ragged(seen, words))), ""
 
         return make
 
     return [
         ("majority", majority(fit, np.concatenate([labels, held_labels]))),
-        ("tfidf", linear(ngrams.tfidf_logistic, False)),
-        ("nb_svm", linear(ngrams.nb_svm, True)),
+        ("tfidf", linear(TfIdf)),
+        ("nb_svm", linear(NbSvm)),
     ]
 
 
@@ -487,7 +490,7 @@ def ragged(ids: np.ndarray, words: int | None = None) -> Ragged:
     """Padded rows of ids as sequences without their padding, the 0.
 
     Example:
-        >>> ragged(np.array([[0, 0, 3], [4, 5, 0]])).ids
+        >>> ragged(np.array([[0, 0, 3], [4, 5, 0]])).values
         array([3, 4, 5], dtype=int32)
     """
     ids = ids.astype(np.int32)

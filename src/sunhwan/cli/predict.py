@@ -71,15 +71,15 @@ def command(run: Path, file: Path, out: Path | None, every: str | None, explain:
         say((*found.notes, *found.warnings))
         write([pl.DataFrame(found.columns)], out)
         return
-    from sunhwan.classify.predict import labelling
+    from sunhwan.classify.predict import predict
     from sunhwan.cli.progress import Bars
 
     # A bar between the lines of an answer on the same terminal would be no help.
     with Bars(shown=out is not None or not sys.stdout.isatty()) as bars:
         bars.show(f"looking at {file.name}", None)
-        told = labelling(run, file, explain)
-        write(told.frames(bars), out)
-    say(told.notes())
+        predictions = predict(run, file, explain)
+        write(predictions.frames(bars), out)
+    say(predictions.notes())
 
 
 def say(notes: Iterable[str]) -> None:

@@ -52,14 +52,14 @@ class Columns:
     time: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict:
+    def to_dict(self) -> dict:
         """For JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, kept: dict) -> Columns:
-        """What `as_dict` gave."""
-        return cls(kept["series"], kept["label"], tuple(kept["time"]), tuple(kept["features"]))
+    def from_dict(cls, saved: dict) -> Columns:
+        """What `to_dict` gave."""
+        return cls(saved["series"], saved["label"], tuple(saved["time"]), tuple(saved["features"]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import codecs
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,26 @@ MOST_CLASSES = 500
 EXPECTED = "a CSV, TSV, Parquet or JSON lines file, or a folder with a subfolder of .txt files for each class"
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns of texts and labels."""
+
+    text: str = "text"
+    label: str = "label"
+
+    def to_dict(self) -> dict:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, saved: dict) -> Columns:
+        """What `to_dict` gave."""
+        return cls(**saved)
+
+
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Texts with their labels, as they stand in a file.
+    """Texts with their labels, as read from a file.
 
     Attributes:
         texts: (n,) strings, none of them blank.
@@ -36,6 +53,7 @@ class Labelled:
         name: what messages call the file.
         fingerprint: SHA-256 of what was read.
         notes: what was left out.
+        columns: that they were read from.
     """
 
     texts: pl.Series
@@ -43,6 +61,7 @@ class Labelled:
     name: str
     fingerprint: str
     notes: tuple[str, ...] = ()
+    columns: Columns = Columns()
 
     noun = "texts"
     """What people call several of them."""
@@ -55,20 +74,20 @@ class Labelled:
         """(n,) strings: equal for texts that are equal."""
         return self.texts
 
-    def take(self, kept: np.ndarray) -> pl.Series:
-        """The texts where `kept`, (n,) bool."""
-        return self.texts.filter(kept)
+    def take(self, chosen: np.ndarray) -> pl.Series:
+        """The texts where `chosen`, (n,) bool."""
+        return self.texts.filter(chosen)
 
 
-def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
+def load(path: Path, columns: Columns = Columns()) -> Labelled:
     """The labelled texts of a file or folder.
 
     Args:
-        path: what `EXPECTED` says; a folder needs no column names.
-        text, label: columns.
+        path: one of `EXPECTED`.
+        columns: their names; a folder needs none.
 
     Raises:
-        SunhwanError: it cannot be read, is not UTF-8, lacks a column, or holds no labelled text.
+        SunhwanError: it cannot be read, is not UTF-8, lacks a column, or has no labelled text.
 
     Example:
         >>> import tempfile
@@ -80,11 +99,12 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
     """
     if path.is_dir():
         (frame, fingerprint), notes = folder(path), []
-        text, label = "text", "label"
+        columns = Columns()
     else:
         raw = contents(path, EXPECTED)
         fingerprint = hashlib.sha256(raw).hexdigest()
         frame, notes = parse(raw, path.name)
+    text, label = columns.text, columns.label
     for option, column in (("--text", text), ("--label", label)):
         if column not in frame.columns:
             raise SunhwanError(
@@ -94,7 +114,7 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
     if text == label:
         raise SunhwanError(f"--text and --label both name {text!r}; expected two columns of {path.name}")
     texts, labels = as_texts(frame[text], path.name), as_labels(frame[label])
-    return checked(texts, labels, path.name, fingerprint, notes)
+    return replace(checked(texts, labels, path.name, fingerprint, notes), columns=columns)
 
 
 def parse(raw: bytes, name: str) -> tuple[pl.DataFrame, list[str]]:
