@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.data.recordings import Columns, Sequences, learn, load, offsets, taken
+from sunhwan.data.recordings import Columns, encode, learn, load, offsets, taken
 from sunhwan.errors import SunhwanError
 
 COLUMNS = Columns("id", "label")
@@ -108,18 +108,18 @@ def test_features_are_learnt_from_training_rows_alone(written):
     assert recipe.scale.mean[0] == 2.0
     assert notes[0] == "flat: left out of the features, since it has the one value 5.0 in all training rows"
     assert notes[-1].startswith("x: 1 of 5 values missing; the last one before")
-    sequences, met = Sequences.of(found.table, recipe)
+    sequences, met = encode(found.table, recipe)
     assert sequences.values[:3].tolist() == [[-1, 0, 1, 0], [-1, 1, 0, 1], [1, 0, 1, 0]]
     assert sequences.values[3, 0] == 20, "what no sensor says is cut off"
     assert "mode: 'new' stood in no training row" in met[0]
-    again, _ = Sequences.of(taken(found.table, np.array([False, True])), recipe)
+    again, _ = encode(taken(found.table, np.array([False, True])), recipe)
     np.testing.assert_array_equal(again.values, sequences.part(1, 2).values)
 
 
 def test_a_gap_at_the_beginning_takes_the_mean(written):
     found = load(written("id,x,label\na,,u\na,3,u\nb,1,v\n"), COLUMNS)
     recipe, _ = learn(found.table, (), np.ones(3, bool))
-    assert Sequences.of(found.table, recipe)[0].values[:, 0].tolist() == [0, 1, -1]
+    assert encode(found.table, recipe)[0].values[:, 0].tolist() == [0, 1, -1]
 
 
 def test_nothing_to_learn_from(written):

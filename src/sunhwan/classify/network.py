@@ -35,8 +35,8 @@ class Network:
         cell: of the recurrent layers.
         length: steps that it reads of an example.
         weights: of each recurrent layer `forward_0_kernel`, `forward_0_recurrent_kernel`, `forward_0_bias`
-            and the same of `backward`; `dense_kernel` (4 * units, columns), `dense_bias`. There is one column for
-            two classes, else one per class.
+            and the same of `backward`; `dense_kernel` (4 * units, columns), `dense_bias`. There is one column
+            for two classes, else one per class.
     """
 
     cell: str

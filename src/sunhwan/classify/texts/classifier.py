@@ -1,7 +1,9 @@
 """A classifier of texts: networks and linear models over n-grams, weighted by validation.
 
-texts --> words --> ids --+--> networks
-                          '--> n-grams --> NB-SVM, TF-IDF
+    texts --> words --> ids --+--> networks
+                              '--> n-grams --> NB-SVM, TF-IDF
+
+Prediction needs no framework.
 """
 
 from __future__ import annotations

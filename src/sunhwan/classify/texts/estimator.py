@@ -95,7 +95,8 @@ class Classifier(Estimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """(texts,) the likeliest label of each text, of the type of `y`."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
 
     def explain(self, text: str, top: int = 10) -> list[tuple[str, float]]:
         """The words that moved a prediction; see `TextClassifier.explain`."""

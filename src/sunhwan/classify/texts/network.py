@@ -64,8 +64,7 @@ class TextNetwork(Network):
         """The network's ids of at most `length` tokens of each text; one `OTHER` for a text of no words.
 
         Args:
-            examples: ids of words, or `UNKNOWN`, from `Words.ids`; words that the network does not know become
-                `OTHER`.
+            examples: ids of words, or `UNKNOWN`, from `Words.ids`; unknown words become `OTHER`.
 
         Example:
             >>> texts = Ragged.of([[0, 1, 2, 3, 4, -1], []])

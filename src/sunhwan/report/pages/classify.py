@@ -167,7 +167,7 @@ def mistakes(evidence: Evidence) -> Table | Text:
     if not wrong:
         return Text("No mistakes are kept with this run.")
     rows = [
-        [str(number + 1), one["truth"], one["told"], f"{one['probability']:.1%}", one["example"]]
+        [str(number + 1), one["label"], one["predicted"], f"{one['probability']:.1%}", one["example"]]
         for number, one in enumerate(wrong)
     ]
     head = ["", "class", "told as", "with", "example"]
