@@ -6,8 +6,8 @@ word without an id, 3 unused, and r + 3 the word of rank r, the most frequent on
 The rule, stated once: a text is brought to Unicode's composed form (NFC, so that both ways of writing é or 한
 are one word), to lower case, and ’ to '. A token is then a letter or digit of any script with all letters,
 marks and digits that follow, or several such joined by single apostrophes ("don't"). All else (punctuation,
-underscores, emoji) separates. In scripts without spaces between words (Japanese, Chinese) a token is all that
-stands between two punctuation marks: segment such texts first.
+underscores, emoji) separates. In scripts without spaces between words (Japanese, Chinese) a token is everything
+between two punctuation marks: segment such texts first.
 
 All of it runs in polars and NumPy; no Python loop sees a text or a token.
 """
@@ -59,8 +59,8 @@ def tokenise(texts: Sequence[str]) -> pl.Series:
     if len(without):
         first = without[0]
         raise SunhwanError(
-            f"{len(without)} of {len(series)} texts have no word, first the one at index {first}: "
-            f"{(series[first] or '')[:40]!r}; remove them or give them words"
+            f"{len(without)} of {len(series)} texts have no word, first at index {first}: "
+            f"{(series[first] or '')[:40]!r}; remove them or add words"
         )
     return tokens
 
@@ -103,12 +103,12 @@ class Vocabulary:
         if len(self.words) > room or distinct != len(self.words):
             raise SunhwanError(
                 f"got {len(self.words)} words, {distinct} of them distinct, expected at most {room} distinct "
-                f"ones for num_words {self.num_words}; fit the vocabulary anew"
+                f"ones for num_words {self.num_words}; fit the vocabulary again"
             )
 
     @classmethod
     def fit(cls, texts: Sequence[str], num_words: int) -> Vocabulary:
-        """The most frequent words of `texts`, which are to be training texts only; ties by the alphabet.
+        """The most frequent words of `texts`, which must be training texts; ties are in alphabetical order.
 
         Args:
             texts: n texts.
@@ -117,7 +117,7 @@ class Vocabulary:
         Raises:
             SunhwanError: as `tokenise`, or `num_words` is less than 5.
         """
-        cls((), num_words)  # a wrong num_words is told before the work, not after
+        cls((), num_words)  # refuses a wrong num_words before the work, not after
         words = tokenise(texts).explode().alias("word").value_counts(name="count")
         # Code point order, in which every machine and locale agrees.
         ranked = words.sort(["count", "word"], descending=[True, False])["word"].head(num_words - FIRST_WORD)
@@ -179,7 +179,7 @@ class Vocabulary:
         if token != TOKEN:
             raise SunhwanError(
                 f"the vocabulary was made with the token rule {token!r}, but this version has {TOKEN!r}; fit "
-                "it anew or use the version that made it"
+                "it again or use the version that made it"
             )
         return cls(tuple(words), num_words)
 
@@ -211,18 +211,16 @@ def pad(
                [5, 6, 7]], dtype=int32)
     """
     if length < 1:
-        raise SunhwanError(
-            f"the length of padded sequences is {length}, expected at least 1; give more tokens"
-        )
+        raise SunhwanError(f"the length of padded sequences is {length}, expected at least 1")
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in ("pre", "post"):
-            raise SunhwanError(f"{name} is {side!r}, expected 'pre' or 'post'; choose one of them")
-    kept = np.minimum(ragged.lengths, length)[:, np.newaxis]
+            raise SunhwanError(f"{name} is {side!r}, expected 'pre' or 'post'")
+    lengths = np.minimum(ragged.lengths, length)[:, np.newaxis]
     columns = np.arange(length)
-    filled = columns >= length - kept if padding == "pre" else columns < kept
+    filled = columns >= length - lengths if padding == "pre" else columns < lengths
     position = ragged.places
     if truncating == "pre":
-        taken = position >= np.repeat(ragged.lengths - kept[:, 0], ragged.lengths)
+        taken = position >= np.repeat(ragged.lengths - lengths[:, 0], ragged.lengths)
     else:
         taken = position < length
     padded = np.full((len(ragged), length), PADDING, dtype=np.int32)

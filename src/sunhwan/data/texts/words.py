@@ -7,8 +7,8 @@ A text is brought to Unicode's composed form (NFC), to lower case, and ’ to '.
 - a run of letters, marks and digits of any other script, or several joined by single apostrophes ("don't");
 - a pictograph (an emoji, a heart), which says more about a mood than most words.
 
-All else separates. A text may have no token at all: it is what a classifier has to answer anyway. This rule
-is for classifiers of users' files; `tokens` has that of the tutorial, whose ids are those of Keras.
+Everything else separates. A text may have no token at all, and is classified nevertheless. This rule is for
+classifiers of users' files; `vocabulary` has that of the tutorial, whose ids are those of Keras.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _RUN = rf"[\p{{Alphabetic}}\p{{Nd}}--[{_UNSPACED}]][\w--[_{_UNSPACED}]]*"
 TOKEN = rf"[{_UNSPACED}&&[\p{{Alphabetic}}\p{{Nd}}]]\p{{M}}*|{_RUN}(?:'{_RUN})*|\p{{Extended_Pictographic}}"
 
 UNKNOWN = -1
-"""The id of a word that is not among those known."""
+"""The id of an unknown word."""
 
 
 def segment(texts: Sequence[str | None] | pl.Series) -> pl.Series:
-    """The tokens of each text, by the rule at the top of this file; a text that is None has none.
+    """The tokens of each text, by the rule at the top of this file; None has no tokens.
 
     Args:
         texts: n texts.
@@ -72,7 +72,7 @@ class Words:
         Args:
             tokens: from `segment`, of training texts only.
             least: texts that a word must occur in.
-            most: how many words are kept.
+            most: how many words there may be.
         """
         counts = tokens.list.unique().explode().drop_nulls().alias("word").value_counts(name="texts")
         kept = counts.filter(pl.col("texts") >= least).sort(["texts", "word"], descending=[True, False])
@@ -89,7 +89,7 @@ class Words:
         return {word: number for number, word in enumerate(self.words)}
 
     def ids(self, tokens: pl.Series) -> Ragged:
-        """The ids of each text's tokens, `UNKNOWN` for words that are not known.
+        """The ids of each text's tokens, `UNKNOWN` for other words.
 
         Args:
             tokens: from `segment`.
