@@ -6,7 +6,7 @@ word without an id, 3 unused, and r + 3 the word of rank r, the most frequent on
 The rule, stated once: a text is brought to Unicode's composed form (NFC, so that both ways of writing é or 한
 are one word), to lower case, and ’ to '. A token is then a letter or digit of any script with all letters,
 marks and digits that follow, or several such joined by single apostrophes ("don't"). All else (punctuation,
-underscores, emoji) separates. In scripts without spaces between words (Japanese, Chinese) a token is everything
+underscores, emoji) separates. In scripts without spaces between words (Japanese, Chinese) a token is all text
 between two punctuation marks: segment such texts first.
 
 All of it runs in polars and NumPy; no Python loop sees a text or a token.
