@@ -135,7 +135,7 @@ def test_files_that_cannot_be_predicted(run, tmp_path):
     ):
         predict(run, tmp_path / "a.csv")
     pl.DataFrame({"review": [1, 2]}).write_parquet(tmp_path / "a.parquet")
-    with pytest.raises(SunhwanError, match="holds Int64, expected texts"):
+    with pytest.raises(SunhwanError, match="has type Int64, expected texts"):
         predicted(run, tmp_path / "a.parquet")
 
 

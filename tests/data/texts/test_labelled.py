@@ -87,14 +87,14 @@ def test_line_separators_within_json_strings_stay(written):
     ("content", "said"),
     [
         ("", "is empty; expected a CSV"),
-        ("text,label\n", "holds no rows"),
+        ("text,label\n", "has no rows"),
         ("review,label\nfine,a\n", "has no column 'text'; it has 'review', 'label': name one with --text"),
         ("text,stars\nfine,a\n", "has no column 'label'; it has 'text', 'stars': name one with --label"),
         ("text,label\n,a\n,b\n", "no row of a.csv has a text"),
         ("text,label\nfine,\nwell,\n", "no row of a.csv has a label"),
         (b"text,label\nfine,a\n\xb4\xd9\xbc\xb8,b\n", r"is not UTF-8 \(byte 0xb4 on line 3\)"),
         ("text,label\nfine,a\n".encode("utf-16"), "is UTF-16 .* save it as UTF-8"),
-        (b"text,label\nfi\0ne,a\n", "holds zero bytes"),
+        (b"text,label\nfi\0ne,a\n", "contains zero bytes"),
         (b"PAR1 and no more", "begins like a Parquet file"),
         ("text,label\n1.5,a\n-2,b\n", "all texts .* are numbers, first '1.5'"),
         ('{"text": "a", "label": "x"}\n{"text": \n', "line 2 of a.csv is not JSON"),
@@ -115,7 +115,7 @@ def test_bad_places(tmp_path, written):
     with pytest.raises(SunhwanError, match="both name 'text'"):
         load(written("a.csv", "text,label\nfine,a\n"), Columns(label="text"))
     pl.DataFrame({"text": [1, 2], "label": ["a", "b"]}).write_parquet(tmp_path / "n.parquet")
-    with pytest.raises(SunhwanError, match="holds Int64, expected texts"):
+    with pytest.raises(SunhwanError, match="has type Int64, expected texts"):
         load(tmp_path / "n.parquet")
 
 

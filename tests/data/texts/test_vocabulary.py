@@ -148,7 +148,7 @@ def test_any_text_is_tokens_or_an_error(text):
 def test_a_text_without_words_is_named(empty):
     vocabulary = Vocabulary(("word",), 5)
     for call in (vocabulary.encode, lambda texts: Vocabulary.fit(texts, 10)):
-        with pytest.raises(SunhwanError, match="2 of 4 texts have no word, first the one at index 1"):
+        with pytest.raises(SunhwanError, match="2 of 4 texts have no word, first at index 1"):
             call(["a word", empty, "words", empty])
 
 
@@ -182,7 +182,7 @@ def test_json_that_is_no_vocabulary(text):
 def test_a_vocabulary_of_another_token_rule_is_refused():
     value = json.loads(Vocabulary(("word",), 5).to_json())
     value["token"] = r"\S+"
-    with pytest.raises(SunhwanError, match=r"made with the token rule .*fit it anew"):
+    with pytest.raises(SunhwanError, match=r"made with the token rule .*fit it again"):
         Vocabulary.from_json(json.dumps(value))
 
 
