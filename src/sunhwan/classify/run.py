@@ -358,7 +358,7 @@ def verdict(
 
     Example:
         >>> test = {"model": {"accuracy": 0.92}, "nb_svm": {"accuracy": 0.91}}
-        >>> print(verdict(test, "nb_svm", 0.0004, {"network": 0.5, "nb_svm": 0.4})[48:])
+        >>> print(verdict(test, "nb_svm", 0.0004, {"network": 0.5, "nb_svm": 0.4})[45:])
         correctly and beats NB-SVM (91.0%) by 1.0 points, p = 0.0004.
     """
     ours, theirs = test[MODEL]["accuracy"], test[best]["accuracy"]
