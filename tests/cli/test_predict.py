@@ -25,7 +25,7 @@ def run(sunhwan, reviews, tmp_path):
 def test_texts_are_told_on_stdout_and_in_files(sunhwan, run, reviews, tmp_path):
     ended = sunhwan("predict", run, "reviews.csv")
     assert ended.status == 0
-    assert ended.err == "note: 80 of 80 labels in 'label' were told (100.0%)\n"
+    assert ended.err == "note: 80 of 80 predictions match the labels in 'label' (100.0%)\n"
     printed = pl.read_csv(io.StringIO(ended.out))
     assert printed.columns == ["id", "text", "label", "predicted", "bad", "good"]
     assert printed["predicted"].to_list() == reviews["label"].to_list()

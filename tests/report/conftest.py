@@ -403,12 +403,7 @@ def classify_run(tmp_path_factory):
     options = Options(Settings(units=4, embedding=4, epochs=1), seeds=1)
     result = classify.learn(source, (60, 20, 20), options, Nobody())
     folder = tmp_path_factory.mktemp("classify") / "run"
-    classify.keep(
-        result,
-        rundir.record("classify", [], {}, {"made.csv": "ab"}),
-        folder,
-        {"text": "text", "label": "label"},
-    )
+    classify.save(result, rundir.record("classify", [], {}, {"made.csv": "ab"}), folder)
     return folder
 
 

@@ -106,10 +106,23 @@ def test_baselines_are_scored_on_the_same_texts(archive):
         name: problem.score(said["test"], "test")["value"] for name, said in problem.baselines.items()
     }
     # A word gives the class away; the majority cannot know it.
-    assert accuracy == {"majority": 0.5, "tfidf_logistic": 1.0, "nb_svm": 1.0}
+    assert accuracy == {"majority": 0.5, "tfidf": 1.0, "nb_svm": 1.0}
     kept = problem.files["predictions"]
     assert {name for name in kept if ":" in name} == {f"probability:{name}" for name in accuracy}
     assert (kept["probability:nb_svm"] == problem.baselines["nb_svm"]["test"]).all()
+
+
+def test_baselines_do_not_read_test_labels_and_learn_nothing_from_test_texts():
+    reviews = [f"a {'dull' if i % 3 else 'fine'} film {i}" for i in range(60)]
+    written = {part: reviews for part in ("train", "val")}
+    labels = {part: np.arange(60) % 3 == 0 for part in written}
+    names = texts.BASELINES
+    first = texts.baseline_predictions(names, {**written, "test": written["val"]}, labels)
+    other = texts.baseline_predictions(names, {**written, "test": ["entirely other words"] * 5}, labels)
+    for name in names:
+        np.testing.assert_array_equal(first[name]["val"], other[name]["val"])
+        np.testing.assert_array_equal(first[name]["val"], first[name]["test"])
+        assert other[name]["test"].shape == (5,) and np.ptp(other[name]["test"]) == 0
 
 
 def test_the_outline_has_the_shape_of_the_problem(archive):

@@ -12,9 +12,10 @@ import numpy as np
 
 from sunhwan.audit.fits import Fit, outputs, spaced, windows
 from sunhwan.audit.unchanged import unchanged
-from sunhwan.baselines import minirocket, ngrams
+from sunhwan.baselines import classifiers, minirocket
+from sunhwan.baselines.ngrams import NbSvm, Ngrams, NgramTexts, TfIdf
 from sunhwan.baselines.study import lags
-from sunhwan.data.texts.vocabulary import Ragged
+from sunhwan.data.ragged import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.significance import Improvement, improvement
 
@@ -430,8 +431,8 @@ def numbers_classes(fit: Fit) -> list[Maker]:
             return None
         x = x[spaced(len(x), MOST_CONVOLVED // x.shape[1])]
         chosen = np.concatenate(train)[spaced(len(data.x) + len(data.validation_x), len(x))]
-        model = minirocket.fit(*recordings(x), chosen)
-        return model.logits(*recordings(windows(rows))), ""
+        model = minirocket.train(recordings(x), chosen)
+        return model.logits(recordings(windows(rows))), ""
 
     return [
         ("majority", majority(fit, np.concatenate(train))),
@@ -440,14 +441,14 @@ def numbers_classes(fit: Fit) -> list[Maker]:
     ]
 
 
-def recordings(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of equal length as recordings, one after the other: values (rows, features), offsets."""
-    return x.reshape(-1, x.shape[2]), np.arange(len(x) + 1) * x.shape[1]
+def recordings(x: np.ndarray) -> Ragged:
+    """Windows of equal length as recordings."""
+    return Ragged(x.reshape(-1, x.shape[2]), np.arange(len(x) + 1) * x.shape[1])
 
 
 def majority(fit: Fit, labels: np.ndarray) -> Callable:
     def make(rows):
-        return ngrams.majority(labels, fit.classes, len(rows)), ""
+        return classifiers.majority(labels, fit.classes, len(rows)), ""
 
     return make
 
@@ -473,21 +474,23 @@ def tokens_classes(fit: Fit) -> list[Maker]:
     several_classes(labels)
     words = int(max(data.x.max(), data.validation_x.max())) + 1
     texts, validation = ragged(data.x), ragged(data.validation_x)
-    grams = ngrams.Ngrams.fit(texts, words, least=2, order=2)
+    grams = Ngrams.fit(texts, words, least=2, order=2)
 
-    def linear(fitted, binary):
+    def counted(part):
+        return NgramTexts(part.values, part.offsets, grams)
+
+    def linear(kind):
         def make(rows):
-            counts, validation_counts = (grams.counts(part, binary=binary) for part in (texts, validation))
-            model = ngrams.chosen(fitted, counts, labels, validation_counts, validation_labels, fit.classes)
+            model = kind.fit(counted(texts), labels, fit.classes, (counted(validation), validation_labels))
             # Words that training never had are unknown to the model.
-            return model.logits(grams.counts(ragged(rows, words), binary=binary)), ""
+            return model.logits(counted(ragged(rows, words))), ""
 
         return make
 
     return [
         ("majority", majority(fit, np.concatenate([labels, validation_labels]))),
-        ("tfidf", linear(ngrams.tfidf_logistic, False)),
-        ("nb_svm", linear(ngrams.nb_svm, True)),
+        ("tfidf", linear(TfIdf)),
+        ("nb_svm", linear(NbSvm)),
     ]
 
 
@@ -495,7 +498,7 @@ def ragged(ids: np.ndarray, words: int | None = None) -> Ragged:
     """Padded rows of ids as sequences without their padding, which is 0.
 
     Example:
-        >>> ragged(np.array([[0, 0, 3], [4, 5, 0]])).ids
+        >>> ragged(np.array([[0, 0, 3], [4, 5, 0]])).values
         array([3, 4, 5], dtype=int32)
     """
     ids = ids.astype(np.int32)

@@ -48,7 +48,7 @@ Examples:
     type=click.IntRange(3),
     help="Try so many settings of the network within the training part. Needs sunhwan[search].",
 )
-@learning("forecast", "Shares by time.", ("gru", "lstm", "simple_rnn"), epochs=20)
+@learning("forecast", "Shares by time.", "gru", seeds=2, epochs=20)
 def command(
     file: Path,
     target: list[str],
@@ -64,7 +64,7 @@ def command(
     level: float,
     folds: int | None,
     search: int | None,
-    model: str,
+    cell: str,
     epochs: int,
     out: Path | None,
     as_json: bool,
@@ -73,7 +73,7 @@ def command(
 
     A recurrent network corrects a straight line (ridge); validation decides how much of it is used, and the
     test part is looked at once, at the end. What is not said is drawn from the data: a day ahead of rows
-    within a day, from two days; all columns that can serve. --search begins with --model, and holds a
+    within a day, from two days; all columns that can serve. --search begins with --cell, and holds a
     --lookback that is given.
     """
     from sunhwan import rundir
@@ -106,7 +106,7 @@ def command(
         tuple(features),
         shares,
     )
-    options = Options(Settings(cell=model, epochs=epochs), seeds, level)
+    options = Options(Settings(cell=cell, epochs=epochs), seeds, level)
 
     from rich.console import Console
 

@@ -71,13 +71,13 @@ def command(run: Path, file: Path, out: Path | None, every: str | None, explain:
         say((*forecast.notes, *forecast.warnings))
         write([pl.DataFrame(forecast.columns)], out)
         return
-    from sunhwan.classify.predict import labelling
+    from sunhwan.classify.predict import predict
     from sunhwan.cli.progress import Bars
 
     # Not among the predictions, where these are printed on the same terminal.
     with Bars(shown=out is not None or not sys.stdout.isatty()) as bars:
         bars.show(f"reading {file.name}", None)
-        predictions = labelling(run, file, explain)
+        predictions = predict(run, file, explain)
         write(predictions.frames(bars), out)
     say(predictions.notes())
 

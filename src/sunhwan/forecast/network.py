@@ -17,7 +17,6 @@ that prediction loads no framework.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +28,7 @@ from sunhwan import rundir
 from sunhwan.baselines.paths import Linear, batches
 from sunhwan.data.paths import Paths, Plan
 from sunhwan.recurrence.ops.numpy import Options, forward
+from sunhwan.training import loop
 from sunhwan.training.cells import check_cell, recurrent_layer, refuse_unknown_cell
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def train(
     import keras
 
     from sunhwan.recurrence.keras.accelerate import accelerated
-    from sunhwan.training.batches import Batches, Schedule, Ticker
+    from sunhwan.training.batches import Batches, Schedule, Ticker, fit
 
     keras.utils.set_random_seed(seed)
     plan = train.plan
@@ -223,41 +223,34 @@ def train(
     watcher.begin(name, settings.epochs, steps)
     val = val.thinned(MOST_SCORED)
     truth = val.truths()
-    best, history, waited = None, [], 0
+
+    class Fitting(loop.Fitting):
+        best = None
+
+        def train(self, epoch: int) -> dict[str, float]:
+            return fit(model, Batches(train, schedule.order(len(train), epoch)), Ticker(watcher, epoch + 1))
+
+        def validate(self) -> dict[str, float]:
+            self.network = taken(model, settings, level, plan)
+            predictions = self.network.predict(val, line)
+            mae = float(np.nanmean(np.abs(predictions[..., 0] - truth)))
+            return {"val_loss": pinball_mean(predictions, truth, level), "val_mae": mae}
+
+        def improved(self) -> None:
+            self.best = self.network
+
+        def stalled(self) -> None:
+            model.optimizer.learning_rate.assign(model.optimizer.learning_rate / 2)
+
     with accelerated():
         model = build(plan, line, offsets, settings)
         model.compile(keras.optimizers.Adam(settings.learning_rate), loss=pinball(level))
-        for epoch in range(settings.epochs):
-            began = time.perf_counter()
-            fitted = model.fit(
-                Batches(train, schedule.order(len(train), epoch)),
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                shuffle=False,
-                verbose=0,
-                callbacks=[Ticker(watcher, epoch + 1)],
-            )
-            network = taken(model, settings, level, plan)
-            said = network.predict(val, line)
-            loss = pinball_mean(said, truth, level)
-            mae = float(np.nanmean(np.abs(said[..., 0] - truth)))
-            row = {
-                "epoch": epoch + 1,
-                "seconds": round(time.perf_counter() - began, 3),
-                "loss": float(fitted.history["loss"][0]),
-                "val_loss": loss,
-                "val_mae": mae,
-            }
-            history.append(row)
-            watcher.epoch(row)
-            if best is None or loss < best.loss:
-                best, waited = Trained(network, settings, loss, mae, ()), 0
-            else:
-                waited += 1
-                model.optimizer.learning_rate.assign(model.optimizer.learning_rate / 2)
-                if waited >= settings.patience:
-                    break
-    return Trained(best.network, settings, best.loss, best.mae, tuple(history))
+        fitting = Fitting()
+        progress = loop.run(fitting, settings.epochs, watcher, patience=settings.patience)
+    # Where no epoch had a finite loss, the last stands for the best.
+    best = progress.rows[progress.best_epoch - 1]
+    network = fitting.best or fitting.network
+    return Trained(network, settings, best["val_loss"], best["val_mae"], tuple(progress.rows))
 
 
 def build(plan: Plan, line: Linear, offsets: np.ndarray, settings: Settings) -> keras.Model:

@@ -1,4 +1,4 @@
-"""What a network is trained and judged on."""
+"""What a network is trained and scored on."""
 
 from __future__ import annotations
 

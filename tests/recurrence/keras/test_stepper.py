@@ -365,9 +365,7 @@ def test_shapes_that_do_not_fit(shape):
 
 def test_token_shapes_that_do_not_fit():
     stepper = Stepper(sequential(layers.Embedding(5, 3), layers.GRU(4), shape=(None,)))
-    with pytest.raises(
-        ValueError, match=r"\(1, 2, 1\), expected \(\) for one sequence, \(batch,\) for"
-    ):
+    with pytest.raises(ValueError, match=r"\(1, 2, 1\), expected \(\) for one sequence, \(batch,\) for"):
         stepper.step([[[1], [2]]])
 
 
@@ -400,9 +398,7 @@ def test_number_of_sequences_changes_only_after_reset():
     stepper.step(drawn(3, 1))
     before = stepper.state
     for batch in (2, 0):
-        with pytest.raises(
-            ValueError, match=rf"x has {batch} sequences, but the state has 3; call"
-        ):
+        with pytest.raises(ValueError, match=rf"x has {batch} sequences, but the state has 3; call"):
             stepper.step(drawn(batch, 1))
     np.testing.assert_array_equal(stepper.state, before)
     stepper.reset()
@@ -544,9 +540,7 @@ def test_files_that_hold_no_state(tmp_path):
     path = tmp_path / "bad.npz"
     for content in (b"", b"text", whole[: len(whole) // 2], whole[:-30]):
         path.write_bytes(content)
-        with pytest.raises(
-            sunhwan.SunhwanError, match=r"bad\.npz' is not a complete state of"
-        ) as raised:
+        with pytest.raises(sunhwan.SunhwanError, match=r"bad\.npz' is not a complete state of") as raised:
             stepper.load(path)
         assert str(raised.value).endswith("give a file that Stepper.save wrote.")
     np.savez(path, other=np.zeros(3))

@@ -159,7 +159,7 @@ def mistakes(run: Run) -> Table | Text:
     if not examples:
         return Text("The run has no list of mistakes.")
     rows = [
-        [str(number), row["truth"], row["told"], f"{row['probability']:.1%}", row["example"]]
+        [str(number), row["label"], row["predicted"], f"{row['probability']:.1%}", row["example"]]
         for number, row in enumerate(examples, start=1)
     ]
     head = ["", "label", "predicted", "probability", "example"]
