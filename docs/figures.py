@@ -81,9 +81,9 @@ def saturation() -> style.Picture:
         axes.set_ylim(-1.08, 1.08)
     return style.finish(
         figure,
-        "With weights that are all positive every unit is stuck at 1",
+        "With only positive weights, every unit is stuck at 1",
         "Output of 12 of 64 units of a SimpleRNN over its first 30 timesteps; inputs between 0 and 1.",
-        "Left, all lines lie at 1 from the first step; right, they move between -1 and 1",
+        "Left, all lines are at 1 from the first step; right, they move between -1 and 1",
         x_label="timestep",
         y_label="output",
     )
@@ -102,11 +102,11 @@ def vanishing() -> style.Picture:
         style.logarithmic(axes.yaxis)
     return style.finish(
         figure,
-        "Gates reach far back once they have learnt to keep",
+        "Gates reach far back once they have learnt to remember",
         "Size of the gradient of the last output with respect to an input, against how many steps before it "
         "that input came; mean of 32 sequences, 64 units. Right: 4 added to the bias of the forget gate "
         "(LSTM) and of the update gate (GRU).",
-        "Three falling lines on a logarithmic scale, one a cell",
+        "Three falling lines on a logarithmic scale, one per cell",
         handles=[mark.legend(cell) for cell, mark in marks.items()],
         x_label="timesteps back",
         y_label="gradient",
@@ -157,7 +157,7 @@ def windows() -> style.Picture:
     arrow(axes, (0, 0.8), (30, 0.8))
     return style.finish(
         figure,
-        "A window and its target lie in one part, whole",
+        "A window and its target are within one part",
         "Bars: what a forecast reads (the lookback). Dotted: the horizon. Diamonds: what is to be forecast. "
         "A window that would cross an edge belongs to no part.",
         "A line of time cut into training, validation and test, with windows inside each",
@@ -178,8 +178,8 @@ def newyork() -> style.Picture:
     return style.finish(
         figure,
         "More layers and directions did not forecast better than a straight line",
-        "Mean absolute error on the test part, °C; a point a seed. The line is ridge's.",
-        "Points of test errors, one row a model",
+        "Mean absolute error on the test part, °C; a point per seed. The line is ridge's.",
+        "Points of test errors, one row per model",
         handles=[
             NETWORK.legend("network", marker=True, linestyle="none"),
             BASELINE.legend("baseline", marker=True, linestyle="none"),
@@ -236,7 +236,7 @@ def lanes() -> style.Picture:
                 )
     return style.finish(
         figure,
-        "Vectors of 16 lanes: what is not filled is computed for nothing",
+        "Vectors of 16 lanes: empty lanes are wasted",
         "20 units fill one vector and a quarter of the next. With a row of the batch in each lane none is "
         "empty, however many units there are.",
         "Two vectors of 16 boxes each; left, 12 boxes of the second are empty; right, none",
@@ -260,7 +260,7 @@ def speed() -> style.Picture:
         figure,
         f"Accelerated, a training step is {min(ratios):g} to {max(ratios):g} times faster",
         "How many times faster than stock Keras on JAX, two cores of Zen 4, November 2026; the line reaches "
-        "down to the 95 % bound. Dotted: as fast as before.",
+        "down to the 95% bound. Dotted: as fast as before.",
         "Times faster than stock Keras: "
         + "; ".join(f"{name}: {ratio:g}" for name, (ratio, _) in told.items()),
         x_label="times faster",
@@ -315,19 +315,19 @@ def forecast() -> style.Picture:
     axes.plot(time, truth, color=ACTUAL.color)
     axes.set_xlim(time[0], time[-1])
     style.dates(axes.xaxis)
-    held = np.nanmean(np.where(np.isnan(truth), np.nan, (truth >= lower) & (truth <= upper)))
+    covered = np.nanmean(np.where(np.isnan(truth), np.nan, (truth >= lower) & (truth <= upper)))
     error, line = (np.nanmean(np.abs(said - truth)) for said in (model, ridge))
     return style.finish(
         figure,
         "Ten days at La Guardia, forecast a day at a time",
-        "Temperature in °C, hourly, of the weather that ships with Sunhwan; the band is to hold 80 %, and "
-        f"held {held:.0%} here. Of all ten-day stretches of the test part the most typical one.",
-        f"What came and what was forecast over ten days: mean absolute error of the model {error:.2f} °C, of "
-        f"ridge {line:.2f} °C; {held:.0%} of the hours lie in the band",
+        "Hourly temperature in °C, from the weather included in Sunhwan; the band should cover 80%, and "
+        f"covers {covered:.0%} here. The most typical ten days of the test part.",
+        f"Actual and forecast temperature over ten days: mean absolute error of the model {error:.2f} °C, of "
+        f"ridge {line:.2f} °C; {covered:.0%} of the hours are in the band",
         handles=[
-            ACTUAL.legend("what came"),
+            ACTUAL.legend("actual"),
             NETWORK.legend("model"),
-            Rectangle((0, 0), 1, 1, facecolor=SKY, alpha=0.4, label="80 % interval"),
+            Rectangle((0, 0), 1, 1, facecolor=SKY, alpha=0.4, label="80% interval"),
             BASELINE.legend("ridge"),
         ],
         y_label="temperature, °C",
@@ -376,8 +376,8 @@ def reviews() -> style.Picture:
     axes.set_xlim(min(rows.values()) * 100 - 0.3, max(rows.values()) * 100 + 0.5)
     return style.finish(
         figure,
-        "Networks alone lose to counted words; together they tell most",
-        "Share of IMDB's 25,000 test reviews that are told right, in %; defaults, November 2026.",
+        "Networks alone lose to word counts; together they are best",
+        "Accuracy on IMDB's 25,000 test reviews in %; defaults, November 2026.",
         "Accuracy: " + "; ".join(f"{name}: {rows[full]:.1%}" for name, full in zip(names, rows, strict=True)),
         handles=[
             NETWORK.legend("with networks", marker=True, linestyle="none"),
@@ -400,7 +400,7 @@ def peak() -> style.Picture:
     axes.set_xlim(0, 100)
     return style.finish(
         figure,
-        "More units come nearer to what the processor can do",
+        "More units come closer to the peak of the processor",
         "Forward + backward with the gradient of the inputs, as a share of the peak of fused multiply-adds, "
         "in %; November 2026.",
         "Shares of the peak in %, in the order of "
@@ -443,9 +443,9 @@ def blocks() -> style.Picture:
     return style.finish(
         figure,
         "Hours in a row are not independent evidence",
-        "By how much one of two forecasts has the lower error, in %, with its 95 % interval; made-up errors "
+        "How much lower the error of one of two forecasts is, in %, with its 95% interval; made-up errors "
         "over 4,000 hours that last for about a day.",
-        "Intervals: " + "; ".join(f"{name} {low:.1f} to {high:.1f} %" for name, (low, high) in ends.items()),
+        "Intervals: " + "; ".join(f"{name} {low:.1f} to {high:.1f}%" for name, (low, high) in ends.items()),
         x_label="lower error, %",
     )
 

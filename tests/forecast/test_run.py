@@ -349,7 +349,7 @@ def test_a_kept_model_that_lacks_something_is_refused(kept, harm):
     _, _, result, _ = kept
     model, arrays = result.fitted.forecast.as_kept()
     del model[harm]
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run (anew|again)"):
         Forecast.from_kept(model, arrays)
 
 
@@ -357,7 +357,7 @@ def test_a_kept_model_that_lacks_something_is_refused(kept, harm):
 def test_a_kept_line_of_another_shape_or_without_numbers_is_refused(kept, harm):
     _, _, result, _ = kept
     model, arrays = result.fitted.forecast.as_kept()
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run (anew|again)"):
         Forecast.from_kept(model, arrays | {"line:weights": harm(arrays["line:weights"])})
 
 
@@ -365,7 +365,7 @@ def test_a_kept_line_of_another_shape_or_without_numbers_is_refused(kept, harm):
 def test_kept_weights_of_other_steps_or_without_numbers_are_refused(kept, weights):
     _, _, result, _ = kept
     model, arrays = result.fitted.forecast.as_kept()
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run (anew|again)"):
         Forecast.from_kept({**model, "weights": dict.fromkeys(model["weights"], weights)}, arrays)
 
 

@@ -1,4 +1,4 @@
-"""The log of which path the calls of recurrent layers took, written when a layer is called or traced.
+"""The log of the paths that calls of recurrent layers took, written when a layer is called or traced.
 
 It says which path was taken, not which could be. Listeners get each row at once, from this process or,
 through a file, from others.
