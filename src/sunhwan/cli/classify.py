@@ -30,7 +30,7 @@ Examples:
 @click.option("--series", callback=filled, help="Of sensor readings: the column of each recording's ID.")
 @names("--time", help="With --series: what orders a recording.  [default: by its name]")
 @names("--features", help="With --series: the columns read.  [default: all that serve]")
-@learning("classify", "Shares, shuffled.", ("lstm", "gru", "simple_rnn"), epochs="12, of readings 40")
+@learning("classify", "Shares, shuffled.", "lstm", seeds=2, epochs="12, of readings 40")
 def command(
     file: Path,
     text: str | None,
@@ -41,7 +41,7 @@ def command(
     split: list[float] | None,
     test: Path | None,
     seeds: int,
-    model: str,
+    cell: str,
     epochs: int | None,
     out: Path | None,
     as_json: bool,
@@ -89,7 +89,7 @@ def command(
         later = recordings.load(test, source.columns) if test else None
         columns = source.columns.as_dict()
         options = Options(seeds=seeds, features=tuple(features))
-    settings = Settings(cell=model) if epochs is None else Settings(cell=model, epochs=epochs)
+    settings = Settings(cell=cell) if epochs is None else Settings(cell=cell, epochs=epochs)
     options = replace(options, settings=settings)
 
     from rich.console import Console

@@ -52,7 +52,7 @@ def forecast_scores(metrics: dict) -> Table:
         unit = units.shown(one["unit"])
         rows = sorted(one["test"].items(), key=lambda item: item[1]["mae"])
         for position, (name, found) in enumerate(rows):
-            named = "model" if name == "model" else f"= {name}"
+            named = "model" if name == "model" else f"= {metrics['names'][name]}"
             named = f"{one['target']}: {named}" if len(metrics["targets"]) > 1 else named
             figures = (f"{found[key]:.4g} {unit}".strip() for key in ("mae", "mae_last_step", "rmse"))
             table.add_row(Text(named), *map(Text, figures), style="bold" if position == 0 else None)
@@ -77,8 +77,8 @@ def fold_scores(metrics: dict) -> Table:
                 fold["to"],
                 f"{model:.4g} {unit}".strip(),
                 f"{theirs:.4g} {unit}".strip(),
-                rival,
-                f"{100 * (1 - model / theirs):.1f} %" if theirs else "",
+                metrics["names"][rival],
+                f"{100 * (1 - model / theirs):.1f}%" if theirs else "",
             )
             table.add_row(*map(Text, cells))
         over = one["over_folds"]

@@ -41,11 +41,10 @@ Hyndman, "Online conformal inference for multi-step time series forecasting", 20
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from ctypes import byref
 from typing import NamedTuple
 
@@ -82,7 +81,7 @@ class Calibration:
     differs between series, a miss in one says little of the next one's, and a margin between them would hold
     one series too often and another too rarely, though both together look right.
 
-    Several targets have one each as well. Made by `fit` or `from_json`. A calibration belongs to one thread.
+    Several targets have one each as well. Made by `fit` or `from_dict`. A calibration belongs to one thread.
 
     Example: a forecast of two steps, off by up to 1 at the first and by up to 2 at the second.
         >>> truth = np.linspace(-1, 1, 99)[:, None] * [1, 2]
@@ -151,7 +150,7 @@ class Calibration:
 
     def __reduce__(self):
         # Arrays of a copy lie elsewhere, so what points at them is made anew.
-        return Calibration.from_json, (self.to_json(),)
+        return Calibration.from_dict, (self.to_dict(),)
 
     @classmethod
     def fit(
@@ -250,8 +249,7 @@ class Calibration:
             >>> _ = calibration.issue([5.0], [5.0])
             >>> calibration.rested().update(99.0)  # nothing was said of it
         """
-        kept = json.loads(self.to_json())
-        return Calibration.from_json(json.dumps({**kept, "outstanding": [], "now": None}))
+        return Calibration.from_dict({**self.to_dict(), "outstanding": [], "now": None})
 
     @property
     def margins(self) -> np.ndarray:
@@ -426,30 +424,27 @@ class Calibration:
         scores = np.roll(self._scores[column], -self._place[column])
         return scores[~np.isnan(scores)].tolist()
 
-    def to_json(self) -> str:
-        """The whole state as JSON text, for a stream that is stopped and goes on: no bit is lost.
+    def to_dict(self) -> dict:
+        """The whole state for JSON, so that a stream can stop and continue: no bit is lost.
 
         Example:
             >>> calibration = Calibration.fit(np.zeros((9, 1)), np.zeros((9, 1)), np.ones((9, 1)), level=0.9)
-            >>> Calibration.from_json(calibration.to_json()).margins
+            >>> Calibration.from_dict(calibration.to_dict()).margins
             array([1.])
         """
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "level": self.level,
-                "steps": self.steps,
-                "rate": self.rate,
-                "recent": self._recent,
-                "miss_rates": self._miss_rates.tolist(),
-                "scores": [self._latest(column) for column in range(len(self.steps))],
-                "outstanding": [
-                    self._written(ago) for ago in range(min(self._native.time, max(self.steps)), 0, -1)
-                ],
-                "now": self._written(0),
-            },
-            allow_nan=False,
-        )
+        return {
+            "format": FORMAT,
+            "level": self.level,
+            "steps": list(self.steps),
+            "rate": self.rate,
+            "recent": self._recent,
+            "miss_rates": self._miss_rates.tolist(),
+            "scores": [self._latest(column) for column in range(len(self.steps))],
+            "outstanding": [
+                self._written(ago) for ago in range(min(self._native.time, max(self.steps)), 0, -1)
+            ],
+            "now": self._written(0),
+        }
 
     def _written(self, ago: int) -> list | None:
         """What was said so long ago: lower and upper bounds and margins, null for NaN; None if nothing."""
@@ -461,43 +456,42 @@ class Calibration:
         ]
 
     @classmethod
-    def from_json(cls, text: str) -> Calibration:
-        """The calibration that `to_json` wrote.
+    def from_dict(cls, saved: Mapping) -> Calibration:
+        """From what `to_dict` returned.
 
         Raises:
-            SunhwanError: `text` is no such JSON, or of another format.
+            SunhwanError: something is missing or malformed, or it is of another format.
         """
         try:
-            value = json.loads(text)
-            if value["format"] != FORMAT:
+            if saved["format"] != FORMAT:
                 raise SunhwanError(
-                    f"the calibration is of format {value['format']}, but this version reads {FORMAT}; fit "
-                    "it anew or use the version that made it"
+                    f"the calibration has format {saved['format']}, but this version reads {FORMAT}; fit it "
+                    "again, or use the version that saved it"
                 )
-            if not all(value["scores"]) or len(value["scores"]) != len(value["miss_rates"]):
+            if not all(saved["scores"]) or len(saved["scores"]) != len(saved["miss_rates"]):
                 raise ValueError("a step has no scores")
             steps = checked(
-                np.empty((0, len(value["miss_rates"]))),
-                value["level"],
-                value["steps"],
-                value["recent"],
-                value["rate"],
+                np.empty((0, len(saved["miss_rates"]))),
+                saved["level"],
+                saved["steps"],
+                saved["recent"],
+                saved["rate"],
             )
-            lists = [[float(score) for score in known] for known in value["scores"]]
-            if not np.isfinite([*value["miss_rates"], *(score for known in lists for score in known)]).all():
+            scores = [[float(score) for score in known] for known in saved["scores"]]
+            if not np.isfinite([*saved["miss_rates"], *(score for known in scores for score in known)]).all():
                 raise ValueError("a number is not finite")
             calibration = cls(
-                value["level"], steps, value["rate"], lists, value["recent"], value["miss_rates"]
+                saved["level"], steps, saved["rate"], scores, saved["recent"], saved["miss_rates"]
             )
-            said = [*value["outstanding"][-max(steps) :], value["now"]]
-            calibration._native.time = len(said) - 1
-            for ago, one in enumerate(reversed(said)):
-                if one is not None:
-                    calibration._note(ago, *np.array(one, np.float64).reshape(3, len(steps)))
+            forecasts = [*saved["outstanding"][-max(steps) :], saved["now"]]
+            calibration._native.time = len(forecasts) - 1
+            for ago, forecast in enumerate(reversed(forecasts)):
+                if forecast is not None:
+                    calibration._note(ago, *np.array(forecast, np.float64).reshape(3, len(steps)))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise SunhwanError(
-                f"got {text[:40]!r}, expected the JSON that a calibration wrote ({error}); take it from "
-                "where it was kept, or fit the calibration anew"
+                f"got {str(saved)[:40]!r}, expected the state that a calibration saved ({error}); restore it "
+                "from where it was saved, or fit the calibration again"
             ) from error
         return calibration
 
