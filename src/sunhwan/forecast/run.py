@@ -60,7 +60,7 @@ def run(
     Raises:
         SunhwanError: the table cannot be used; see `paths.learn`. Or a target has a reserved name.
     """
-    check_names(wanted.targets, options.level)
+    check_names([name for name in wanted.targets if name in readings.columns.columns], options.level)
     searched = None
     if search is not None:
         searched = searching.search(readings, wanted, options, watcher, search)
