@@ -242,8 +242,8 @@ def test_forecasts_that_differ_by_nothing_or_by_a_factor(factor):
     if factor == 1:
         assert (found.percent, found.interval, found.probability) == (0, (0, 0), 0.5)
         assert found.sentence("ridge") == (
-            "no difference from ridge that the test part can tell "
-            "(0.0 % lower error, 95 % interval 0.0 to 0.0 %)"
+            "no significant difference from ridge on the test part "
+            "(0.0% lower error, 95% interval 0.0 to 0.0%)"
         )
 
 
@@ -256,7 +256,7 @@ def test_constant_errors():
 def test_few_windows_say_nothing_of_chance(windows):
     found = improvement(np.full(windows, 1.0), np.full(windows, 2.0))
     assert (found.percent, found.interval, found.probability, found.sure) == (50, None, None, False)
-    assert found.sentence("ridge").startswith("50.0 % lower error than ridge, on too few windows")
+    assert found.sentence("ridge").startswith("50.0% lower error than ridge, on too few windows")
 
 
 def test_few_blocks_say_nothing_of_chance():
@@ -319,10 +319,10 @@ def test_windows_that_do_not_compare():
 
 def test_sentences_turn_the_interval_with_the_side():
     worse = Improvement(-3.14, (-5.04, -1.2), 0.95, 0.001, 8000, 24.0)
-    assert worse.sentence("ridge") == "3.1 % higher error than ridge (95 % interval 1.2 to 5.0 %)"
+    assert worse.sentence("ridge") == "3.1% higher error than ridge (95% interval 1.2 to 5.0%)"
     perhaps = Improvement(0.4, (-0.04, 2.0), 0.9, 0.7, 8000, 24.0)
     assert perhaps.sentence("ridge") == (
-        "no difference from ridge that the test part can tell (0.4 % lower error, 90 % interval 0.0 to 2.0 %)"
+        "no significant difference from ridge on the test part (0.4% lower error, 90% interval 0.0 to 2.0%)"
     )
     assert asdict(worse)["interval"] == (-5.04, -1.2)
 
@@ -396,7 +396,7 @@ def test_mcnemar_says_which_is_better():
         "worse than nb_svm: 2 examples right that it gets wrong, 40 the other way round (p < 0.001)"
     )
     nothing = mcnemar(*discordant(0, 0)).sentence("nb_svm")
-    assert nothing.startswith("no difference from nb_svm that the test part can tell")
+    assert nothing.startswith("no significant difference from nb_svm on the test part")
 
 
 def test_mcnemar_takes_bools_of_one_shape():
