@@ -1,4 +1,4 @@
-"""Predictions averaged with weights that validation chooses: a member is used as far as it lowers the error."""
+"""Predictions averaged with weights that validation chooses, as far as each lowers the error."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def weights(
 ) -> dict[str, float]:
     """Weights of a convex combination with a small mean absolute error.
 
-    Greedy selection with replacement: twenty times, the prediction is added that makes the average best, beginning
-    with the best by itself. So few are used, and none by luck: one with a `worth` is used only if the error would
-    be higher by at least that share without it.
+    Greedy selection with replacement: twenty times, the prediction is added that makes the average best,
+    beginning with the best by itself. So few are used, and none by luck: one with a `worth` is used only if it
+    lowers the error by at least that share.
 
     Args:
         predictions: by name, each (..., steps, targets).
@@ -55,9 +55,9 @@ def by_step(
 ) -> dict[str, np.ndarray]:
     """The same for each step: the members are chosen for all steps, and their weights for blocks of steps.
 
-    A recurrent network may be best for the next minutes and the season before for tomorrow, and common weights
-    would suit neither. Blocks double in length, since predictions change less from step to step further ahead. A
-    block has the weights of all steps where its own would gain little, which may be luck.
+    A recurrent network may be best for the next minutes and the season before for tomorrow, and common
+    weights would suit neither. Blocks double in length, since predictions change less from step to step
+    further ahead. A block has the weights of all steps where its own would gain little, which may be luck.
 
     Args:
         predictions, actual, worth: as for `weights`, (windows, steps, targets).

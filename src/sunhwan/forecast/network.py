@@ -38,7 +38,7 @@ BATCH = 128
 """Windows of a training step."""
 
 MOST_STEPS = 300
-"""Training steps of an epoch; of more windows each epoch sees others."""
+"""Training steps of an epoch; with more windows, each epoch uses others."""
 
 MOST_SCORED = 6_000
 """Validation windows that choose the epoch, evenly spaced."""
@@ -46,7 +46,7 @@ MOST_SCORED = 6_000
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave.
+    """The result of training.
 
     Attributes:
         network: of the best epoch.
@@ -78,11 +78,11 @@ def train(
     Args:
         train, val: the windows.
         line: the straight line that it corrects.
-        offsets: (outputs, 3) what is added to the straight line to begin with: zeros for the median, and
+        offsets: (outputs, 3) what is added to the straight line before training: zeros for the median, and
             quantiles of its errors.
-        level: that lies between the lower and the upper quantile.
+        level: the share between the lower and the upper quantile.
         settings, seed: what network.
-        watcher: told of each batch and epoch.
+        watcher: of each batch and epoch.
     """
     import keras
 
@@ -136,7 +136,7 @@ def train(
 
 
 def build(plan: Plan, line: Ridge, offsets: np.ndarray, settings: Settings) -> keras.Model:
-    """The network for training: from windows (and what is ahead) to (outputs * 3) numbers."""
+    """The network for training: from windows (and known future values) to (outputs, 3) numbers."""
     import keras
     from keras import layers
 
@@ -171,8 +171,8 @@ def build(plan: Plan, line: Ridge, offsets: np.ndarray, settings: Settings) -> k
     hidden = layers.Dense(settings.dense, activation="relu", name="dense")(read)
     hidden = layers.Dropout(settings.dropout)(hidden)
     correction = layers.Dense(plan.outputs * 3, kernel_initializer="zeros", name="correction")(hidden)
-    said = layers.Reshape((plan.outputs, 3))(correction) + keras.ops.expand_dims(straight, -1)
-    model = keras.Model(inputs, said)
+    quantiles = layers.Reshape((plan.outputs, 3))(correction) + keras.ops.expand_dims(straight, -1)
+    model = keras.Model(inputs, quantiles)
     model.get_layer("line").set_weights([line.weights, line.bias])
     if ahead is not None:
         model.get_layer("ahead").set_weights([line.ahead])
@@ -182,7 +182,7 @@ def build(plan: Plan, line: Ridge, offsets: np.ndarray, settings: Settings) -> k
 
 
 def pinball(level: float):
-    """The loss: pinball loss of the median, counted double, and of both quantiles, where truth was observed.
+    """The loss: pinball loss of the median, counted double, and of both quantiles, where the actual value is known.
 
     Source: Koenker and Bassett, "Regression quantiles", Econometrica 46 (1978).
     """
@@ -191,19 +191,19 @@ def pinball(level: float):
     quantiles = np.array([0.5, (1 - level) / 2, (1 + level) / 2], np.float32)
     share = np.array([2.0, 1.0, 1.0], np.float32)
 
-    def loss(truth, said):
-        truth = ops.expand_dims(truth, -1)
-        error = ops.where(ops.isnan(truth), 0.0, truth) - said
-        error = ops.where(ops.isnan(truth), 0.0, error)
+    def loss(actual, prediction):
+        actual = ops.expand_dims(actual, -1)
+        error = ops.where(ops.isnan(actual), 0.0, actual) - prediction
+        error = ops.where(ops.isnan(actual), 0.0, error)
         return ops.mean(ops.maximum(quantiles * error, (quantiles - 1) * error) * share, axis=(-2, -1))
 
     return loss
 
 
-def pinball_mean(said: np.ndarray, truth: np.ndarray, level: float) -> float:
-    """The same loss over a whole part: said (windows, steps, targets, 3), truth (windows, steps, targets)."""
+def pinball_mean(prediction: np.ndarray, actual: np.ndarray, level: float) -> float:
+    """The same loss over a whole part, of predictions (windows, steps, targets, 3)."""
     quantiles, share = np.array([0.5, (1 - level) / 2, (1 + level) / 2]), np.array([2.0, 1.0, 1.0])
-    error = truth[..., None].astype(np.float64) - said
+    error = actual[..., None].astype(np.float64) - prediction
     return float(np.nanmean(np.maximum(quantiles * error, (quantiles - 1) * error) * share))
 
 
