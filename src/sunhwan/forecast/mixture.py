@@ -19,8 +19,8 @@ def weights(
     """Weights of a convex combination with a small mean absolute error.
 
     Greedy selection with replacement: twenty times, the prediction is added that makes the average best,
-    beginning with the best by itself. So few are used, and none by luck: one with a `worth` is used only if it
-    lowers the error by at least that share.
+    beginning with the best by itself. So few are used, and none by luck: one with a `worth` is used only if
+    it lowers the error by at least that share.
 
     Args:
         predictions: by name, each (..., steps, targets).
