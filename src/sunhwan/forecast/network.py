@@ -182,7 +182,7 @@ def build(plan: Plan, line: Ridge, offsets: np.ndarray, settings: Settings) -> k
 
 
 def pinball(level: float):
-    """The loss: pinball loss of the median, counted double, and of both quantiles; missing values count nothing.
+    """The loss: pinball loss of the median, counted double, and of both quantiles, without missing values.
 
     Source: Koenker and Bassett, "Regression quantiles", Econometrica 46 (1978).
     """
