@@ -20,16 +20,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sunhwan.baselines.paths import fit_linear
+from sunhwan.baselines.names import NETWORK
+from sunhwan.baselines.ridge import Ridge
 from sunhwan.data import paths, table
 from sunhwan.data.files.records import Records
 from sunhwan.data.paths import Learnt, Wanted
 from sunhwan.evaluation.intervals import Calibration
-from sunhwan.forecast import model as forecaster
 from sunhwan.forecast import stream
+from sunhwan.forecast.calibrations import Calibrations
 from sunhwan.forecast.clock import Clock
-from sunhwan.forecast.model import NETWORK, Forecast
-from sunhwan.forecast.network import Network, Settings, changing
+from sunhwan.forecast.exact import Network, relative_features
+from sunhwan.forecast.model import ForecastModel
+from sunhwan.forecast.options import Settings
 from sunhwan.forecast.stream import Kept, Stream
 from sunhwan.recurrence.cells import CELLS
 
@@ -64,17 +66,18 @@ def drawn(learnt: Learnt, settings: Settings, seed: int) -> Network:
         "correction_bias": (3 * plan.outputs,),
     }
     weights = {name: (random.normal(size=shape) / 10).astype(np.float32) for name, shape in shapes.items()}
-    return Network(settings.cell, True, 0.8, changing(plan), weights)
+    return Network(settings.cell, True, 0.8, relative_features(plan), weights)
 
 
-def trained(frame: pl.DataFrame) -> Forecast:
+def trained(frame: pl.DataFrame) -> ForecastModel:
     """What forecasts c0 a day ahead."""
     learnt = paths.learn(table.assemble(Records(frame, "readings", "")), Wanted(("c0",), "24h", "48h"))
-    line = fit_linear(learnt.paths("train"), learnt.paths("val"))
+    validation = learnt.paths("val")
+    ridge = Ridge.fit(learnt.paths("train"), validation)
     networks = tuple(drawn(learnt, Settings(), seed) for seed in range(2))
-    forecast = Forecast(learnt.plan, line, networks, None, {NETWORK: 1.0}, {}, 0.8, {})
-    val = learnt.paths("val")
-    return replace(forecast, calibrations=forecaster.calibrated(forecast, val, forecast.quantiles(val)))
+    model = ForecastModel(learnt.plan, {"ridge": ridge}, networks, {NETWORK: 1.0}, {}, 0.8, None)
+    bounds = model.quantiles(validation)[..., 1:]
+    return replace(model, calibrations=Calibrations.fit(validation, bounds, model.level))
 
 
 class Parts:
@@ -101,7 +104,7 @@ class Parts:
             spent.append(0.0)
 
 
-def answered(forecast: Forecast, times: list[str], lines: list[str], parts: Parts) -> list[float]:
+def answered(forecast: ForecastModel, times: list[str], lines: list[str], parts: Parts) -> list[float]:
     """Microseconds of each line, from text to text, its reading kept in the journal."""
     micros = []
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as out:

@@ -7,7 +7,8 @@ import pytest
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from sunhwan.baselines import study as baselines
-from sunhwan.baselines.study import PENALTIES, boosting, fit_ridge, lagged, lags, seasonal
+from sunhwan.baselines.boosting import lags
+from sunhwan.baselines.study import PENALTIES, boosting, fit_ridge, lagged, seasonal
 from sunhwan.data import table
 from sunhwan.data.series import Preparation, prepare
 from sunhwan.data.sets import newyork

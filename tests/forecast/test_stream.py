@@ -12,16 +12,17 @@ import polars as pl
 import pytest
 
 from sunhwan import rundir
+from sunhwan.baselines.naive import LastValue, Seasonal
 from sunhwan.data import paths, table
 from sunhwan.data.files.records import Records
 from sunhwan.data.paths import Wanted
 from sunhwan.errors import SunhwanError
 from sunhwan.files import new_run
-from sunhwan.forecast import run as forecast
 from sunhwan.forecast.clock import Clock
-from sunhwan.forecast.model import Options
-from sunhwan.forecast.network import Settings
-from sunhwan.forecast.predict import ahead
+from sunhwan.forecast.options import Options, Settings
+from sunhwan.forecast.predict import load, predict_table
+from sunhwan.forecast.run import learn, save
+from sunhwan.forecast.source import Source
 from sunhwan.forecast.stream import Kept, Stream, text_of
 from sunhwan.training.progress import Nobody
 
@@ -59,22 +60,28 @@ def station(rows, seed=0):
 def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("stream")
     station(900).write_csv(home / "station.csv")
-    readings, source = forecast.Source(home / "station.csv", ("when",), "place").read()
+    readings, source = Source(home / "station.csv", ("when",), "place").read()
     wanted = Wanted((TARGET, "p"), "6h", "12h")
     options = Options(Settings(units=8, dense=16, epochs=1), seeds=2)
     # As if validation had chosen the network, however little it has learnt in one epoch.
     with mock.patch("sunhwan.forecast.mixture.weights", return_value={"network": 1.0}):
-        result = forecast.learn(readings, wanted, options, Nobody())
+        result = learn(readings, wanted, options, Nobody())
     folder = new_run("forecast", home / "run")
-    forecast.keep(result, rundir.record("forecast", [], {}, {}), folder, source)
+    save(result, rundir.record("forecast", [], {}, {}), folder, source)
     return folder
 
 
 def stream_of(run, **weights):
-    model, source = forecast.load(run)
+    model, source = load(run)
     if weights:
         flat = np.tile([-1.0, 1.0], (model.plan.outputs, 1)).astype(np.float32)
-        model = replace(model, weights=weights, spread={name: flat for name in weights})
+        naive = {"seasonal": Seasonal(model.plan), "last_value": LastValue(model.plan)}
+        model = replace(
+            model,
+            baselines={**model.baselines, **naive},
+            weights=weights,
+            spread={name: flat for name in weights},
+        )
     return Stream(model, Clock(source.time, source.times), source.series), model
 
 
@@ -89,7 +96,7 @@ def by_file(model, frame):
         time=["when"],
         series="place",
     )
-    found = ahead(model, readings, "1").columns
+    found = predict_table(model, readings, "1").columns
     steps = model.plan.steps
     said = np.stack([found[TARGET], found[f"{TARGET} lower 80%"], found[f"{TARGET} upper 80%"]], axis=1)
     return {
@@ -115,7 +122,7 @@ def by_stream(answers):
         {"ridge": 1.0},
         {"network": 0.75, "ridge": 0.25},
         {"network": np.linspace(1, 0, 6), "ridge": np.linspace(0, 1, 6)},
-        {"network": 0.5, "same_time_yesterday": 0.25, "last_value": 0.25},
+        {"network": 0.5, "seasonal": 0.25, "last_value": 0.25},
     ],
 )
 def test_a_stream_says_what_is_said_of_the_file(run, weights):
@@ -132,25 +139,16 @@ def test_a_window_s_forecast_has_the_same_bits_whatever_windows_are_beside_it(ru
     plan, random = model.plan, np.random.default_rng(0)
     # Over the whole window: products of ten numbers round alike.
     weights = random.normal(size=(plan.grid.timesteps * len(plan.names), plan.outputs)).astype(np.float32)
-    model = replace(model, line=replace(model.line, weights=weights, timesteps=plan.grid.timesteps))
+    ridge = replace(model.baselines["ridge"], weights=weights, timesteps=plan.grid.timesteps)
+    model = replace(model, baselines={**model.baselines, "ridge": ridge})
     readings = table.assemble(Records(station(300, seed=4), "new.csv", ""), time=["when"], series="place")
     origins = paths.lay(readings, plan).origins()
-    single = model.exact
-    many = single.of(origins)
-    assert many.keys() == {"network", "ridge"} and len(origins) > 300
-    for some in (np.arange(1), np.arange(7, 10), np.arange(20, 220)):
-        for name, said in single.of(origins.take(some)).items():
-            np.testing.assert_array_equal(said, many[name][some])
-
-
-def test_one_window_at_a_time_says_what_a_batch_says(run):
-    _, model = stream_of(run, network=0.75, ridge=0.25)
-    frame = station(300, seed=4)
-    readings = table.assemble(Records(frame, "new.csv", ""), time=["when"], series="place")
-    origins = paths.lay(readings, model.plan).origins()
-    batch, single = model.quantiles(origins), model.quantiles(origins, exact=True)
+    predictors = {"network": model.exact, "ridge": ridge}
+    many = {key: predictor.predict(origins) for key, predictor in predictors.items()}
     assert len(origins) > 300
-    np.testing.assert_allclose(single, batch, rtol=1e-5, atol=1e-5 * model.plan.target_scale.std.max())
+    for some in (np.arange(1), np.arange(7, 10), np.arange(20, 220)):
+        for key, predictor in predictors.items():
+            np.testing.assert_array_equal(predictor.predict(origins.take(some)), many[key][some])
 
 
 def test_what_is_written_is_what_was_said(run):

@@ -365,9 +365,9 @@ def forecast_run(tmp_path_factory):
     """A run of `forecast`, really made: two targets, the first of an evil name, in two series."""
     from sunhwan.data import table
     from sunhwan.data.paths import Wanted
-    from sunhwan.forecast import run as forecast
-    from sunhwan.forecast.model import Options
-    from sunhwan.forecast.network import Settings
+    from sunhwan.forecast.options import Options, Settings
+    from sunhwan.forecast.run import learn, save
+    from sunhwan.forecast.source import Source
     from sunhwan.training.progress import Nobody
 
     target = "T </script><b onclick=x>&'\""
@@ -375,11 +375,11 @@ def forecast_run(tmp_path_factory):
     station(target).write_parquet(home / "station.parquet")
     readings = table.load(home / "station.parquet", series="place")
     options = Options(Settings(units=4, dense=8, epochs=2), seeds=2)
-    result = forecast.learn(readings, Wanted((target, "p"), "6h", "12h"), options, Nobody())
+    result = learn(readings, Wanted((target, "p"), "6h", "12h"), options, Nobody())
     folder = home / "run"
     known = rundir.record("forecast", ["sunhwan", "forecast", "a file"], {"seeds": 2}, {"station": "ab"})
-    source = forecast.Source(home / "station.parquet", ("time",), "place")
-    forecast.keep(result, known, folder, source)
+    source = Source(home / "station.parquet", ("time",), "place")
+    save(result, known, folder, source)
     return folder
 
 

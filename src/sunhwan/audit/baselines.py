@@ -13,8 +13,8 @@ import numpy as np
 from sunhwan.audit.fits import Fit, outputs, spaced, windows
 from sunhwan.audit.unchanged import unchanged
 from sunhwan.baselines import classifiers, minirocket
+from sunhwan.baselines.boosting import lags
 from sunhwan.baselines.ngrams import NbSvm, Ngrams, NgramTexts, TfIdf
-from sunhwan.baselines.study import lags
 from sunhwan.data.ragged import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.significance import Improvement, improvement

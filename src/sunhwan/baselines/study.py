@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from sunhwan.baselines.boosting import lags
 from sunhwan.data.series import Series
 from sunhwan.data.windows import Windows
 
@@ -131,22 +132,6 @@ def seasonal(series: Series, windows: Windows) -> np.ndarray | None:
     known = series.series[np.maximum(rows, 0)] == series.series[windows.last]
     earlier = windows.current[np.maximum(rows, 0)]
     return np.where((rows >= 0) & known & ~np.isnan(earlier), earlier, windows.persistence)
-
-
-def lags(timesteps: int, step: int, season: int, horizon: int) -> list[int]:
-    """The timesteps of a window that boosting sees, counted back from the last: recent ones densely, older
-    ones thinly, and every one at the target's time of day.
-
-    Args:
-        timesteps, step, horizon: of the windows; the last two in rows.
-        season: rows of a day, or 0.
-
-    Example:
-        >>> lags(timesteps=50, step=1, season=24, horizon=30)
-        [0, 1, 2, 3, 5, 8, 16, 18, 32, 42]
-    """
-    thinning = {0, 1, 2, 3, 5, *(2**k for k in range(3, 12))}
-    return [k for k in range(timesteps) if k in thinning or (season and (k * step + horizon) % season == 0)]
 
 
 def lagged(windows: Windows, index: np.ndarray, lags: list[int], calendar: int) -> np.ndarray:

@@ -36,12 +36,12 @@ def command(run: Path, state: Path | None) -> None:
     malformed lines are answered by an error and passed over.
     """
     from sunhwan import rundir
-    from sunhwan.forecast import run as forecast
     from sunhwan.forecast.clock import Clock
+    from sunhwan.forecast.predict import load
     from sunhwan.forecast.stream import Kept, Stream, text_of
 
     rundir.kind_of(run)
-    model, source = forecast.load(run)
+    model, source = load(run)
     stream = Stream(model, Clock(source.time, source.times), source.series)
     kept = Kept(stream, state or run / "stream.json", rundir.checksum(run / "model.json"))
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))

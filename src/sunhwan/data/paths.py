@@ -318,6 +318,20 @@ class Paths:
             truth[beyond] = np.nan
         return truth
 
+    def seasonal(self) -> np.ndarray:
+        """(windows, steps, targets) float32, scaled: the latest value a whole number of seasons before each
+        step.
+
+        Where it is missing, or lies before the series begins, the last value stands in for it.
+        """
+        plan, rows = self.plan, self.rows
+        step = np.arange(1, plan.steps + 1)
+        at = self.last[:, None] + step - -(-step // plan.season) * plan.season
+        inside = np.maximum(at, 0)
+        earlier = rows.values[inside][:, :, plan.target_features]
+        known = (at >= 0) & (rows.series[inside] == rows.series[self.last][:, None])
+        return np.where(known[:, :, None] & ~np.isnan(earlier), earlier, self.current[:, None])
+
     def gather(self, index: np.ndarray) -> tuple[object, np.ndarray]:
         """Inputs and targets (batch, steps * targets) of a training batch.
 

@@ -25,6 +25,7 @@ from typing import IO
 import numpy as np
 import orjson
 
+from sunhwan.baselines.names import NETWORK
 from sunhwan.data.features import features
 from sunhwan.data.files.records import MISSING_TEXTS
 from sunhwan.data.paths import Paths, Rows
@@ -34,7 +35,7 @@ from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.files import read_json, write_json
 from sunhwan.forecast.clock import Clock
-from sunhwan.forecast.model import NETWORK, Forecast
+from sunhwan.forecast.model import ForecastModel
 from sunhwan.units import duration
 
 SNAPSHOT = 10_000
@@ -80,7 +81,7 @@ class Stream:
     Example: see `sunhwan stream --help`.
     """
 
-    def __init__(self, forecast: Forecast, clock: Clock, series: str | None = None):
+    def __init__(self, forecast: ForecastModel, clock: Clock, series: str | None = None):
         self.forecast, self.clock, self.series = forecast, clock, series
         plan = self.plan = forecast.plan
         self.interval = seconds_of(plan.interval)
@@ -165,7 +166,7 @@ class Stream:
                 0,
                 [math.nan] * count,
                 [0] * count,
-                self.forecast.calibration(name),
+                self.forecast.calibrations.of(name),
             )
         # After a gap as long as all that is remembered nothing of what was before is left.
         missing = min(steps - 1, self.past + self.plan.steps + self.plan.recipe.fill)
@@ -307,7 +308,7 @@ class Stream:
         values[self.past :, plan.known_features] = ahead[0]
         zeros = np.zeros(len(values), np.int64)
         rows = Rows(plan, values, values[:, plan.target_features], zeros, zeros, ("",))
-        return forecast.quantiles(Paths(rows, np.array([self.past - 1])), exact=True)[0]
+        return forecast.quantiles(Paths(rows, np.array([self.past - 1])))[0]
 
     def example(self) -> str:
         """A line as it should be."""
@@ -322,7 +323,7 @@ class Stream:
                 "rows": plain(track.rows[max(track.count - self.past, 0) : track.count]),
                 "known": plain(np.array(track.known)),
                 "age": track.age,
-                "calibrations": [json.loads(one.to_json()) for one in track.calibrations],
+                "calibrations": [one.to_dict() for one in track.calibrations],
             }
             for name, track in self.tracks.items()
         }
@@ -342,7 +343,7 @@ class Stream:
                 gaps = bytearray(self.room)
                 gaps[: len(rows)] = np.isnan(rows).any(axis=1).tobytes()
                 known = [math.nan if value is None else float(value) for value in kept["known"]]
-                calibrations = tuple(Calibration.from_json(json.dumps(one)) for one in kept["calibrations"])
+                calibrations = tuple(map(Calibration.from_dict, kept["calibrations"]))
                 if len(known) != len(self.columns) or len(calibrations) != len(self.plan.targets):
                     raise ValueError("it has other columns")
                 tracks[name] = Track(
