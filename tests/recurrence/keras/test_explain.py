@@ -81,7 +81,7 @@ def test_a_class_that_can_never_be_fused_needs_no_run_to_say_so():
 
     with sunhwan.accelerated():
         assert rows(Own(3, name="own")) == [
-            ("own", "Own(3)", "Keras", "its class Own has a method inner_loop of its own")
+            ("own", "Own(3)", "Keras", "its class Own overrides inner_loop")
         ]
 
 

@@ -224,7 +224,7 @@ def test_a_library_that_is_not_there(monkeypatch, tmp_path):
 def test_handlers_of_a_later_version_are_refused_and_do_not_keep_jax_from_starting():
     said = run(HERE / "later_handlers.py")
     assert "version (0.99) is incompatible" in said["reason"]
-    assert said["reason"].startswith(f"JAX {jax.__version__} does not take sunhwan's XLA handlers: ")
+    assert said["reason"].startswith(f"JAX {jax.__version__} does not accept sunhwan's XLA handlers: ")
     assert said["jax computes"] == 6
 
 

@@ -27,7 +27,7 @@ class Explanation:
 
     def __str__(self) -> str:
         if not self.rows:
-            return "The model has no recurrent layer."
+            return "There is no recurrent layer."
         lines = [self.columns, *(astuple(row)[: len(self.columns)] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(

@@ -306,7 +306,7 @@ def _masking(layer, shape, timed):
 def _over_last_axis(layer, shape):
     axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
     if [axis % len(shape) for axis in axes] != [len(shape) - 1]:
-        refuse(layer, f"it works along axis {layer.axis}, expected only the last")
+        refuse(layer, f"it works along axis {layer.axis}, expected the last only")
 
 
 WITHOUT_EFFECT = (
