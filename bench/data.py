@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data import table
-from sunhwan.data.windows import Grid
+from sunhwan.data.grid import Grid
 
 ROWS, REPEATS = 420_000, 7
 

@@ -174,7 +174,7 @@ HEAVY = {"keras", "jax", "tensorflow", "torch", "polars", "pandas", "matplotlib"
         ("import sunhwan.recurrence.reference", HEAVY),
         ("import sunhwan.recurrence.ops.numpy", HEAVY),
         ("import sunhwan.recurrence.ops.support", HEAVY),
-        ("import sunhwan.data.windows", HEAVY - {"polars"}),
+        ("import sunhwan.data.grid", HEAVY - {"polars"}),
         ("import sunhwan.data.series", HEAVY - {"polars"}),
         ("import sunhwan.baselines.study", {"keras", "jax", "matplotlib"}),
         ("import sunhwan.report.pictures.plots", {"keras", "jax", "polars", "sklearn"}),

@@ -9,9 +9,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sunhwan.baselines import study as baselines
 from sunhwan.baselines.study import PENALTIES, boosting, fit_ridge, lagged, lags, seasonal
 from sunhwan.data import table
+from sunhwan.data.grid import Grid
 from sunhwan.data.series import Preparation, prepare
 from sunhwan.data.sets import newyork
-from sunhwan.data.windows import Grid
 
 NAN = float("nan")
 

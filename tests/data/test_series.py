@@ -81,7 +81,7 @@ def test_nothing_of_validation_or_test_reaches_training(make_table, seed):
         assert one.tobytes() == other.tobytes()
     assert before.train.persistence.tobytes() == after.train.persistence.tobytes()
     assert before.train.last.tolist() == after.train.last.tolist()
-    assert before.recipe.ingredients == after.recipe.ingredients
+    assert before.recipe.features == after.recipe.features
     assert before.scale.mean.tolist() == after.scale.mean.tolist()
     assert before.scale.std.tolist() == after.scale.std.tolist()
     assert (before.target_mean, before.target_std) == (after.target_mean, after.target_std)
@@ -284,13 +284,11 @@ def test_the_recipe_is_json_and_scales_a_row_as_the_windows_were_scaled(make_tab
     readings = weather(make_table)
     series = prepare(readings, HOW)
     recipe = json.loads(json.dumps(series.kept(), allow_nan=False))
-    assert [item["name"] for item in recipe["ingredients"]] == list(series.features)
     assert recipe["interval_seconds"] == 3600
-    values = [item["value"] for item in recipe["ingredients"] if item["kind"] == "category"]
-    assert values == ["E", "N", "S"]
+    assert ["category", {"column": "wind", "values": ["E", "N", "S"]}] in recipe["features"]
     assert recipe["preparation"]["calendar"] == ["hour_of_day"]
     row = int(series.test.last[0])
-    by_hand = (readings.column("T")[row] - recipe["feature_mean"][0]) / recipe["feature_std"][0]
+    by_hand = (readings.column("T")[row] - recipe["mean"][0]) / recipe["std"][0]
     # float32 of a value of order 1.
     assert series.test.inputs(np.array([0]))[0, -1, 0] == pytest.approx(by_hand, abs=1e-6)
     truth = readings.column("T")[series.test.last + series.test.horizon]
@@ -327,7 +325,7 @@ def test_what_cannot_be_prepared(make_table, changes, message):
         ({"calendar": ("hour_of_day", 3)}, "calendar is ('hour_of_day', 3); expected a list of names"),
         (
             {"calendar": ("hour",)},
-            "there is no calendar feature 'hour'; there are hour_of_day, day_of_week, day_of",
+            "there is no calendar feature 'hour'; expected one of hour_of_day, day_of_week",
         ),
         ({"indexing": "tutoral"}, "indexing is 'tutoral'; expected one of last_row, tutorial"),
     ],

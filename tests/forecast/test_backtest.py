@@ -22,7 +22,7 @@ from sunhwan.training.progress import Nobody
 
 SMALL = Options(Settings(units=4, dense=8, epochs=1), seeds=1)
 
-WANTED = Wanted(("T (degC)", "p"), "3h", "6h", split=(50, 20, 30))
+WANTED = Wanted(("T (degC)", "p"), "3h", "6h", features=("day",), split=(50, 20, 30))
 
 
 def station(rows=500):
@@ -38,6 +38,7 @@ def station(rows=500):
                     "place": f"s{number}",
                     "T (degC)": 10 + 5 * np.sin(hours / 4) + random.normal(size=len(hours)),
                     "p": 1000 + np.cumsum(random.normal(size=len(hours))),
+                    "day": hours // 24 % 31 + 1.0,
                 }
             )
         )
@@ -78,6 +79,11 @@ def test_a_fold_is_a_run_on_the_rows_up_to_its_end(result):
     first = result.judged.fold == 1
     np.testing.assert_array_equal(alone.judged.said, result.judged.said[first])
     assert first.sum() == 75 + 69 - 2 * (5 + 3)
+
+
+def test_the_health_table_has_every_column_that_is_read(result):
+    assert [column["name"] for column in result.health["columns"]] == ["T (degC)", "p", "day"]
+    assert sum(result.health["rows"].values()) == 500 + 460
 
 
 def test_the_figures_are_those_of_all_folds_and_their_spread(result):

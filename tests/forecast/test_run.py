@@ -226,9 +226,14 @@ def test_a_test_part_of_one_value_is_no_reason_to_fail(tmp_path):
 
 
 def test_a_file_of_its_own_is_the_test_part(tmp_path):
-    frame = station(rows=900)
+    frame = station(rows=900).with_columns(month=pl.int_range(900) // 720 + 3.0, hour=pl.int_range(900) % 24)
     first, second = read(frame[:600], tmp_path, "a.csv"), read(frame[600:], tmp_path, "b.csv")
-    result = forecast.learn(first, wanted(split=(80, 20)), SMALL, Nobody(), second)
+    how = wanted(split=(80, 20), features=("p", "month"))
+    result = forecast.learn(first, how, SMALL, Nobody(), second)
+    # A column of the clock that the model reads is in the health table, and one that it does not read is not.
+    assert [column["name"] for column in result.health["columns"]] == [
+        "T (degC)", "p", "wind", "plan", "month",
+    ]  # fmt: skip
     made = result.judged.made_at
     assert made[0] == np.datetime64("2024-03-26T00:00") + np.timedelta64(11, "h")
     assert len(made) == 300 - 11 - 6
@@ -272,7 +277,7 @@ def test_series_that_training_never_saw_are_named(kept):
     ("change", "said"),
     [
         (lambda frame: frame.drop("p"), "lacks 'p'"),
-        (lambda frame: frame[::2], "are 2 h apart, but learnt was from rows 1 h apart"),
+        (lambda frame: frame[::2], "are 2 h apart, but the model was trained on rows 1 h apart"),
         (lambda frame: frame[:5], r"reads 12 rows of 1 h, and 6 rows after it with 'plan'"),
         (lambda frame: frame.rename({"time": "when"}), "lacks 'time'"),
     ],
@@ -350,6 +355,18 @@ def test_a_kept_model_that_lacks_something_is_refused(kept, harm):
     model, arrays = result.fitted.forecast.as_kept()
     del model[harm]
     with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+        Forecast.from_kept(model, arrays)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda plan: plan["encoder"].pop("mean"), lambda plan: plan.update(targets=["p", "no"])],
+)
+def test_a_damaged_plan_is_reported_as_what_it_is_part_of(kept, harm):
+    _, _, result, _ = kept
+    model, arrays = result.fitted.forecast.as_kept()
+    harm(model["plan"])
+    with pytest.raises(SunhwanError, match=r"^the kept model cannot be read .*make the run anew$"):
         Forecast.from_kept(model, arrays)
 
 

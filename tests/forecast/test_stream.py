@@ -257,7 +257,7 @@ def test_a_stream_that_begins_long_after_training_says_how_long_it_waits_and_the
 def test_after_a_gap_a_stream_says_how_long_it_waits(run):
     stream, model = stream_of(run)
     lines = lines_of(station(90).filter(pl.col("place") == "s0"))
-    fill, reads = model.plan.recipe.fill, model.plan.grid.span + 1
+    fill, reads = model.plan.encoder.fill, model.plan.grid.span + 1
     missing = fill + 3
     answers = [stream.line(line) for line in [*lines[:30], *lines[30 + missing :]]]
     waits = [answer["waiting"] for answer in answers[30:] if "waiting" in answer]

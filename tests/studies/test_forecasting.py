@@ -24,7 +24,7 @@ def test_the_problem_in_the_target_s_unit(study):
         degrees = np.abs(kept[f"forecast:{name}"] - kept["truth"]).mean()
         assert problem.score(forecasts["test"], "test")["value"] == pytest.approx(degrees, rel=1e-5)
     assert problem.metric.factor == recipe["target_std"]
-    assert [item["name"] for item in recipe["ingredients"]] == ["T (degC)", "p (mbar)"]
+    assert [item["column"] for _, item in recipe["features"]] == ["T (degC)", "p (mbar)"]
 
 
 def test_what_is_kept_is_truth_at_the_target_s_time(study, station):
@@ -78,7 +78,7 @@ def test_the_linear_layer_says_what_ridge_says(study, station, tmp_path):
     prepare = {**study().prepare, "features": ["p (mbar)", "T (degC)"]}
     problem = forecasting.problem(study(data={"name": "table", "path": str(gaps)}, prepare=prepare))[""]
     recipe = problem.files["preparation.json"]
-    assert abs(recipe["feature_mean"][1] - recipe["target_mean"]) > 0.01
+    assert abs(recipe["mean"][1] - recipe["target_mean"]) > 0.01
     weights, bias = problem.context["linear"]
     inputs, _ = problem.test.gather(np.arange(len(problem.test)))
     said = np.einsum("btf,tf->b", inputs, weights) + bias
@@ -129,7 +129,7 @@ def test_a_time_column_may_be_named_as_text_or_in_a_list(study, station):
         ({"target": 5}, "5"),
         ({"features": "T (degC)"}, "features is 'T"),
         ({"features": ["T (degC)", "q"]}, "'q'"),
-        ({"calendar": ["hour"]}, "no calendar feature 'hour'; there are hour_of_day"),
+        ({"calendar": ["hour"]}, "no calendar feature 'hour'; expected one of hour_of_day"),
         ({"lookback": "long"}, "lookback is 'long'; expected a number of rows or a duration"),
         ({"lookback": True}, "lookback is True; expected a number of rows"),
         ({"lookback": 7, "step": 2}, "lookback of 7 rows is no multiple of the step of 2 rows"),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from sunhwan.data.grid import Windows
 from sunhwan.data.series import Series
-from sunhwan.data.windows import Windows
 
 PENALTIES = 10.0 ** np.arange(-1, 7)
 """Ridge penalties that validation chooses from, for sums of squares over scaled features."""

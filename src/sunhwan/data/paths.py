@@ -18,13 +18,14 @@ from functools import cached_property
 import numpy as np
 
 from sunhwan.data import split
-from sunhwan.data.features import features
-from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features import encoder as encoders
+from sunhwan.data.features.encoder import Encoder
+from sunhwan.data.features.kinds import Calendar
 from sunhwan.data.features.scale import Scale
 from sunhwan.data.files.records import listed
 from sunhwan.data.files.timestamps import PARTS
+from sunhwan.data.grid import Grid, rows_in, rows_within, seconds_of
 from sunhwan.data.table import Table
-from sunhwan.data.windows import Grid, rows_in, rows_within, seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.units import duration, human
 
@@ -84,14 +85,14 @@ class Plan:
     Attributes:
         targets: the names of the targets, each of which is a feature too.
         known: the names of the columns that are known in advance.
-        recipe: the features.
+        encoder: makes the features.
         grid: windows over rows; the horizon is the number of steps.
         season: rows of a day (of daily rows, of a week), or 0.
     """
 
     targets: tuple[str, ...]
     known: tuple[str, ...]
-    recipe: Recipe
+    encoder: Encoder
     grid: Grid
     season: int
 
@@ -104,79 +105,66 @@ class Plan:
         """Numbers in one path."""
         return self.steps * len(self.targets)
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
         """The features' names."""
-        return tuple(item.name for item in self.recipe.ingredients)
+        return self.encoder.names
 
     @cached_property
     def target_features(self) -> np.ndarray:
         """(targets,) which feature each target is."""
-        return np.array([self.names.index(name) for name in self.targets])
+        return np.concatenate([self.encoder.places("reading", (name,)) for name in self.targets])
 
     @cached_property
     def known_features(self) -> np.ndarray:
         """(known,) which features are known in advance; several of a text column."""
-        return np.array(
-            [
-                i
-                for i, item in enumerate(self.recipe.ingredients)
-                if item.column in self.known and item.kind in ("number", "category")
-            ],
-            np.int64,
-        )
+        return self.encoder.places("reading", self.known)
 
     @cached_property
     def calendar_features(self) -> np.ndarray:
         """Which features are of the calendar."""
-        kinds = [item.kind for item in self.recipe.ingredients]
-        return np.flatnonzero(np.array(kinds) == "calendar")
+        return self.encoder.places("time")
 
     @cached_property
     def target_scale(self) -> Scale:
         """Of the targets."""
-        scale = self.recipe.scale
+        scale = self.encoder.scale
         return Scale(scale.mean[self.target_features], scale.std[self.target_features])
 
     @property
     def interval(self) -> np.timedelta64:
-        return self.recipe.interval
+        return self.encoder.interval
 
     def physical(self, scaled: np.ndarray) -> np.ndarray:
         """Scaled targets (..., targets) in their units, float64."""
         return scaled.astype(np.float64) * self.target_scale.std + self.target_scale.mean
 
-    def as_dict(self) -> dict:
+    def to_dict(self) -> dict:
         """For JSON."""
         return {
             "targets": list(self.targets),
             "known": list(self.known),
-            "recipe": self.recipe.as_dict(),
+            "encoder": self.encoder.to_dict(),
             "grid": asdict(self.grid),
             "season": self.season,
         }
 
     @classmethod
-    def from_dict(cls, kept: dict) -> Plan:
-        """What `as_dict` gave.
+    def from_dict(cls, saved: dict) -> Plan:
+        """What `to_dict` returned.
 
         Raises:
-            SunhwanError: something is missing or is not what `as_dict` writes.
+            KeyError, TypeError, ValueError: something is missing or of another form than `to_dict` writes.
         """
-        try:
-            plan = cls(
-                tuple(kept["targets"]),
-                tuple(kept["known"]),
-                Recipe.from_dict(kept["recipe"]),
-                Grid(**{key: int(value) for key, value in kept["grid"].items()}),
-                int(kept["season"]),
-            )
-            plan.target_features, plan.known_features  # noqa: B018 - that each is there
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SunhwanError(
-                f"the kept plan cannot be read ({type(error).__name__}: {error}); expected what a run of "
-                "this sunhwan writes into model.json: make the run anew"
-            ) from None
+        plan = cls(
+            tuple(saved["targets"]),
+            tuple(saved["known"]),
+            Encoder.from_dict(saved["encoder"]),
+            Grid(**{key: int(value) for key, value in saved["grid"].items()}),
+            int(saved["season"]),
+        )
+        if len(plan.target_features) != len(plan.targets):
+            raise ValueError(f"the targets {listed(plan.targets)} are not all among the features")
         return plan
 
 
@@ -341,12 +329,14 @@ class Learnt:
         plan: how windows lie, and what they are made of.
         rows: the table by that plan.
         part: (rows,) 0 train, 1 validation, 2 test.
+        readings: the table, without columns that were left out because the calendar has them.
         notes: what was met, left out, filled and drawn from the data.
     """
 
     plan: Plan
     rows: Rows
     part: np.ndarray
+    readings: Table
     notes: tuple[str, ...] = field(default=())
 
     def paths(self, part: str) -> Paths:
@@ -380,28 +370,29 @@ def learn(readings: Table, wanted: Wanted, part: np.ndarray | None = None) -> Le
     segment = readings.series.astype(np.int64) * len(split.PARTS) + part
     asked = tuple(dict.fromkeys((*wanted.targets, *wanted.known, *wanted.features)))
     readings = without_clock(readings, asked)
-    chosen = features.choose(readings, asked if wanted.features else (), wanted.targets, training)
-    absent = [name for name in (*wanted.known, *wanted.targets) if name not in chosen.columns]
-    if absent:
-        # Without a list of features, what cannot serve is left out; what was named must not be.
-        notes = [note for note in chosen.notes if not note.startswith(tuple(f"{name}: " for name in absent))]
-        chosen = features.choose(readings, tuple(dict.fromkeys((*chosen.columns, *absent))), (), training)
-        chosen = replace(chosen, notes=(*notes, *chosen.notes))
-    fill = wanted.fill if wanted.fill is not None else default_fill(interval)
-    limit = rows_within(fill, interval, "fill")
-    longest = duration(limit * seconds_of(interval))
-    needed = (*wanted.targets, *wanted.known, *wanted.features)
-    chosen = features.filled(chosen, readings.series, training, segment, grid, limit, longest, needed)
-    wheels = default_calendar(readings.time[training], interval)
-    phases, names = features.calendar(readings.time[:1], wheels)
-    made = ingredients(chosen.add(names, names, np.repeat(phases, len(training), axis=0)), names)
-    scale = Scale.fit(chosen.values[training], chosen.binary)
-    scale = Scale(np.append(scale.mean, np.zeros(len(names))), np.append(scale.std, np.ones(len(names))))
-    recipe = Recipe(made, scale, limit, interval)
-    plan = Plan(wanted.targets, wanted.known, recipe, grid, season_of(interval))
+    needed = (*wanted.known, *wanted.targets)
+    chosen, notes = encoders.choose(
+        readings, training, asked if wanted.features else (), needed, wanted.targets
+    )
+    fill = rows_within(wanted.fill if wanted.fill is not None else default_fill(interval), interval, "fill")
+    encoder, more = encoders.learn(
+        readings,
+        chosen,
+        training,
+        segment,
+        grid,
+        asked,
+        fill,
+        Calendar.learn(readings.time[training], interval),
+    )
+    plan = Plan(wanted.targets, wanted.known, encoder, grid, season_of(interval))
     rows = lay(readings, plan)
     learnt = Learnt(
-        plan, rows, part, (*readings.notes, *chosen.notes, *ahead_of_now(readings), described(plan))
+        plan,
+        rows,
+        part,
+        readings,
+        (*readings.notes, *notes, *more, *ahead_of_now(readings), described(plan)),
     )
     for name in split.PARTS[: int(part.max()) + 1]:
         if len(learnt.paths(name)) == 0:
@@ -415,7 +406,7 @@ def lay(readings: Table, plan: Plan) -> Rows:
     Raises:
         SunhwanError: a column is missing or holds something else, or the rows are another interval apart.
     """
-    values, notes = plan.recipe.apply(readings)
+    values, notes = plan.encoder.bulk(readings)
     truth = np.stack([readings.column(name) for name in plan.targets], axis=1)
     return Rows(
         plan,
@@ -449,10 +440,20 @@ def parts(series: np.ndarray, shares: Sequence[float]) -> np.ndarray:
 
 def check_target(readings: Table, name: str, training: np.ndarray) -> None:
     """Refuse a target that has no values, one alone, or too large ones in the training rows."""
-    known = features.varying(readings, name, training)
+    column = readings.column(name)
+    known = column[training & ~np.isnan(column)]
+    if len(known) == 0:
+        raise SunhwanError(
+            f"the target {name!r} has no value in the {int(training.sum()):,} training rows of "
+            f"{readings.name}; expected numbers there"
+        )
+    if known.min() == known.max():
+        raise SunhwanError(
+            f"the target {name!r} has the one value {known[0]:g} in all training rows; expected it to vary"
+        )
     if np.abs(known).max() > LARGEST:
         raise SunhwanError(
-            f"the target {name!r} holds numbers as large as {np.abs(known).max():g}; expected none above "
+            f"the target {name!r} has numbers as large as {np.abs(known).max():g}; expected none above "
             f"{LARGEST:g}: give it in another unit, or its logarithm"
         )
 
@@ -500,18 +501,6 @@ def default_grid(wanted: Wanted, interval: np.timedelta64, rows: int) -> Grid:
 def default_fill(interval: np.timedelta64) -> int:
     """Rows of a gap that are filled: six hours, at least three rows."""
     return max(6 * 3600 // seconds_of(interval), 3)
-
-
-def default_calendar(time: np.ndarray, interval: np.timedelta64) -> list[str]:
-    """The calendar's wheels of which the training rows hold at least two turns (of the year, one)."""
-    seconds = seconds_of(interval)
-    span = (time.max() - time.min()).astype("timedelta64[s]").astype(int)
-    turns = {"hour_of_day": 2, "day_of_week": 3, "day_of_year": 1}
-    return [
-        name
-        for name, period in features.CALENDAR.items()
-        if seconds * 2 <= period and span >= turns[name] * period
-    ]
 
 
 def season_of(interval: np.timedelta64) -> int:

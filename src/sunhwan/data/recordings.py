@@ -16,8 +16,9 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data import table
-from sunhwan.data.features import features, missing
-from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features import missing
+from sunhwan.data.features.encoder import Encoder, bulk, choose, scaled, starts
+from sunhwan.data.features.kinds import Mask
 from sunhwan.data.features.scale import Scale
 from sunhwan.data.files.records import Records, listed, read
 from sunhwan.data.files.timestamps import customary, timestamps
@@ -265,7 +266,7 @@ def taken(rows: Table, kept: np.ndarray) -> Table:
     )
 
 
-def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Recipe, list[str]]:
+def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Encoder, list[str]]:
     """How rows become what a model reads, and what was met on the way.
 
     Args:
@@ -276,32 +277,26 @@ def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Rec
     Raises:
         SunhwanError: no column can serve, or a wanted one cannot.
     """
-    chosen = features.choose(rows, wanted, (), training)
-    if not chosen.names:
+    features, notes = choose(rows, training, wanted)
+    if not features:
         raise SunhwanError(
-            f"no column of {rows.name} can be classified from ({'; '.join(chosen.notes)}); expected numbers "
-            "that vary"
+            f"no column of {rows.name} can be classified from ({'; '.join(notes)}); expected numbers that "
+            "vary"
         )
-    values, mask = missing.fill_forward(chosen.values, rows.series, ANY)
-    notes, masked = list(chosen.notes), []
-    # The values of one text column are missing together: one account and one mask serve them all.
-    for i in [i for i, column in enumerate(chosen.columns) if column not in chosen.columns[:i]]:
-        absent = np.isnan(chosen.values[:, i])
+    raw, masks = bulk(features, rows), []
+    _, mask = missing.fill_forward(raw, rows.series, ANY)
+    # The values of one text column are missing together: one note and one mask serve them all.
+    for item, first in zip(features, starts(features), strict=True):
+        absent = np.isnan(raw[:, first])
         if absent.any():
             notes.append(
-                f"{chosen.columns[i]}: {absent.sum():,} of {len(absent):,} values missing; the last one "
-                "before, or the mean where there is none, stands for them"
+                f"{item.column}: {absent.sum():,} of {len(absent):,} values missing; the last one before, or "
+                "the mean where there is none, stands for them"
             )
-        if mask[training, i].any():
-            masked.append(i)
-    scale = Scale.fit(chosen.values[training], chosen.binary)
-    columns = [chosen.columns[i] for i in masked]
-    chosen = replace(chosen, values=values).add(
-        [features.filled_name(column) for column in columns], columns, mask[:, masked]
-    )
-    ones = np.ones(len(masked))
-    scale = Scale(np.append(scale.mean, 0 * ones), np.append(scale.std, ones))
-    return Recipe(ingredients(chosen, ()), scale, ANY, ROW), notes
+        if learnt := Mask.learn(item.column, mask[training, first]):
+            masks.append(learnt)
+    scale = Scale.fit(raw[training], ~scaled(features)).extended(len(masks))
+    return Encoder((*features, *masks), scale, ANY, ROW), notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,13 +312,13 @@ class Sequences:
     offsets: np.ndarray
 
     @classmethod
-    def of(cls, rows: Table, recipe: Recipe) -> tuple[Sequences, list[str]]:
+    def of(cls, rows: Table, recipe: Encoder) -> tuple[Sequences, list[str]]:
         """The rows of recordings by a recipe, and what was met.
 
         Raises:
             SunhwanError: a column is missing, or holds text where numbers were learnt.
         """
-        values, notes = recipe.apply(rows)
+        values, notes = recipe.bulk(rows)
         return cls(np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST), offsets(rows)), notes
 
     def __len__(self) -> int:

@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from sunhwan.data import split, table
-from sunhwan.data.features import features, missing
-from sunhwan.data.features.features import CALENDAR
-from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features import encoder, missing
+from sunhwan.data.features.encoder import Encoder
+from sunhwan.data.features.kinds import Calendar
 from sunhwan.data.features.scale import Scale
-from sunhwan.data.windows import Grid, Windows, rows_in, rows_within, seconds_of
+from sunhwan.data.grid import Grid, Windows, rows_in, rows_within, seconds_of
+from sunhwan.data.paths import check_target
 from sunhwan.errors import SunhwanError
 from sunhwan.units import duration
 
@@ -57,8 +58,7 @@ class Preparation:
             if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
                 raise SunhwanError(f"{key} is {names!r}; expected a list of names")
         for name in self.calendar:
-            if name not in CALENDAR:
-                raise SunhwanError(f"there is no calendar feature {name!r}; there are {', '.join(CALENDAR)}")
+            Calendar(name)
         if self.indexing not in INDEXINGS:
             raise SunhwanError(f"indexing is {self.indexing!r}; expected one of {', '.join(INDEXINGS)}")
 
@@ -86,7 +86,7 @@ class Series:
     train: Windows
     val: Windows
     test: Windows
-    recipe: Recipe
+    recipe: Encoder
     calendar_features: int
     target: str
     target_mean: float
@@ -109,7 +109,7 @@ class Series:
     @property
     def features(self) -> tuple[str, ...]:
         """The name of each input feature."""
-        return tuple(item.name for item in self.recipe.ingredients)
+        return self.recipe.names
 
     @property
     def scale(self) -> Scale:
@@ -120,7 +120,7 @@ class Series:
         """What prediction on new rows needs, as JSON: the recipe, the target's scale, windows."""
         return {
             "preparation": asdict(self.preparation),
-            **self.recipe.as_dict(),
+            **self.recipe.to_dict(),
             "target": self.target,
             "target_mean": self.target_mean,
             "target_std": self.target_std,
@@ -140,16 +140,13 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     training = part == 0
     segment = readings.series.astype(np.int64) * len(split.PARTS) + part
     target, mean, std = target_column(readings, how.target, training)
-    chosen = features.choose(readings, how.features, (how.target,), training)
-
+    chosen, notes = encoder.choose(readings, training, how.features, targets=(how.target,))
+    calendar = [Calendar(name) for name in how.calendar]
     limit = rows_within(how.fill, interval, "fill")
-    longest = duration(limit * seconds_of(interval))
     needed = how.features or (how.target,)
-    chosen = features.filled(chosen, readings.series, training, segment, grid, limit, longest, needed)
-    phases, phase_names = features.calendar(readings.time, how.calendar)
-    chosen = chosen.add(phase_names, phase_names, phases)
-    scale = Scale.fit(chosen.values[training], chosen.binary)
-    values = scale.apply(chosen.values)
+    recipe, more = encoder.learn(readings, chosen, training, segment, grid, needed, limit, calendar)
+    values, _ = recipe.bulk(readings)
+    notes += more
 
     # The last known value of the target, however long ago: what persistence forecasts, and ridge adds to.
     current, _ = missing.fill_forward(target[:, None], readings.series, len(target))
@@ -160,7 +157,7 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     last = last[~np.isnan(current[last])]
     left_out = len(possible) - len(last)
     if left_out:
-        chosen = chosen.note(
+        notes.append(
             f"{left_out:,} of {len(possible):,} windows are left out, since a value in them is missing"
         )
     ends = {name: last[part[last] == code] for code, name in enumerate(split.PARTS)}
@@ -170,8 +167,8 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
     every = grid.windows(values, scaled, current, last)
     return Series(
         **{name: replace(every, last=ends[name]) for name in split.PARTS},
-        recipe=Recipe(ingredients(chosen, phase_names), scale, limit, interval),
-        calendar_features=len(phase_names),
+        recipe=recipe,
+        calendar_features=len(recipe.places("time")),
         target=how.target,
         target_mean=mean,
         target_std=std,
@@ -184,7 +181,7 @@ def prepare(readings: table.Table, how: Preparation) -> Series:
         edges=np.array([readings.time[part == code][0] for code in (1, 2)]),
         season=season_of(interval),
         interval=interval,
-        notes=(*readings.notes, *chosen.notes),
+        notes=(*readings.notes, *notes),
     )
 
 
@@ -204,7 +201,8 @@ def season_of(interval: np.timedelta64) -> int:
 def target_column(readings: table.Table, name: str, training: np.ndarray) -> tuple[np.ndarray, float, float]:
     """(rows,) the target in its unit, and its mean and standard deviation in the training rows."""
     target = readings.column(name)
-    known = features.varying(readings, name, training)
+    check_target(readings, name, training)
+    known = target[training & ~np.isnan(target)]
     return target, float(known.mean()), float(known.std())
 
 

@@ -79,7 +79,7 @@ def backtest(readings: Table, wanted: Wanted, options: Options, watcher, folds: 
         "these models is kept",
         *(f"in the last fold {note}" for note in last.notes),
     )
-    sound = health(paths.without_clock(readings, wanted.targets), paths.parts(readings.series, wanted.split))
+    sound = health(learnt.readings, paths.parts(readings.series, wanted.split))
     return Result(last, whole, notes, metrics, sound)
 
 

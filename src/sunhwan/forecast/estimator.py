@@ -301,12 +301,12 @@ class Forecaster(BaseEstimator):
         return frames.records(X, named(self.time))
 
     def _table(self, records: Records, interval: np.timedelta64 | None = None) -> Table:
-        return self.source_.table(records, self.forecast_.plan.recipe.columns, interval)
+        return self.source_.table(records, self.forecast_.plan.encoder.columns, interval)
 
     def _columns(self) -> list[str]:
         """Those that a row must have."""
         keys = [self.source_.series] if self.source_.series else []
-        return list(dict.fromkeys([*self.source_.time, *keys, *self.forecast_.plan.recipe.columns]))
+        return list(dict.fromkeys([*self.source_.time, *keys, *self.forecast_.plan.encoder.columns]))
 
     def _predict(self, X: Any, every: int | str | None, bounds: bool) -> Any:
         check_is_fitted(self, "forecast_")
@@ -327,7 +327,7 @@ class Forecaster(BaseEstimator):
         """Keep the latest rows of each series: what a forecast reads, and what fills its gaps."""
         plan = self.forecast_.plan
         frame = as_text(records.frame)
-        needed = 2 * (max(plan.grid.span + 1, plan.season) + plan.recipe.fill + plan.steps)
+        needed = 2 * (max(plan.grid.span + 1, plan.season) + plan.encoder.fill + plan.steps)
         frame = frame.select(self._columns())
         series = self.source_.series
         latest = frame.group_by(series, maintain_order=True).tail(needed) if series else frame.tail(needed)

@@ -224,7 +224,7 @@ class Forecast:
     def as_kept(self) -> tuple[dict, dict[str, np.ndarray]]:
         """For JSON, and the arrays."""
         model = {
-            "plan": self.plan.as_dict(),
+            "plan": self.plan.to_dict(),
             "line": {"timesteps": self.line.timesteps, "penalty": self.line.penalty},
             "networks": [one.as_dict() for one in self.networks],
             "weights": {name: np.asarray(weights).tolist() for name, weights in self.weights.items()},
@@ -254,8 +254,8 @@ class Forecast:
             start = f"{prefix}:"
             return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
 
-        plan = Plan.from_dict(model.get("plan", {}))
         with rundir.kept("model"):
+            plan = Plan.from_dict(model["plan"])
             line = baselines.Linear(**under("line"), **model["line"])
             window, ahead = (plan.grid.timesteps, len(plan.names)), (plan.steps, len(plan.known_features))
             said = line(*(np.zeros((1, *shape), np.float32) for shape in (window, ahead)))

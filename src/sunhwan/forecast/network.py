@@ -165,8 +165,7 @@ class Network:
 
 def changing(plan: Plan) -> np.ndarray:
     """(features,) float32: 1 where a feature may be made relative: numbers, but not categories or masks."""
-    kinds = np.array([item.kind for item in plan.recipe.ingredients])
-    return (kinds == "number").astype(np.float32)
+    return plan.encoder.scaled.astype(np.float32)
 
 
 @dataclass(frozen=True)

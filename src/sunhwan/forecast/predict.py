@@ -13,9 +13,9 @@ import numpy as np
 from sunhwan.baselines.paths import MOST_NUMBERS
 from sunhwan.data import paths
 from sunhwan.data.files.records import listed
+from sunhwan.data.grid import rows_in, seconds_of
 from sunhwan.data.paths import Paths, Rows
 from sunhwan.data.table import Table
-from sunhwan.data.windows import rows_in, seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import RECENT
 from sunhwan.forecast.model import Forecast
@@ -57,7 +57,7 @@ def predict(run: Path, file: Path, every: str | None = None) -> Prediction:
         SunhwanError: the run or the file cannot be used, or no window of the file is whole.
     """
     forecast, source = load(run)
-    readings, _ = replace(source, path=file).read(forecast.plan.recipe.columns)
+    readings, _ = replace(source, path=file).read(forecast.plan.encoder.columns)
     return ahead(forecast, readings, every)
 
 
@@ -140,16 +140,17 @@ def strangers(forecast: Forecast, rows: Rows, origins: Paths) -> list[str]:
 
 def unlike(rows: Rows) -> list[str]:
     """What is to be said of columns that lie far from all that training held, as in another unit."""
-    scale, notes = rows.plan.recipe.scale, []
-    for i, item in enumerate(rows.plan.recipe.ingredients):
+    encoder, notes = rows.plan.encoder, []
+    scale = encoder.scale
+    for i in np.flatnonzero(encoder.scaled):
         known = rows.values[:, i][~np.isnan(rows.values[:, i])]
-        if item.kind != "number" or not len(known):
+        if not len(known):
             continue
-        middle = float(np.median(known))
+        middle, mean, std = float(np.median(known)), scale.mean[i], scale.std[i]
         if abs(middle) > FAR:
             notes.append(
-                f"{item.name}: its median is {middle * scale.std[i] + scale.mean[i]:.4g}, but training held "
-                f"{scale.mean[i]:.4g} on average, with a standard deviation of {scale.std[i]:.4g}; forecasts "
+                f"{encoder.names[i]}: its median is {middle * std + mean:.4g}, but training held "
+                f"{mean:.4g} on average, with a standard deviation of {std:.4g}; forecasts "
                 "from it are worth little: is it in another unit?"
             )
     return notes

@@ -22,10 +22,10 @@ from sunhwan.data import paths, table
 from sunhwan.data.files import records
 from sunhwan.data.files.records import Records, listed
 from sunhwan.data.files.timestamps import customary
+from sunhwan.data.grid import seconds_of
 from sunhwan.data.health import health
 from sunhwan.data.paths import Learnt, Paths, Plan, Wanted
 from sunhwan.data.table import Table
-from sunhwan.data.windows import seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.evaluation.metrics import errors_of_windows, forecast_errors, interval_scores
@@ -218,7 +218,7 @@ def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Tab
     watcher.begin("test part", 1, 1)
     found = judge(fitted, learnt, test)
     metrics = summary(found, fitted.forecast, fitted.forecast.shares, time.perf_counter() - began)
-    sound = health(paths.without_clock(readings, wanted.targets), learnt.part, later)
+    sound = health(learnt.readings, learnt.part, later)
     return Result(fitted, found, (*notes, *fitted.notes), metrics, sound)
 
 

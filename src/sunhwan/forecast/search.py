@@ -27,9 +27,9 @@ import numpy as np
 
 from sunhwan.baselines.paths import Linear, fit_linear
 from sunhwan.data import paths
+from sunhwan.data.grid import seconds_of
 from sunhwan.data.paths import Learnt, Paths, Wanted
 from sunhwan.data.table import Table
-from sunhwan.data.windows import seconds_of
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast import model as forecaster
 from sunhwan.forecast import network

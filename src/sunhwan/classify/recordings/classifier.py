@@ -24,7 +24,7 @@ from sunhwan.classify.ensemble import RECURRENT, Combined, Fitted, KeptNetwork, 
 from sunhwan.classify.recordings import network as recording_network
 from sunhwan.classify.recordings.network import RecordingNetwork, Settings
 from sunhwan.data import recordings
-from sunhwan.data.features.recipe import Recipe
+from sunhwan.data.features.encoder import Encoder
 from sunhwan.data.recordings import Sequences
 from sunhwan.data.table import Table
 
@@ -66,7 +66,7 @@ class Members:
         rocket: MiniRocket, or None.
     """
 
-    recipe: Recipe
+    recipe: Encoder
     summary: Summaries | None
     networks: tuple[RecordingNetwork, ...]
     rocket: MiniRocket | None = None
@@ -95,7 +95,7 @@ class Members:
         if one:
             arrays |= {f"summary_{name}": getattr(one, name) for name in STATISTICS}
         model = {
-            "recipe": self.recipe.as_dict(),
+            "recipe": self.recipe.to_dict(),
             "summary": {"strength": one.strength} if one else None,
             "minirocket": self.rocket is not None,
         }
@@ -106,19 +106,19 @@ class Members:
         cls, model: Mapping, arrays: Mapping[str, np.ndarray], networks: Sequence[KeptNetwork], classes: int
     ) -> Members:
         """See `combined.Members`."""
-        recipe, summary, rocket = Recipe.from_dict(model["recipe"]), None, None
+        recipe, summary, rocket = Encoder.from_dict(model["recipe"]), None, None
         if model["summary"]:
             parts = [arrays[f"summary_{name}"] for name in STATISTICS]
             summary = Summaries(*parts, float(model["summary"]["strength"]))
         if model["minirocket"]:
             rocket = MiniRocket.from_arrays(under("minirocket_", arrays))
-        features = len(recipe.ingredients)
+        features = len(recipe.names)
         trained = tuple(RecordingNetwork.from_kept(*one, features) for one in networks)
         return cls(recipe, summary, trained, rocket)
 
     def nothing(self) -> dict[str, np.ndarray]:
         """See `combined.Members`."""
-        readings = np.zeros((2, len(self.recipe.ingredients)), np.float32)
+        readings = np.zeros((2, len(self.recipe.names)), np.float32)
         return self.logits(Sequences(readings, np.array([0, 2])))
 
     def only(self, names: Sequence[str]) -> Members:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sunhwan.data.windows import Grid, rows_in, rows_within
+from sunhwan.data.grid import Grid, rows_in, rows_within
 from sunhwan.errors import SunhwanError
 
 HOUR, TEN_MINUTES = np.timedelta64(3600, "s"), np.timedelta64(600, "s")
