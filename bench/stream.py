@@ -21,9 +21,9 @@ import numpy as np
 import polars as pl
 
 from sunhwan.baselines.paths import fit_linear
-from sunhwan.data import paths, table
+from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Learnt, Wanted
+from sunhwan.data.preparation import ForecastSpec, Prepared, prepare
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.forecast import model as forecaster
 from sunhwan.forecast import stream
@@ -48,7 +48,7 @@ def readings(rows: int) -> pl.DataFrame:
     return pl.DataFrame({**columns, "wind": random.choice(["N", "SE", "W"], rows)})
 
 
-def drawn(learnt: Learnt, settings: Settings, seed: int) -> Network:
+def drawn(learnt: Prepared, settings: Settings, seed: int) -> Network:
     """A network with drawn weights."""
     plan, random = learnt.plan, np.random.default_rng(seed)
     gates, units = CELLS[settings.cell].gates, settings.units
@@ -69,11 +69,11 @@ def drawn(learnt: Learnt, settings: Settings, seed: int) -> Network:
 
 def trained(frame: pl.DataFrame) -> Forecast:
     """What forecasts c0 a day ahead."""
-    learnt = paths.learn(table.assemble(Records(frame, "readings", "")), Wanted(("c0",), "24h", "48h"))
-    line = fit_linear(learnt.paths("train"), learnt.paths("val"))
+    learnt = prepare(table.assemble(Records(frame, "readings", "")), ForecastSpec(("c0",), "24h", "48h"))
+    line = fit_linear(learnt.windows("train"), learnt.windows("val"))
     networks = tuple(drawn(learnt, Settings(), seed) for seed in range(2))
     forecast = Forecast(learnt.plan, line, networks, None, {NETWORK: 1.0}, {}, 0.8, {})
-    val = learnt.paths("val")
+    val = learnt.windows("val")
     return replace(forecast, calibrations=forecaster.calibrated(forecast, val, forecast.quantiles(val)))
 
 

@@ -176,7 +176,7 @@ HEAVY = {"keras", "jax", "tensorflow", "torch", "polars", "pandas", "matplotlib"
         ("import sunhwan.recurrence.ops.support", HEAVY),
         ("import sunhwan.data.grid", HEAVY - {"polars"}),
         ("import sunhwan.data.series", HEAVY - {"polars"}),
-        ("import sunhwan.baselines.study", {"keras", "jax", "matplotlib"}),
+        ("import sunhwan.baselines.paths", {"keras", "jax", "matplotlib"}),
         ("import sunhwan.report.pictures.plots", {"keras", "jax", "polars", "sklearn"}),
         ("import sunhwan.studies.study", HEAVY | {"numpy"}),
         ("import sunhwan.studies.run", {"keras", "jax", "matplotlib"}),

@@ -1,4 +1,4 @@
-"""Windows: which there are, and what is in them, against plain loops and against the tutorial's generator."""
+"""Durations as rows, and which windows there are, against plain loops."""
 
 import numpy as np
 import pytest
@@ -39,38 +39,6 @@ def test_windows_are_exactly_those_that_are_whole(situation):
     assert grid.whole(usable, observed, segment).tolist() == expected
 
 
-@given(situations(), st.integers(0, 2**32 - 1))
-def test_gather_is_what_indexing_would_give(situation, seed):
-    grid, usable, observed, segment = situation
-    random = np.random.default_rng(seed)
-    last = grid.whole(usable, observed, segment)
-    if len(last) == 0:
-        return
-    values = random.normal(size=(len(usable), 3)).astype(np.float32)
-    target, current = random.normal(size=(2, len(usable))).astype(np.float32)
-    windows = grid.windows(values, target, current, last)
-    index = random.integers(0, len(windows), 7)
-    inputs, targets = windows.gather(index)
-    assert inputs.shape == (7, *windows.shape) == (7, grid.timesteps, 3)
-    for i, (x, y) in zip(index, zip(inputs, targets, strict=True), strict=True):
-        rows = [last[i] - k * grid.step for k in reversed(range(grid.timesteps))]
-        np.testing.assert_array_equal(x, values[rows])
-        assert y == target[last[i] + grid.horizon]
-    np.testing.assert_array_equal(windows.inputs(index), inputs)
-    np.testing.assert_array_equal(windows.truth, target[last + grid.horizon])
-    np.testing.assert_array_equal(windows.persistence, current[last])
-    assert inputs.flags.c_contiguous and inputs.dtype == targets.dtype == np.float32
-
-
-def test_a_batch_is_a_copy():
-    grid = Grid(4, 2, 1)
-    values = np.arange(10, dtype=np.float32)[:, None]
-    windows = grid.windows(values, values[:, 0], values[:, 0], np.arange(2, 9))
-    inputs, _ = windows.gather(np.array([0]))
-    inputs[:] = -1
-    np.testing.assert_array_equal(windows.gather(np.array([0]))[0][0, :, 0], [0, 2])
-
-
 def test_fewer_rows_than_one_window():
     grid = Grid(48, 1, 24)
     for rows in (0, 1, 47, 71):
@@ -79,7 +47,9 @@ def test_fewer_rows_than_one_window():
 
 
 def test_a_lookback_that_is_no_multiple_of_the_step():
-    with pytest.raises(SunhwanError, match="a lookback of 1,441 rows is no multiple of the step of 6 rows"):
+    with pytest.raises(
+        SunhwanError, match="a lookback of 1,441 rows is not a multiple of the step of 6 rows"
+    ):
         Grid(1441, 6, 144)
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sunhwan.cli import group
 from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.data.split import chronological, rolling
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast import run as forecast
@@ -22,7 +22,7 @@ from sunhwan.training.progress import Nobody
 
 SMALL = Options(Settings(units=4, dense=8, epochs=1), seeds=1)
 
-WANTED = Wanted(("T (degC)", "p"), "3h", "6h", features=("day",), split=(50, 20, 30))
+WANTED = ForecastSpec(("T (degC)", "p"), "3h", "6h", features=("day",), split=(50, 20, 30))
 
 
 def station(rows=500):

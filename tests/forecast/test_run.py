@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from sunhwan import rundir
 from sunhwan.baselines import paths as baselines
 from sunhwan.cli import group
-from sunhwan.data import paths, table
-from sunhwan.data.paths import Wanted
+from sunhwan.data import table
+from sunhwan.data.preparation import ForecastSpec, prepare
 from sunhwan.errors import SunhwanError
 from sunhwan.files import new_run
 from sunhwan.forecast import model as forecaster
@@ -59,7 +59,7 @@ def station(rows=700, series=1, seed=0):
 
 
 def wanted(**how):
-    return Wanted(**{"targets": ("T (degC)",), "horizon": "6h", "lookback": "12h", **how})
+    return ForecastSpec(**{"targets": ("T (degC)",), "horizon": "6h", "lookback": "12h", **how})
 
 
 def read(frame, tmp_path, name="station.csv", series=None):
@@ -81,7 +81,7 @@ def kept(tmp_path_factory):
 
 def test_the_test_part_is_forecast_by_each_network_once(kept, monkeypatch):
     _, readings, result, _ = kept
-    learnt = paths.learn(readings, wanted(known=("plan",)))
+    learnt = prepare(readings, wanted(known=("plan",)))
     fitted = result.fitted
     chosen = forecaster.averaged_of(fitted.trained)
     mixed = replace(fitted.forecast, networks=chosen, weights={"network": 1.0})
@@ -89,17 +89,17 @@ def test_the_test_part_is_forecast_by_each_network_once(kept, monkeypatch):
     monkeypatch.setattr(
         network.Network, "predict", lambda one, *given: asked.append(one) or predict(one, *given)
     )
-    judged = forecast.judge(replace(fitted, forecast=mixed), learnt, learnt.paths("test"))
+    judged = forecast.judge(replace(fitted, forecast=mixed), learnt, learnt.windows("test"))
     assert list(map(id, asked)) == list(map(id, chosen))
-    np.testing.assert_array_equal(judged.said, mixed.run(learnt.paths("test"))[0])
+    np.testing.assert_array_equal(judged.said, mixed.run(learnt.windows("test"))[0])
     assert len(judged.alone) == len(chosen)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("relative", [False, True])
 def test_numpy_says_what_keras_says(tmp_path, cell, relative):
-    learnt = paths.learn(read(station(), tmp_path), wanted(known=("plan",)))
-    train, val = learnt.paths("train"), learnt.paths("val")
+    learnt = prepare(read(station(), tmp_path), wanted(known=("plan",)))
+    train, val = learnt.windows("train"), learnt.windows("val")
     line = baselines.fit_linear(train, val)
     settings = Settings(cell=cell, units=6, layers=2, dense=8, relative=relative)
     import keras
@@ -120,12 +120,12 @@ def test_numpy_says_what_keras_says(tmp_path, cell, relative):
 
 
 def test_an_untrained_network_says_what_the_straight_line_says(tmp_path):
-    learnt = paths.learn(read(station(), tmp_path), wanted())
-    line = baselines.fit_linear(learnt.paths("train"), learnt.paths("val"))
+    learnt = prepare(read(station(), tmp_path), wanted())
+    line = baselines.fit_linear(learnt.windows("train"), learnt.windows("val"))
     offsets = np.tile([0.0, -1.0, 2.0], (learnt.plan.outputs, 1))
     model = network.build(learnt.plan, line, offsets, Settings(units=4))
     kept = network.taken(model, Settings(units=4), 0.8, learnt.plan)
-    test = learnt.paths("test")
+    test = learnt.windows("test")
     said = kept.predict(test, line)
     np.testing.assert_allclose(
         said - line.predict(test)[..., None], np.tile([0, -1, 2], (*said.shape[:3], 1)), atol=1e-5
@@ -333,7 +333,7 @@ def test_a_network_that_adds_nothing_is_not_recommended(tmp_path):
     walk = np.cumsum(np.random.default_rng(3).normal(size=900))
     time = [str(datetime(2024, 1, 1) + timedelta(hours=i)) for i in range(900)]
     frame = pl.DataFrame({"time": time, "x": walk})
-    result = forecast.learn(read(frame, tmp_path), Wanted(("x",), 6, 12), SMALL, Nobody())
+    result = forecast.learn(read(frame, tmp_path), ForecastSpec(("x",), 6, 12), SMALL, Nobody())
     assert any(part in result.metrics["verdict"] for part in ("use ", "is the simpler choice"))
     best = min(found["mae"] for name, found in result.metrics["test"].items() if name != "model")
     assert result.metrics["test"]["model"]["mae"] < 1.05 * best
@@ -420,7 +420,7 @@ def test_the_command_says_first_whether_the_network_is_worth_it(tmp_path):
 def test_beijing_is_forecast_better_than_by_a_straight_line(real_file):
     source = forecast.Source(real_file("beijing_hourly_2010_2014.csv"))
     readings, _ = source.read()
-    wanted = Wanted(("TEMP",), "24h", split=(50, 25, 25))
+    wanted = ForecastSpec(("TEMP",), "24h", split=(50, 25, 25))
     result = forecast.learn(readings, wanted, Options(), Nobody())
     metrics = result.metrics
     assert metrics["test"]["model"]["mae_last_step"] <= 2.28

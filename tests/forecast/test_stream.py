@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 
 from sunhwan import rundir
-from sunhwan.data import paths, table
+from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
+from sunhwan.data.windows import encode
 from sunhwan.errors import SunhwanError
 from sunhwan.files import new_run
 from sunhwan.forecast import run as forecast
@@ -60,7 +61,7 @@ def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("stream")
     station(900).write_csv(home / "station.csv")
     readings, source = forecast.Source(home / "station.csv", ("when",), "place").read()
-    wanted = Wanted((TARGET, "p"), "6h", "12h")
+    wanted = ForecastSpec((TARGET, "p"), "6h", "12h")
     options = Options(Settings(units=8, dense=16, epochs=1), seeds=2)
     # As if validation had chosen the network, however little it has learnt in one epoch.
     with mock.patch("sunhwan.forecast.mixture.weights", return_value={"network": 1.0}):
@@ -134,7 +135,7 @@ def test_a_window_s_forecast_has_the_same_bits_whatever_windows_are_beside_it(ru
     weights = random.normal(size=(plan.grid.timesteps * len(plan.names), plan.outputs)).astype(np.float32)
     model = replace(model, line=replace(model.line, weights=weights, timesteps=plan.grid.timesteps))
     readings = table.assemble(Records(station(300, seed=4), "new.csv", ""), time=["when"], series="place")
-    origins = paths.lay(readings, plan).origins()
+    origins = encode(readings, plan).origins()
     single = model.exact
     many = single.of(origins)
     assert many.keys() == {"network", "ridge"} and len(origins) > 300
@@ -147,7 +148,7 @@ def test_one_window_at_a_time_says_what_a_batch_says(run):
     _, model = stream_of(run, network=0.75, ridge=0.25)
     frame = station(300, seed=4)
     readings = table.assemble(Records(frame, "new.csv", ""), time=["when"], series="place")
-    origins = paths.lay(readings, model.plan).origins()
+    origins = encode(readings, model.plan).origins()
     batch, single = model.quantiles(origins), model.quantiles(origins, exact=True)
     assert len(origins) > 300
     np.testing.assert_allclose(single, batch, rtol=1e-5, atol=1e-5 * model.plan.target_scale.std.max())

@@ -360,7 +360,7 @@ def forecast_run(tmp_path_factory):
     """A run of `forecast`, really made: two targets, the first of an evil name, in two series."""
     from sunhwan import rundir
     from sunhwan.data import table
-    from sunhwan.data.paths import Wanted
+    from sunhwan.data.preparation import ForecastSpec
     from sunhwan.forecast import run as forecast
     from sunhwan.forecast.model import Options
     from sunhwan.forecast.network import Settings
@@ -371,7 +371,7 @@ def forecast_run(tmp_path_factory):
     station(target).write_parquet(home / "station.parquet")
     readings = table.load(home / "station.parquet", series="place")
     options = Options(Settings(units=4, dense=8, epochs=2), seeds=2)
-    result = forecast.learn(readings, Wanted((target, "p"), "6h", "12h"), options, Nobody())
+    result = forecast.learn(readings, ForecastSpec((target, "p"), "6h", "12h"), options, Nobody())
     folder = home / "run"
     known = rundir.record("forecast", ["sunhwan", "forecast", "a file"], {"seeds": 2}, {"station": "ab"})
     source = forecast.Source(home / "station.parquet", ("time",), "place")

@@ -13,7 +13,7 @@ import numpy as np
 from sunhwan.audit.fits import Fit, outputs, windows
 from sunhwan.audit.unchanged import unchanged
 from sunhwan.baselines import minirocket, ngrams
-from sunhwan.baselines.study import lags
+from sunhwan.baselines.paths import lags
 from sunhwan.data.texts.vocabulary import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.significance import Improvement, improvement

@@ -1,7 +1,7 @@
-"""Baselines of whole paths: what a forecaster of every step up to the horizon has to beat.
+"""Baselines of forecasts: what a network has to beat.
 
-All forecasts are (windows, steps, targets), scaled like the targets. As for single steps, a baseline learns
-from training windows and makes its choices on validation.
+All predictions are (windows, steps, targets), scaled like the targets. A baseline learns from training
+windows and makes its choices on validation.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.linalg
 
-from sunhwan.baselines.study import lags
-from sunhwan.data.paths import Paths, Plan
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.errors import SunhwanError
 
 if TYPE_CHECKING:
@@ -39,36 +38,25 @@ MOST_PAIRS = 150_000
 """Boosting learns from at most so many pairs of a window and a step."""
 
 
-def batches(paths: Paths, size: int = BATCH) -> Iterator[np.ndarray]:
+def batches(paths: ForecastWindows, size: int = BATCH) -> Iterator[np.ndarray]:
     """The numbers of all windows in order, `size` at a time."""
     for start in range(0, len(paths), size):
         yield np.arange(start, min(start + size, len(paths)))
 
 
-def judged(paths: Paths) -> Paths:
+def judged(paths: ForecastWindows) -> ForecastWindows:
     """All windows of a part, or as many, evenly spaced, as make `MOST_NUMBERS` numbers."""
     return paths.thinned(max(MOST_NUMBERS // paths.plan.outputs, 200))
 
 
-def last_value(paths: Paths) -> np.ndarray:
+def last_value(paths: ForecastWindows) -> np.ndarray:
     """The last known value at every step."""
     return np.repeat(paths.current[:, None], paths.plan.steps, axis=1)
 
 
-def seasonal(paths: Paths) -> np.ndarray | None:
-    """The latest known value at the same time of day (of daily rows, of week); None without a season.
-
-    Where it is not known, or before its series begins, the last value stands in.
-    """
-    plan, rows = paths.plan, paths.rows
-    if not plan.season:
-        return None
-    step = np.arange(1, plan.steps + 1)
-    at = paths.last[:, None] + step - -(-step // plan.season) * plan.season
-    inside = np.maximum(at, 0)
-    earlier = rows.values[inside][:, :, plan.target_features]
-    known = (at >= 0) & (rows.series[inside] == rows.series[paths.last][:, None])
-    return np.where(known[:, :, None] & ~np.isnan(earlier), earlier, paths.current[:, None])
+def seasonal(paths: ForecastWindows) -> np.ndarray | None:
+    """The latest known value at the same time of day (of daily rows, of week); None without a season."""
+    return paths.seasonal() if paths.plan.season else None
 
 
 @dataclass(frozen=True)
@@ -95,18 +83,20 @@ class Linear:
         said = recent @ self.weights + self.bias
         return said + ahead.reshape(len(ahead), -1) @ self.ahead if self.ahead.size else said
 
-    def predict(self, paths: Paths) -> np.ndarray:
+    def predict(self, paths: ForecastWindows) -> np.ndarray:
         """(windows, steps, targets)."""
         said = [self(paths.windows(index), paths.ahead(index)) for index in batches(paths)]
         plan = paths.plan
         return np.concatenate(said).reshape(-1, plan.steps, len(plan.targets))
 
 
-def fit_linear(train: Paths, val: Paths) -> Linear:
+def fit_linear(train: ForecastWindows, val: ForecastWindows) -> Linear:
     """Ridge regression of the change from the last value, whose window and penalty do best on validation.
 
-    One pass over the data serves all choices, as in `baselines.fit_ridge`: the latest timesteps stand first,
-    so that shorter windows are blocks of the same matrix of sums; what is known in advance, before them.
+    The normal equations are summed over batches of the longest window. The latest timesteps stand first, so
+    that shorter windows are blocks of the same matrix, and one pass over the data serves all choices, where
+    `sklearn.linear_model.Ridge` would want the whole matrix in memory once for each. What is known in advance
+    stands before them.
 
     Raises:
         SunhwanError: no training path was observed from end to end.
@@ -165,7 +155,7 @@ def fit_linear(train: Paths, val: Paths) -> Linear:
     return Linear(window.reshape(-1, plan.outputs), weights[:known], biases[best], length, penalty)
 
 
-def regression(paths: Paths, timesteps: int) -> tuple[np.ndarray, np.ndarray]:
+def regression(paths: ForecastWindows, timesteps: int) -> tuple[np.ndarray, np.ndarray]:
     """What is known in advance and then the latest timesteps, the last one first: (windows, weights) float32;
     and the change from the last value, (windows, outputs)."""
     index = np.arange(len(paths))
@@ -175,7 +165,7 @@ def regression(paths: Paths, timesteps: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([ahead, recent], axis=1), change.reshape(len(paths), -1)
 
 
-def boosting(train: Paths, val: Paths, seed: int = 0) -> Boosted:
+def boosting(train: ForecastWindows, val: ForecastWindows, seed: int = 0) -> Boosted:
     """Histogram gradient boosting of the change from the last value, one model a target for all steps: the
     step is a feature beside the lags, the value a season before the step, and what is known of the step.
 
@@ -214,10 +204,10 @@ def boosting(train: Paths, val: Paths, seed: int = 0) -> Boosted:
 class Boosted:
     """Boosted trees, one model for each target."""
 
-    plan: Plan
+    plan: WindowPlan
     models: tuple[HistGradientBoostingRegressor, ...]
 
-    def predict(self, paths: Paths) -> np.ndarray:
+    def predict(self, paths: ForecastWindows) -> np.ndarray:
         """(windows, steps, targets)."""
         steps = self.plan.steps
         said = np.empty((len(paths), steps, len(self.models)), np.float32)
@@ -230,7 +220,23 @@ class Boosted:
         return said
 
 
-def pairs(paths: Paths, steps: np.ndarray, target: int) -> np.ndarray:
+def lags(timesteps: int, step: int, season: int, horizon: int) -> list[int]:
+    """The timesteps of a window that boosting sees, counted back from the last: recent ones densely, older
+    ones thinly, and every one at the target's time of day.
+
+    Args:
+        timesteps, step, horizon: of the windows; the last two in rows.
+        season: rows of a day, or 0.
+
+    Example:
+        >>> lags(timesteps=50, step=1, season=24, horizon=30)
+        [0, 1, 2, 3, 5, 8, 16, 18, 32, 42]
+    """
+    thinning = {0, 1, 2, 3, 5, *(2**k for k in range(3, 12))}
+    return [k for k in range(timesteps) if k in thinning or (season and (k * step + horizon) % season == 0)]
+
+
+def pairs(paths: ForecastWindows, steps: np.ndarray, target: int) -> np.ndarray:
     """What boosting sees of a window and a step.
 
     Args:
@@ -240,7 +246,7 @@ def pairs(paths: Paths, steps: np.ndarray, target: int) -> np.ndarray:
 
     Returns:
         (windows * n, features) float32: the step; the season before it, less the last value; the lags that
-        `baselines.lags` chooses, of every feature but the calendar's; the calendar at the origin; what is
+        `lags` chooses, of every feature but the calendar's; the calendar at the origin; what is
         known of the step.
     """
     plan = paths.plan

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from sunhwan.baselines.paths import BATCH, Boosted, batches, pairs
-from sunhwan.data.paths import Paths, Plan
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Trees:
         forests: one for each target.
     """
 
-    plan: Plan
+    plan: WindowPlan
     forests: tuple[Forest, ...]
 
     @classmethod
@@ -65,7 +65,7 @@ class Trees:
         """The nodes of trained models."""
         return cls(boosted.plan, tuple(forest(model) for model in boosted.models))
 
-    def predict(self, paths: Paths) -> np.ndarray:
+    def predict(self, paths: ForecastWindows) -> np.ndarray:
         """(windows, steps, targets) float32, scaled: what `Boosted.predict` says, to rounding."""
         steps = self.plan.steps
         said = np.empty((len(paths), steps, len(self.forests)), np.float32)
@@ -86,7 +86,7 @@ class Trees:
         }
 
     @classmethod
-    def from_arrays(cls, plan: Plan, arrays: Mapping[str, np.ndarray]) -> Trees:
+    def from_arrays(cls, plan: WindowPlan, arrays: Mapping[str, np.ndarray]) -> Trees:
         """What `arrays` gave.
 
         Raises:

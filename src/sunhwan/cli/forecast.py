@@ -77,7 +77,7 @@ def command(
     --lookback that is given.
     """
     from sunhwan import rundir
-    from sunhwan.data.paths import Wanted
+    from sunhwan.data.preparation import ForecastSpec
     from sunhwan.files import new_run
     from sunhwan.forecast import backtest
     from sunhwan.forecast import run as forecast
@@ -98,7 +98,7 @@ def command(
     source = forecast.Source(file, tuple(time), series)
     readings, source = source.read()
     later = replace(source, path=test).read()[0] if test else None
-    wanted = Wanted(
+    wanted = ForecastSpec(
         tuple(target),
         horizon,
         lookback,

@@ -18,7 +18,7 @@ import polars as pl
 from sunhwan.data import table
 from sunhwan.data.features import missing
 from sunhwan.data.features.encoder import Encoder, bulk, choose, scaled, starts
-from sunhwan.data.features.kinds import Mask
+from sunhwan.data.features.kinds import of_filled
 from sunhwan.data.features.scale import Scale
 from sunhwan.data.files.records import Records, listed, read
 from sunhwan.data.files.timestamps import customary, timestamps
@@ -293,8 +293,7 @@ def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Enc
                 f"{item.column}: {absent.sum():,} of {len(absent):,} values missing; the last one before, or "
                 "the mean where there is none, stands for them"
             )
-        if learnt := Mask.learn(item.column, mask[training, first]):
-            masks.append(learnt)
+        masks += of_filled(item.column, mask[training, first])
     scale = Scale.fit(raw[training], ~scaled(features)).extended(len(masks))
     return Encoder((*features, *masks), scale, ANY, ROW), notes
 

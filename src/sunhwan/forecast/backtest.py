@@ -20,9 +20,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sunhwan.data import paths
 from sunhwan.data.health import health
-from sunhwan.data.paths import Learnt, Wanted
+from sunhwan.data.preparation import ForecastSpec, Prepared, prepare
 from sunhwan.data.split import rolling
 from sunhwan.data.table import Table
 from sunhwan.errors import SunhwanError
@@ -33,7 +32,7 @@ from sunhwan.training.progress import Within
 from sunhwan.units import human
 
 
-def backtest(readings: Table, wanted: Wanted, options: Options, watcher, folds: int) -> Result:
+def backtest(readings: Table, wanted: ForecastSpec, options: Options, watcher, folds: int) -> Result:
     """`forecast.learn`, once for each fold; what is kept is the model of the last.
 
     Args:
@@ -60,7 +59,7 @@ def backtest(readings: Table, wanted: Wanted, options: Options, watcher, folds: 
         learnt = learnt_of(readings, wanted, parts, number)
         fitted = forecaster.fit(learnt, options, told)
         told.begin("test part", 1, 1)
-        judged = judge(fitted, learnt, learnt.paths("test"))
+        judged = judge(fitted, learnt, learnt.windows("test"))
         fits.append(fitted)
         found.append(replace(judged, fold=np.full(len(judged.made_at), number + 1, np.int8)))
         each.append(summary(judged, fitted.forecast, fitted.forecast.shares, 0.0))
@@ -79,16 +78,16 @@ def backtest(readings: Table, wanted: Wanted, options: Options, watcher, folds: 
         "these models is kept",
         *(f"in the last fold {note}" for note in last.notes),
     )
-    sound = health(learnt.readings, paths.parts(readings.series, wanted.split))
+    sound = health(learnt.readings, parts(readings.series, wanted.split))
     return Result(last, whole, notes, metrics, sound)
 
 
-def learnt_of(readings: Table, wanted: Wanted, parts: Sequence[np.ndarray], number: int) -> Learnt:
+def learnt_of(readings: Table, wanted: ForecastSpec, parts: Sequence[np.ndarray], number: int) -> Prepared:
     """What a fold learns from and is judged on, numbered from 0; it holds no row that comes after."""
     part = parts[number]
     rows = part >= 0
     try:
-        learnt = paths.learn(readings.take(rows), wanted, part[rows])
+        learnt = prepare(readings.take(rows), wanted, part[rows])
         check_enough(learnt)
     except SunhwanError as error:
         raise SunhwanError(f"fold {number + 1} of {len(parts)}: {error}; or ask for fewer --folds") from None

@@ -16,11 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sunhwan import rundir
 from sunhwan.baselines.paths import judged
-from sunhwan.data import paths
 from sunhwan.data.files import frames
 from sunhwan.data.files.records import Records, listed, named, read
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec, prepare
 from sunhwan.data.table import Table
+from sunhwan.data.windows import encode
 from sunhwan.errors import SunhwanError
 from sunhwan.files import new_run
 from sunhwan.forecast import model as forecaster
@@ -128,14 +128,14 @@ class Forecaster(BaseEstimator):
         """Learn from a frame or a file; `y` is not used.
 
         Raises:
-            SunhwanError: the readings cannot be learnt from; see `sunhwan.data.paths.learn`.
+            SunhwanError: the readings cannot be learnt from; see `sunhwan.data.prepare`.
         """
         from sunhwan.training.progress import Nobody
 
         began = now()
         watcher = watcher or Nobody()
         shares = self._shares()
-        wanted = Wanted(
+        wanted = ForecastSpec(
             named(self.target), self.horizon, self.lookback, named(self.known), named(self.features), shares
         )
         settings = Settings(
@@ -159,7 +159,7 @@ class Forecaster(BaseEstimator):
         if self.folds is not None:
             self.backtest_ = backtest(readings, wanted, options, watcher, self.folds).metrics
             notes.append(f"over {self.folds} folds: {self.backtest_['verdict']}")
-        learnt = paths.learn(readings, replace(wanted, split=shares[:2]))
+        learnt = prepare(readings, replace(wanted, split=shares[:2]))
         task.check_enough(learnt)
         fitted = forecaster.fit(learnt, options, watcher)
         self.source_, self.forecast_ = source, fitted.forecast
@@ -191,8 +191,8 @@ class Forecaster(BaseEstimator):
         1 is perfect, and what is below 0 is worse than "as it is now".
         """
         check_is_fitted(self, "forecast_")
-        rows = paths.lay(self._table(self._records(X)), self.forecast_.plan)
-        every = rows.paths()
+        rows = encode(self._table(self._records(X)), self.forecast_.plan)
+        every = rows.windows()
         if not len(every):
             raise SunhwanError("X holds no whole window and path to score; give more rows")
         every = judged(every)
@@ -234,7 +234,7 @@ class Forecaster(BaseEstimator):
                 )
         frame = pl.concat([self.history_, new.frame]) if len(self.history_) else new.frame
         both = replace(new, frame=frame, lines=None)
-        rows = paths.lay(self._table(both, plan.interval), plan)
+        rows = encode(self._table(both, plan.interval), plan)
         self.forecast_ = self.forecast_.followed(rows, self.latest_)
         self._remember(both)
         return self

@@ -15,7 +15,7 @@ import numpy as np
 
 from sunhwan import native
 from sunhwan.baselines.paths import Linear, batches
-from sunhwan.data.paths import Paths, Plan
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.forecast.network import NETWORK, Network
 from sunhwan.recurrence.ops.options import Options
 
@@ -30,7 +30,7 @@ class ExactPredictor:
         ridge: whether the straight line itself is asked for, too.
     """
 
-    def __init__(self, plan: Plan, line: Linear, networks: Sequence[Network], ridge: bool):
+    def __init__(self, plan: WindowPlan, line: Linear, networks: Sequence[Network], ridge: bool):
         self.plan, self.line, self.networks, self.ridge = plan, line, networks, ridge
         self.stacks: dict[int, BoundNetworks] = {}
 
@@ -62,7 +62,7 @@ class ExactPredictor:
             said["ridge"] = straight.reshape(shape)
         return said
 
-    def of(self, paths: Paths) -> dict[str, np.ndarray]:
+    def of(self, paths: ForecastWindows) -> dict[str, np.ndarray]:
         """The same of all windows of a part."""
         found: dict[str, list[np.ndarray]] = {}
         for index in batches(paths):
@@ -78,7 +78,7 @@ class BoundNetworks:
     recurrent layers; the layers after those are one product for all.
     """
 
-    def __init__(self, networks: Sequence[Network], plan: Plan, windows: int):
+    def __init__(self, networks: Sequence[Network], plan: WindowPlan, windows: int):
         first = networks[0]
         self.relative = first.relative_features if first.relative else np.float32(0)
         self.inputs = np.empty((windows, plan.grid.timesteps, len(plan.names)), np.float32)

@@ -22,7 +22,8 @@ import numpy as np
 from sunhwan import rundir
 from sunhwan.baselines import paths as baselines
 from sunhwan.baselines.trees import Trees
-from sunhwan.data.paths import Learnt, Paths, Plan, Rows
+from sunhwan.data.preparation import Prepared
+from sunhwan.data.windows import EncodedRows, ForecastWindows, WindowPlan
 from sunhwan.evaluation.intervals import RECENT, Bounds, Calibration
 from sunhwan.forecast import mixture, network
 from sunhwan.forecast.exact import ExactPredictor
@@ -71,7 +72,7 @@ class Forecast:
             never saw.
     """
 
-    plan: Plan
+    plan: WindowPlan
     line: baselines.Linear
     networks: tuple[Network, ...]
     trees: Trees | None
@@ -86,7 +87,7 @@ class Forecast:
         return {name: float(np.mean(weights, dtype=np.float64)) for name, weights in self.weights.items()}
 
     def members(
-        self, paths: Paths, exact: bool = False, each: Sequence[np.ndarray] = ()
+        self, paths: ForecastWindows, exact: bool = False, each: Sequence[np.ndarray] = ()
     ) -> dict[str, np.ndarray]:
         """What each member that the mixture uses says, scaled: (windows, steps, targets), of the network
         (windows, steps, targets, 3).
@@ -136,7 +137,9 @@ class Forecast:
         """The line and networks for windows by themselves; for one thread."""
         return ExactPredictor(self.plan, self.line, self.networks, "ridge" in self.weights)
 
-    def quantiles(self, paths: Paths, exact: bool = False, each: Sequence[np.ndarray] = ()) -> np.ndarray:
+    def quantiles(
+        self, paths: ForecastWindows, exact: bool = False, each: Sequence[np.ndarray] = ()
+    ) -> np.ndarray:
         """(windows, steps, targets, 3) in the targets' units, float64: median, lower, upper, uncalibrated."""
         return self.mixed(self.members(paths, exact, each))
 
@@ -144,7 +147,7 @@ class Forecast:
         """A fresh copy of a series' calibrations, one a target; of one never seen, what all series gave."""
         return tuple(one.rested() for one in self.calibrations.get(series, self.calibrations[""]))
 
-    def now(self, paths: Paths) -> np.ndarray:
+    def now(self, paths: ForecastWindows) -> np.ndarray:
         """Forecasts (windows, steps, targets, 3) by intervals as they are now, whatever has come true."""
         said = self.quantiles(paths, exact=True)
         series = paths.rows.series[paths.last]
@@ -156,7 +159,7 @@ class Forecast:
         return said
 
     def run(
-        self, paths: Paths, exact: bool = False, each: Sequence[np.ndarray] = ()
+        self, paths: ForecastWindows, exact: bool = False, each: Sequence[np.ndarray] = ()
     ) -> tuple[np.ndarray, dict[str, tuple[Calibration, ...]]]:
         """Forecasts of windows in time order, each interval calibrated by what had come true before it.
 
@@ -181,7 +184,7 @@ class Forecast:
             ended[name] = tuple(one.rested() for one in states)
         return said, ended
 
-    def followed(self, rows: Rows, since: Mapping[str, np.datetime64]) -> Forecast:
+    def followed(self, rows: EncodedRows, since: Mapping[str, np.datetime64]) -> Forecast:
         """The same forecaster after new rows, as a stream of them leaves it: at each row every step learns
         from what it had said of it, and a forecast is noted down that later rows will judge.
 
@@ -255,7 +258,7 @@ class Forecast:
             return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
 
         with rundir.kept("model"):
-            plan = Plan.from_dict(model["plan"])
+            plan = WindowPlan.from_dict(model["plan"])
             line = baselines.Linear(**under("line"), **model["line"])
             window, ahead = (plan.grid.timesteps, len(plan.names)), (plan.steps, len(plan.known_features))
             said = line(*(np.zeros((1, *shape), np.float32) for shape in (window, ahead)))
@@ -296,26 +299,26 @@ class Fitted:
 
     Attributes:
         forecast: for use.
-        baselines: what each baseline says of any windows, scaled: by name, a function of `Paths`.
+        baselines: what each baseline says of any windows, scaled: by name, a function of `ForecastWindows`.
         validation: each member's mean absolute error on validation, scaled.
         trained: the networks' settings, history and validation loss.
         notes: what was chosen, and why.
     """
 
     forecast: Forecast
-    baselines: Mapping[str, Callable[[Paths], np.ndarray]]
+    baselines: Mapping[str, Callable[[ForecastWindows], np.ndarray]]
     validation: Mapping[str, float]
     trained: tuple[network.Trained, ...]
     notes: tuple[str, ...]
 
 
-def fit(learnt: Learnt, options: Options, watcher) -> Fitted:
+def fit(learnt: Prepared, options: Options, watcher) -> Fitted:
     """A forecaster from the training and validation parts of a table.
 
     Raises:
         SunhwanError: there are too few windows.
     """
-    plan, train, val = learnt.plan, learnt.paths("train"), learnt.paths("val")
+    plan, train, val = learnt.plan, learnt.windows("train"), learnt.windows("val")
     watcher.begin("straight line", 1, 1)
     line = baselines.fit_linear(train, val)
     watcher.begin("gradient boosting", 1, 1)
@@ -375,7 +378,7 @@ def networks(train, val, line, offsets, options: Options, watcher) -> tuple[netw
     return (absolute, relative, *rest)
 
 
-def offsets(train: Paths, line: baselines.Linear, level: float) -> np.ndarray:
+def offsets(train: ForecastWindows, line: baselines.Linear, level: float) -> np.ndarray:
     """(outputs, 3) what networks add to the straight line to begin with: quantiles of its errors."""
     seen = train.thinned(10_000)
     around = quantiles_of(seen.truths() - line.predict(seen), level)
@@ -392,7 +395,9 @@ def mean(each: Sequence[np.ndarray]) -> np.ndarray:
     return sum(each) / np.float32(len(each))
 
 
-def calibrated(forecast: Forecast, val: Paths, said: np.ndarray) -> dict[str, tuple[Calibration, ...]]:
+def calibrated(
+    forecast: Forecast, val: ForecastWindows, said: np.ndarray
+) -> dict[str, tuple[Calibration, ...]]:
     """Margins from validation, for each series and target; under `""` those of all series together.
 
     Args:

@@ -27,7 +27,7 @@ import numpy as np
 
 from sunhwan import rundir
 from sunhwan.baselines.paths import Linear, batches
-from sunhwan.data.paths import Paths, Plan
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.recurrence.ops.numpy import Options, forward
 from sunhwan.training.cells import check_cell, recurrent_layer, refuse_unknown_cell
 
@@ -127,7 +127,7 @@ class Network:
         said = hidden @ self.weights["correction_kernel"] + self.weights["correction_bias"]
         return said.reshape(len(said), -1, 3)
 
-    def predict(self, paths: Paths, line: Linear) -> np.ndarray:
+    def predict(self, paths: ForecastWindows, line: Linear) -> np.ndarray:
         """The whole forecast, straight line and all: (windows, steps, targets, 3) scaled."""
         plan = paths.plan
         said = np.empty((len(paths), plan.outputs, 3), np.float32)
@@ -142,7 +142,7 @@ class Network:
         return {"cell": self.cell, "relative": self.relative, "level": self.level}
 
     @classmethod
-    def from_kept(cls, kept: dict, arrays: Mapping[str, np.ndarray], plan: Plan) -> Network:
+    def from_kept(cls, kept: dict, arrays: Mapping[str, np.ndarray], plan: WindowPlan) -> Network:
         """What `as_dict` and `weights` gave.
 
         Raises:
@@ -163,7 +163,7 @@ class Network:
         return network
 
 
-def changing(plan: Plan) -> np.ndarray:
+def changing(plan: WindowPlan) -> np.ndarray:
     """(features,) float32: 1 where a feature may be made relative: numbers, but not categories or masks."""
     return plan.encoder.scaled.astype(np.float32)
 
@@ -188,8 +188,8 @@ class Trained:
 
 
 def train(
-    train: Paths,
-    val: Paths,
+    train: ForecastWindows,
+    val: ForecastWindows,
     line: Linear,
     offsets: np.ndarray,
     level: float,
@@ -259,7 +259,7 @@ def train(
     return Trained(best.network, settings, best.loss, best.mae, tuple(history))
 
 
-def build(plan: Plan, line: Linear, offsets: np.ndarray, settings: Settings) -> keras.Model:
+def build(plan: WindowPlan, line: Linear, offsets: np.ndarray, settings: Settings) -> keras.Model:
     """The network for training: from windows (and what is ahead) to (outputs * 3) numbers."""
     import keras
     from keras import layers
@@ -331,7 +331,7 @@ def pinball_mean(said: np.ndarray, truth: np.ndarray, level: float) -> float:
     return float(np.nanmean(np.maximum(quantiles * error, (quantiles - 1) * error) * share))
 
 
-def taken(model: keras.Model, settings: Settings, level: float, plan: Plan) -> Network:
+def taken(model: keras.Model, settings: Settings, level: float, plan: WindowPlan) -> Network:
     """The trained arrays of a model that `build` made."""
     weights = {}
     for i in range(settings.layers):

@@ -1,6 +1,6 @@
 """Forecasts of new rows by a run: what comes after the last of them, or after each.
 
-new file --table.load--> Table --paths.lay, by the run's plan--> origins --Forecast.run--> a row for each step
+new file --table.load--> Table --encode, by the run's plan--> origins --Forecast.run--> a row for each step
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from sunhwan.baselines.paths import MOST_NUMBERS
-from sunhwan.data import paths
 from sunhwan.data.files.records import listed
 from sunhwan.data.grid import rows_in, seconds_of
-from sunhwan.data.paths import Paths, Rows
 from sunhwan.data.table import Table
+from sunhwan.data.windows import EncodedRows, ForecastWindows, encode
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import RECENT
 from sunhwan.forecast.model import Forecast
@@ -70,7 +69,7 @@ def ahead(
         forecast, readings, every: as for `predict`.
         followed: whether intervals have learnt from these rows already, so that they learn nothing more.
     """
-    rows = paths.lay(readings, forecast.plan)
+    rows = encode(readings, forecast.plan)
     origins = observed(rows)
     notes = [*rows.notes, *unlike(rows)]
     warnings = strangers(forecast, rows, origins)
@@ -94,7 +93,7 @@ def ahead(
     return Prediction(coming(forecast, origins.take(chosen), said), tuple(notes), tuple(warnings))
 
 
-def observed(rows: Rows) -> Paths:
+def observed(rows: EncodedRows) -> ForecastWindows:
     """The origins at which a target was observed; with gaps at the end, the last of them.
 
     Raises:
@@ -122,7 +121,7 @@ def observed(rows: Rows) -> Paths:
     )
 
 
-def strangers(forecast: Forecast, rows: Rows, origins: Paths) -> list[str]:
+def strangers(forecast: Forecast, rows: EncodedRows, origins: ForecastWindows) -> list[str]:
     """What is to be said of series that training never saw, and of those that cannot be forecast."""
     names = [rows.series_names[code] for code in np.unique(rows.series[origins.last])]
     unseen = [name for name in names if name not in forecast.calibrations]
@@ -138,7 +137,7 @@ def strangers(forecast: Forecast, rows: Rows, origins: Paths) -> list[str]:
     return notes
 
 
-def unlike(rows: Rows) -> list[str]:
+def unlike(rows: EncodedRows) -> list[str]:
     """What is to be said of columns that lie far from all that training held, as in another unit."""
     encoder, notes = rows.plan.encoder, []
     scale = encoder.scale
@@ -156,7 +155,7 @@ def unlike(rows: Rows) -> list[str]:
     return notes
 
 
-def stale(rows: Rows, last: Paths) -> list[str]:
+def stale(rows: EncodedRows, last: ForecastWindows) -> list[str]:
     """What is to be said where a forecast is not made at its series' last observed row."""
     notes = []
     for row in last.last:

@@ -1,6 +1,6 @@
 """A user's file -> a run that forecasts: read, learnt, scored once on the test part, and kept.
 
-file --table.load--> Table --paths.learn--> windows of train, val, test
+file --table.load--> Table --prepare--> windows of train, val, test
                                               |-- forecaster.fit --> Forecast
                                               |-- judge: errors, intervals, the verdict, on test alone
                                               v
@@ -18,14 +18,15 @@ import numpy as np
 
 from sunhwan import rundir
 from sunhwan.baselines.paths import judged
-from sunhwan.data import paths, table
+from sunhwan.data import table
 from sunhwan.data.files import records
 from sunhwan.data.files.records import Records, listed
 from sunhwan.data.files.timestamps import customary
 from sunhwan.data.grid import seconds_of
 from sunhwan.data.health import health
-from sunhwan.data.paths import Learnt, Paths, Plan, Wanted
+from sunhwan.data.preparation import ForecastSpec, Prepared, prepare
 from sunhwan.data.table import Table
+from sunhwan.data.windows import ForecastWindows, WindowPlan, encode
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.evaluation.metrics import errors_of_windows, forecast_errors, interval_scores
@@ -129,7 +130,7 @@ class Judged:
         fold: (windows,) int, which part of a backtest each is of, from 1; None without one.
     """
 
-    plan: Plan
+    plan: WindowPlan
     made_at: np.ndarray
     series: np.ndarray
     series_names: tuple[str, ...]
@@ -188,7 +189,9 @@ class Result:
     health: dict
 
 
-def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Table | None = None) -> Result:
+def learn(
+    readings: Table, wanted: ForecastSpec, options: Options, watcher, later: Table | None = None
+) -> Result:
     """Learn a forecaster from a table and judge it on the test part, or on another table.
 
     Args:
@@ -199,17 +202,17 @@ def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Tab
         later: the test part, where it is a file of its own.
 
     Raises:
-        SunhwanError: the table cannot be learnt from; see `paths.learn`.
+        SunhwanError: the table cannot be learnt from; see `prepare`.
     """
     began = time.perf_counter()
-    learnt = paths.learn(readings, wanted)
+    learnt = prepare(readings, wanted)
     check_enough(learnt)
     fitted = forecaster.fit(learnt, options, watcher)
     if later is None:
-        test, notes = learnt.paths("test"), learnt.notes
+        test, notes = learnt.windows("test"), learnt.notes
     else:
-        rows = paths.lay(later, learnt.plan)
-        test, notes = rows.paths(), (*learnt.notes, *rows.notes)
+        rows = encode(later, learnt.plan)
+        test, notes = rows.windows(), (*learnt.notes, *rows.notes)
         if len(test) == 0:
             raise SunhwanError(
                 f"{later.name} holds no whole window of {learnt.plan.grid.lookback:,} rows with a path of "
@@ -222,9 +225,9 @@ def learn(readings: Table, wanted: Wanted, options: Options, watcher, later: Tab
     return Result(fitted, found, (*notes, *fitted.notes), metrics, sound)
 
 
-def check_enough(learnt: Learnt) -> None:
+def check_enough(learnt: Prepared) -> None:
     """Refuse a validation part of too few windows to choose anything on."""
-    count = len(learnt.paths("val"))
+    count = len(learnt.windows("val"))
     if count < FIRST_CALIBRATED:
         rows = int((learnt.part == 1).sum())
         raise SunhwanError(
@@ -234,13 +237,13 @@ def check_enough(learnt: Learnt) -> None:
         )
 
 
-def judge(fitted: Fitted, learnt: Learnt, test: Paths) -> Judged:
+def judge(fitted: Fitted, learnt: Prepared, test: ForecastWindows) -> Judged:
     """The model's and the baselines' forecasts of the test part, and ridge's intervals beside them."""
     forecast, plan = fitted.forecast, learnt.plan
     test = judged(test)
     rivals = {name: plan.physical(function(test)) for name, function in fitted.baselines.items()}
     truth = plan.physical(test.truths())
-    ridge = ridge_intervals(fitted, judged(learnt.paths("val")), test, rivals["ridge"], truth)
+    ridge = ridge_intervals(fitted, judged(learnt.windows("val")), test, rivals["ridge"], truth)
     each = [one.predict(test, forecast.line) for one in forecaster.averaged_of(fitted.trained)]
     said, ended = forecast.run(test, each=each)
     alone = tuple(plan.physical(one[..., 0]) for one in each)
@@ -261,7 +264,7 @@ def judge(fitted: Fitted, learnt: Learnt, test: Paths) -> Judged:
 
 
 def ridge_intervals(
-    fitted: Fitted, val: Paths, test: Paths, said: np.ndarray, truth: np.ndarray
+    fitted: Fitted, val: ForecastWindows, test: ForecastWindows, said: np.ndarray, truth: np.ndarray
 ) -> np.ndarray:
     """Ridge's point forecasts with the same calibration, which the model's intervals have to beat."""
     plan, level = val.plan, fitted.forecast.level
@@ -353,7 +356,7 @@ def gain_of(gain: Improvement | None) -> dict | None:
 
 
 def verdict(
-    plan: Plan,
+    plan: WindowPlan,
     target: str,
     unit: str,
     gain: Improvement | None,
@@ -439,7 +442,7 @@ def load(folder: Path) -> tuple[Forecast, Source]:
     return Forecast.from_kept(model, arrays), Source.from_dict(model.get("source", {}))
 
 
-def coming(forecast: Forecast, paths_: Paths, said: np.ndarray) -> dict[str, np.ndarray]:
+def coming(forecast: Forecast, paths_: ForecastWindows, said: np.ndarray) -> dict[str, np.ndarray]:
     """Forecasts as columns, a row for each origin and step.
 
     Args:

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sunhwan.baselines.paths import Linear, fit_linear
-from sunhwan.data import paths
 from sunhwan.data.grid import seconds_of
-from sunhwan.data.paths import Learnt, Paths, Wanted
+from sunhwan.data.preparation import ForecastSpec, Prepared, layout, longest_run, parts, prepare
 from sunhwan.data.table import Table
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast import model as forecaster
 from sunhwan.forecast import network
@@ -64,7 +64,7 @@ class Found:
         note: what came of it, in a sentence.
     """
 
-    wanted: Wanted
+    wanted: ForecastSpec
     options: Options
     trials: tuple[dict, ...]
     summary: dict
@@ -82,13 +82,13 @@ class Ground:
         offsets: (outputs, 3), as for `network.train`.
     """
 
-    train: Paths
-    val: Paths
+    train: ForecastWindows
+    val: ForecastWindows
     line: Linear
     offsets: np.ndarray
 
 
-def search(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, count: int) -> Found:
+def search(readings: Table, wanted: ForecastSpec, options: Options, watcher: Watcher, count: int) -> Found:
     """Try settings of the network on training rows, and choose.
 
     Args:
@@ -131,19 +131,19 @@ def search(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, 
     return chosen(study, wanted, options, next(iter(grounds.values())).train.plan)
 
 
-def inner(readings: Table, wanted: Wanted) -> Learnt:
+def inner(readings: Table, wanted: ForecastSpec) -> Prepared:
     """The training part by itself, cut into a training and a validation part of its own.
 
     Raises:
         SunhwanError: it has too few rows.
     """
-    training = paths.parts(readings.series, wanted.split) == 0
+    training = parts(readings.series, wanted.split) == 0
     # What is drawn from the number of rows is what it will be when all of them train.
-    grid = paths.default_grid(wanted, readings.interval, paths.longest_run(readings.series, training))
+    grid, _ = layout(wanted, readings.interval, longest_run(readings.series, training))
     train, val = wanted.split[:2]
     share = 100 * train / (train + val)
     try:
-        learnt = paths.learn(
+        learnt = prepare(
             readings.take(training),
             replace(wanted, horizon=grid.horizon, lookback=grid.lookback, split=(share, 100 - share)),
         )
@@ -157,7 +157,7 @@ def inner(readings: Table, wanted: Wanted) -> Learnt:
 
 
 def by_lookback(
-    learnt: Learnt, wanted: Wanted, level: float, watcher: Watcher
+    learnt: Prepared, wanted: ForecastSpec, level: float, watcher: Watcher
 ) -> Iterator[tuple[int, Ground]]:
     """What is trained on, by lookback: the usual one, and where none is named half and twice as long."""
     plan, grid = learnt.plan, learnt.plan.grid
@@ -167,9 +167,9 @@ def by_lookback(
     found = {}
     for lookback in lookbacks:
         rows = replace(wanted, lookback=lookback, horizon=grid.horizon)
-        other = replace(plan, grid=paths.default_grid(rows, plan.interval, len(learnt.rows)))
+        other = replace(plan, grid=layout(rows, plan.interval, len(learnt.rows))[0])
         laid = replace(learnt, plan=other, rows=replace(learnt.rows, plan=other))
-        train, val = laid.paths("train"), laid.paths("val")
+        train, val = laid.windows("train"), laid.windows("val")
         if len(train) and len(val) >= FIRST_CALIBRATED:
             found[other.grid.lookback] = train, val
     common = found[max(found)][1].last
@@ -219,7 +219,7 @@ class Pruning(Within):
             raise optuna.TrialPruned
 
 
-def chosen(study: optuna.Study, wanted: Wanted, options: Options, plan: paths.Plan) -> Found:
+def chosen(study: optuna.Study, wanted: ForecastSpec, options: Options, plan: WindowPlan) -> Found:
     """What a finished study says is to be used."""
     trials = tuple(as_row(one) for one in study.get_trials(deepcopy=False))
     finished = [row for row in trials if row["state"] == "complete"]

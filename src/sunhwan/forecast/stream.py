@@ -28,7 +28,7 @@ import orjson
 from sunhwan.data.features.encoder import RowEncoder
 from sunhwan.data.features.missing import Latest
 from sunhwan.data.grid import seconds_of
-from sunhwan.data.paths import Paths, Rows
+from sunhwan.data.windows import EncodedRows, ForecastWindows
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.files import read_json, write_json
@@ -250,8 +250,8 @@ class Stream:
         values[self.past - have : self.past] = track.rows[track.count - have : track.count]
         values[self.past :, plan.known_features] = ahead[0]
         zeros = np.zeros(len(values), np.int64)
-        rows = Rows(plan, values, values[:, plan.target_features], zeros, zeros, ("",))
-        return forecast.quantiles(Paths(rows, np.array([self.past - 1])), exact=True)[0]
+        rows = EncodedRows(plan, values, values[:, plan.target_features], zeros, zeros, ("",))
+        return forecast.quantiles(ForecastWindows(rows, np.array([self.past - 1])), exact=True)[0]
 
     def example(self) -> str:
         """A line as it should be."""

@@ -37,8 +37,8 @@ def test_a_counter_is_seen_through_gaps_and_in_every_series(make_table):
 
 
 def test_a_mask_is_learnt_where_training_rows_were_filled():
-    assert Mask.learn("T", np.array([False, True])) == Mask("T")
-    assert Mask.learn("T", np.array([False, False])) is None
+    assert Mask.learn("T", np.array([False, True])) == [Mask("T")]
+    assert Mask.learn("T", np.array([False, False])) == []
 
 
 HOURS = np.datetime64("2024-01-01", "s") + np.arange(24 * 400) * np.timedelta64(3600, "s")

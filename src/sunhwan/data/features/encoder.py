@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from sunhwan.data.features import missing
-from sunhwan.data.features.kinds import KINDS, MOST_CATEGORIES, Calendar, Feature, Mask, of_column
+from sunhwan.data.features.kinds import KINDS, MOST_CATEGORIES, Feature, of_column, of_filled
 from sunhwan.data.features.missing import Latest
 from sunhwan.data.features.scale import Scale
 from sunhwan.data.files.records import listed
@@ -275,7 +275,7 @@ def learn(
     grid: Grid,
     needed: Sequence[str],
     fill: int,
-    calendar: Sequence[Calendar],
+    calendar: Sequence[Feature],
 ) -> tuple[Encoder, list[str]]:
     """An encoder from training rows, and notes.
 
@@ -300,9 +300,9 @@ def learn(
         if absent.any():
             counts = int(absent.sum()), int(filled.sum()), len(filled)
             notes.append(missing.account(item.column, *counts, longest))
-        if learnt := Mask.learn(item.column, filled[training]):
-            masks.append(learnt)
-            columns.append(learnt.bulk(filled))
+        for beside in of_filled(item.column, filled[training]):
+            masks.append(beside)
+            columns.append(beside.bulk(filled))
     features = (*features, *masks)
     scale = Scale.fit(np.concatenate(columns, axis=1)[training], ~scaled(features))
     scale = scale.extended(sum(len(item.names) for item in calendar))

@@ -158,14 +158,9 @@ class Mask:
         return (f"{self.column} was filled",)
 
     @classmethod
-    def learn(cls, column: str, filled: np.ndarray) -> Mask | None:
-        """The mask of a column with filled values in training; it would be constant elsewhere.
-
-        Args:
-            column: its name.
-            filled: (training rows,) bool.
-        """
-        return cls(column) if filled.any() else None
+    def learn(cls, column: str, filled: np.ndarray) -> list[Mask]:
+        """The mask of a column with filled values in training, (training rows,) bool; else it is constant."""
+        return [cls(column)] if filled.any() else []
 
     def bulk(self, filled: np.ndarray) -> np.ndarray:
         return filled[:, None].astype(np.float64)
@@ -241,6 +236,16 @@ def of_column(
     """The feature that a table's column makes, or why it cannot serve; arguments as for `Number.learn`."""
     text = column in readings.columns.columns and readings.columns[column].dtype == pl.String
     return (Category if text else Number).learn(readings, column, training, named, target)
+
+
+def of_filled(column: str, filled: np.ndarray) -> list[Feature]:
+    """The features that a column's filled gaps make, (training rows,) bool."""
+    return Mask.learn(column, filled)
+
+
+def of_time(time: np.ndarray, interval: np.timedelta64) -> list[Feature]:
+    """The features of time alone that training rows at these times, (rows,), can teach."""
+    return Calendar.learn(time, interval)
 
 
 def row_number(column: np.ndarray, series: np.ndarray, training: np.ndarray) -> bool:
