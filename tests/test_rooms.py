@@ -175,7 +175,7 @@ HEAVY = {"keras", "jax", "tensorflow", "torch", "polars", "pandas", "matplotlib"
         ("import sunhwan.recurrence.ops.numpy", HEAVY),
         ("import sunhwan.recurrence.ops.support", HEAVY),
         ("import sunhwan.data.grid", HEAVY - {"polars"}),
-        ("import sunhwan.data.series", HEAVY - {"polars"}),
+        ("import sunhwan.data.preparation", HEAVY - {"polars"}),
         ("import sunhwan.baselines.paths", {"keras", "jax", "matplotlib"}),
         ("import sunhwan.report.pictures.plots", {"keras", "jax", "polars", "sklearn"}),
         ("import sunhwan.studies.study", HEAVY | {"numpy"}),

@@ -147,7 +147,7 @@ def prepare(readings: Table, spec: ForecastSpec, part: np.ndarray | None = None)
             known in advance is a gap too often, or a part has no whole window.
     """
     interval = readings.interval
-    part = parts(readings.series, spec.split) if part is None else part
+    part = parts_of(readings.series, spec.split) if part is None else part
     training = part == 0
     for target in spec.targets:
         check_target(readings, target, training)
@@ -171,7 +171,7 @@ def prepare(readings: Table, spec: ForecastSpec, part: np.ndarray | None = None)
     return replace(prepared, notes=(*notes, *left_out(prepared)))
 
 
-def parts(series: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+def parts_of(series: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """(rows,) the part of each row; two shares leave no test part, since it is a file of its own."""
     if len(shares) == 2 and min(shares) > 0 and max(shares) <= 100 and sum(shares) <= 100:
         part = split.chronological(series, (*shares, 1e-9 * sum(shares)))

@@ -21,7 +21,7 @@ from dataclasses import replace
 import numpy as np
 
 from sunhwan.data.health import health
-from sunhwan.data.preparation import ForecastSpec, Prepared, prepare
+from sunhwan.data.preparation import ForecastSpec, Prepared, parts_of, prepare
 from sunhwan.data.split import rolling
 from sunhwan.data.table import Table
 from sunhwan.errors import SunhwanError
@@ -78,7 +78,7 @@ def backtest(readings: Table, wanted: ForecastSpec, options: Options, watcher, f
         "these models is kept",
         *(f"in the last fold {note}" for note in last.notes),
     )
-    sound = health(learnt.readings, parts(readings.series, wanted.split))
+    sound = health(learnt.readings, parts_of(readings.series, wanted.split))
     return Result(last, whole, notes, metrics, sound)
 
 

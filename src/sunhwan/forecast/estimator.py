@@ -128,7 +128,7 @@ class Forecaster(BaseEstimator):
         """Learn from a frame or a file; `y` is not used.
 
         Raises:
-            SunhwanError: the readings cannot be learnt from; see `sunhwan.data.prepare`.
+            SunhwanError: the readings cannot be learnt from; see `sunhwan.data.preparation.prepare`.
         """
         from sunhwan.training.progress import Nobody
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from sunhwan.baselines.paths import Linear, fit_linear
 from sunhwan.data.grid import seconds_of
-from sunhwan.data.preparation import ForecastSpec, Prepared, layout, longest_run, parts, prepare
+from sunhwan.data.preparation import ForecastSpec, Prepared, layout, longest_run, parts_of, prepare
 from sunhwan.data.table import Table
 from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.errors import SunhwanError
@@ -137,7 +137,7 @@ def inner(readings: Table, wanted: ForecastSpec) -> Prepared:
     Raises:
         SunhwanError: it has too few rows.
     """
-    training = parts(readings.series, wanted.split) == 0
+    training = parts_of(readings.series, wanted.split) == 0
     # What is drawn from the number of rows is what it will be when all of them train.
     grid, _ = layout(wanted, readings.interval, longest_run(readings.series, training))
     train, val = wanted.split[:2]
