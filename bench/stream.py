@@ -22,9 +22,9 @@ import polars as pl
 
 from sunhwan.baselines.names import NETWORK
 from sunhwan.baselines.ridge import Ridge
-from sunhwan.data import paths, table
+from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Learnt, Wanted
+from sunhwan.data.preparation import ForecastSpec, Prepared, prepare
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.forecast import stream
 from sunhwan.forecast.calibrations import Calibrations
@@ -50,7 +50,7 @@ def readings(rows: int) -> pl.DataFrame:
     return pl.DataFrame({**columns, "wind": random.choice(["N", "SE", "W"], rows)})
 
 
-def drawn(learnt: Learnt, settings: Settings, seed: int) -> Network:
+def drawn(learnt: Prepared, settings: Settings, seed: int) -> Network:
     """A network with drawn weights."""
     plan, random = learnt.plan, np.random.default_rng(seed)
     gates, units = CELLS[settings.cell].gates, settings.units
@@ -71,9 +71,9 @@ def drawn(learnt: Learnt, settings: Settings, seed: int) -> Network:
 
 def trained(frame: pl.DataFrame) -> ForecastModel:
     """What forecasts c0 a day ahead."""
-    learnt = paths.learn(table.assemble(Records(frame, "readings", "")), Wanted(("c0",), "24h", "48h"))
-    validation = learnt.paths("val")
-    ridge = Ridge.fit(learnt.paths("train"), validation)
+    learnt = prepare(table.assemble(Records(frame, "readings", "")), ForecastSpec(("c0",), "24h", "48h"))
+    validation = learnt.windows("val")
+    ridge = Ridge.fit(learnt.windows("train"), validation)
     networks = tuple(drawn(learnt, Settings(), seed) for seed in range(2))
     model = ForecastModel(learnt.plan, {"ridge": ridge}, networks, {NETWORK: 1.0}, {}, 0.8, None)
     bounds = model.quantiles(validation)[..., 1:]

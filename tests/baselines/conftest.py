@@ -4,8 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.data import paths
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec, prepare
 from sunhwan.data.table import Table
 
 
@@ -33,6 +32,6 @@ def weather():
             "made.csv",
             "",
         )
-        return paths.learn(readings, Wanted(targets, 6, 12, known))
+        return prepare(readings, ForecastSpec(targets, 6, 12, known))
 
     return make

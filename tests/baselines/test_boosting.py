@@ -15,8 +15,8 @@ def loaded(boosting):
 @pytest.mark.parametrize("known", [(), ("plan",)])
 def test_trees_of_arrays_predict_what_scikit_learn_predicts(weather, known):
     learnt = weather(targets=("T", "p"), known=known)
-    boosting = Boosting.fit(learnt.paths("train"), learnt.paths("val"))
-    test = learnt.paths("test")
+    boosting = Boosting.fit(learnt.windows("train"), learnt.windows("val"))
+    test = learnt.windows("test")
     trees = loaded(boosting)
     assert boosting.models and not trees.models
     np.testing.assert_allclose(trees.predict(test), boosting.predict(test), atol=1e-5)
@@ -28,7 +28,7 @@ def test_trees_of_arrays_predict_what_scikit_learn_predicts(weather, known):
 
 def test_trees_that_point_nowhere_are_refused(weather):
     learnt = weather()
-    boosting = Boosting.fit(learnt.paths("train"), learnt.paths("val"))
+    boosting = Boosting.fit(learnt.windows("train"), learnt.windows("val"))
     saved, arrays = boosting.to_dict(), boosting.to_arrays()
     with pytest.raises(ValueError, match="do not exist"):
         Boosting.from_saved(learnt.plan, saved, {**arrays, "0:left": arrays["0:left"] + 10_000})

@@ -11,7 +11,7 @@ DAY = 86_400
 
 def test_the_season_before_is_the_latest_known_value_at_that_time_of_day(weather):
     learnt = weather()
-    test = learnt.paths("test")
+    test = learnt.windows("test")
     prediction = Seasonal(learnt.plan).predict(test)
     column = learnt.rows.values[:, learnt.plan.target_features[0]]
     for i in (0, 5, len(test) - 1):
@@ -21,7 +21,7 @@ def test_the_season_before_is_the_latest_known_value_at_that_time_of_day(weather
 
 def test_before_the_series_begins_the_last_value_stands_in(weather):
     learnt = weather()
-    train = learnt.paths("train")
+    train = learnt.windows("train")
     early = train.take(np.flatnonzero(train.last + 6 < 24))
     assert len(early)
     np.testing.assert_array_equal(Seasonal(learnt.plan).predict(early), LastValue(learnt.plan).predict(early))
@@ -38,14 +38,14 @@ def test_before_the_series_begins_the_last_value_stands_in(weather):
 def test_a_season_is_called_by_its_length(weather, interval, season, words):
     learnt = weather(interval=interval, season=season)
     assert learnt.plan.season == season
-    seasonal = Seasonal.fit(learnt.paths("train"), learnt.paths("val"))
+    seasonal = Seasonal.fit(learnt.windows("train"), learnt.windows("val"))
     assert seasonal.words == words
     assert Seasonal.from_saved(learnt.plan, {}, {}).words == words
 
 
 def test_without_a_season_there_is_no_seasonal_prediction(weather):
     learnt = weather(interval=2 * DAY)
-    assert Seasonal.fit(learnt.paths("train"), learnt.paths("val")) is None
+    assert Seasonal.fit(learnt.windows("train"), learnt.windows("val")) is None
 
 
 def test_plain_arrays_serve_as_well():

@@ -12,8 +12,8 @@ from sunhwan.baselines.predictors import PREDICTORS, reloaded
 @pytest.mark.parametrize("key", PREDICTORS)
 def test_each_baseline_is_trained_saved_and_loaded(weather, key):
     learnt = weather(targets=("T", "p"), known=("plan",))
-    test = learnt.paths("test")
-    fitted = PREDICTORS[key].fit(learnt.paths("train"), learnt.paths("val"))
+    test = learnt.windows("test")
+    fitted = PREDICTORS[key].fit(learnt.windows("train"), learnt.windows("val"))
     prediction = fitted.predict(test)
     assert prediction.shape == (len(test), 6, 2) and prediction.dtype == np.float32
     assert fitted.words and 0 <= fitted.worth < 1 and key in NAMES

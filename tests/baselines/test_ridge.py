@@ -24,7 +24,7 @@ def changes(windows):
 
 def test_it_is_that_of_scikit_learn(weather):
     learnt = weather(targets=("T", "p"), known=("plan",))
-    train, validation = learnt.paths("train"), learnt.paths("val")
+    train, validation = learnt.windows("train"), learnt.windows("val")
     ridge = Ridge.fit(train, validation)
     theirs = Theirs(ridge.penalty).fit(flat(train, ridge.timesteps), changes(train))
     expected = theirs.predict(flat(validation, ridge.timesteps)).reshape(-1, 6, 2)
@@ -33,7 +33,7 @@ def test_it_is_that_of_scikit_learn(weather):
 
 def test_validation_chooses_timesteps_and_penalty(weather):
     learnt = weather()
-    train, validation = learnt.paths("train"), learnt.paths("val")
+    train, validation = learnt.windows("train"), learnt.windows("val")
     ridge = Ridge.fit(train, validation)
     best = np.abs(ridge.predict(validation) - validation.truths()).mean()
     for timesteps in (1, 3, 6, 12):
@@ -47,16 +47,16 @@ def test_validation_chooses_timesteps_and_penalty(weather):
 def test_known_future_values_are_used(weather):
     errors = []
     for learnt in (weather(known=("plan",)), weather()):
-        test = learnt.paths("test")
-        ridge = Ridge.fit(learnt.paths("train"), learnt.paths("val"))
+        test = learnt.windows("test")
+        ridge = Ridge.fit(learnt.windows("train"), learnt.windows("val"))
         errors.append(np.abs(ridge.predict(test) - test.truths()).mean())
     assert errors[0] < 0.95 * errors[1]
 
 
 def test_once_loaded_a_window_has_the_same_bits_alone_and_in_a_batch(weather):
     learnt = weather(targets=("T", "p"), known=("plan",))
-    test = learnt.paths("test")
-    fitted = Ridge.fit(learnt.paths("train"), learnt.paths("val"))
+    test = learnt.windows("test")
+    fitted = Ridge.fit(learnt.windows("train"), learnt.windows("val"))
     loaded = Ridge.from_saved(learnt.plan, fitted.to_dict(), fitted.to_arrays())
     whole = loaded.predict(test)
     np.testing.assert_allclose(whole, fitted.predict(test), atol=1e-5)
@@ -67,16 +67,16 @@ def test_once_loaded_a_window_has_the_same_bits_alone_and_in_a_batch(weather):
 def test_memory_limits_the_timesteps(weather):
     learnt = weather()
     features = len(learnt.plan.names)
-    ridge = Ridge.fit(learnt.paths("train"), learnt.paths("val"), most_weights=4 * features)
+    ridge = Ridge.fit(learnt.windows("train"), learnt.windows("val"), most_weights=4 * features)
     assert ridge.timesteps <= 4
 
 
 def test_windows_without_all_steps_are_refused(weather):
     learnt = weather()
-    train = learnt.paths("train")
+    train = learnt.windows("train")
     truth = np.where(np.arange(len(train.rows))[:, None] % 3 == 0, np.nan, train.rows.truth)
     with pytest.raises(SunhwanError, match=r"ridge regression needs training windows .*shorter --horizon"):
-        Ridge.fit(replace(train, rows=replace(train.rows, truth=truth)), learnt.paths("val"))
+        Ridge.fit(replace(train, rows=replace(train.rows, truth=truth)), learnt.windows("val"))
 
 
 @pytest.mark.parametrize("feature", [0, None])

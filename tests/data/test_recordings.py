@@ -104,14 +104,14 @@ def test_features_are_learnt_from_training_rows_alone(written):
     found = load(written("id,x,flat,mode,label\n" + rows), COLUMNS)
     training = found.table.series == 0
     recipe, notes = learn(found.table, (), training)
-    assert [item.name for item in recipe.ingredients] == ["x", "mode=off", "mode=on", "x was filled"]
+    assert recipe.names == ("x", "mode=off", "mode=on", "x was filled")
     assert recipe.scale.mean[0] == 2.0
     assert notes[0] == "flat: left out of the features, since it has the one value 5.0 in all training rows"
     assert notes[-1].startswith("x: 1 of 5 values missing; they are replaced by the last value before")
     sequences, met = encode(found.table, recipe)
     assert sequences.values[:3].tolist() == [[-1, 0, 1, 0], [-1, 1, 0, 1], [1, 0, 1, 0]]
     assert sequences.values[3, 0] == 20, "what no sensor says is cut off"
-    assert "mode: 'new' stood in no training row" in met[0]
+    assert "mode: 'new' did not occur in the training rows" in met[0]
     again, _ = encode(taken(found.table, np.array([False, True])), recipe)
     np.testing.assert_array_equal(again.values, sequences.part(1, 2).values)
 

@@ -8,7 +8,7 @@ import pytest
 
 from sunhwan import rundir
 from sunhwan.data import table
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.files import new_run
 from sunhwan.forecast.options import Options, Settings
 from sunhwan.forecast.run import learn, save
@@ -57,7 +57,7 @@ def station():
 @pytest.fixture(scope="session")
 def wanted():
     def make(**how):
-        return Wanted(**{"targets": ("T (degC)",), "horizon": "6h", "lookback": "12h", **how})
+        return ForecastSpec(**{"targets": ("T (degC)",), "horizon": "6h", "lookback": "12h", **how})
 
     return make
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sunhwan.cli import group
 from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.data.split import chronological, rolling
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast.backtest import backtest
@@ -21,7 +21,7 @@ from sunhwan.training.progress import Nobody
 
 SMALL = Options(Settings(units=4, dense=8, epochs=1), seeds=1)
 
-WANTED = Wanted(("T (degC)", "p"), "3h", "6h", split=(50, 20, 30))
+WANTED = ForecastSpec(("T (degC)", "p"), "3h", "6h", features=("day",), split=(50, 20, 30))
 
 
 def station(rows=500):
@@ -37,6 +37,7 @@ def station(rows=500):
                     "place": f"s{number}",
                     "T (degC)": 10 + 5 * np.sin(hours / 4) + random.normal(size=len(hours)),
                     "p": 1000 + np.cumsum(random.normal(size=len(hours))),
+                    "day": hours // 24 % 31 + 1.0,
                 }
             )
         )
@@ -77,6 +78,11 @@ def test_a_fold_is_a_run_on_the_rows_up_to_its_end(result):
     first = result.evaluation.fold == 1
     np.testing.assert_array_equal(alone.evaluation.predictions, result.evaluation.predictions[first])
     assert first.sum() == 75 + 69 - 2 * (5 + 3)
+
+
+def test_the_health_table_has_every_column_that_is_read(result):
+    assert [column["name"] for column in result.health["columns"]] == ["T (degC)", "p", "day"]
+    assert sum(result.health["rows"].values()) == 500 + 460
 
 
 def test_the_figures_are_those_of_all_folds_and_their_spread(result):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from sunhwan.data import paths
+from sunhwan.data.windows import encode
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast.calibrations import Calibrations
 
@@ -13,8 +13,8 @@ from sunhwan.forecast.calibrations import Calibrations
 @pytest.fixture
 def bounded(run):
     """Windows of three series, the first of which has no name, and bounds too narrow for the third."""
-    rows = paths.lay(run.readings, run.result.fitted.model.plan)
-    windows = rows.paths().thinned(600)
+    rows = encode(run.readings, run.result.fitted.model.plan)
+    windows = rows.windows().thinned(600)
     rows = windows.rows
     object.__setattr__(rows, "series_names", ("", "s1", "s2"))
     actual = windows.plan.physical(windows.truths())

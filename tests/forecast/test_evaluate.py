@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.data import paths
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec, prepare
 from sunhwan.forecast import evaluate as evaluating
 from sunhwan.forecast.evaluate import column_health, evaluate, verdict
 from sunhwan.forecast.exact import BoundNetworks
@@ -17,8 +16,8 @@ from sunhwan.training.progress import Nobody
 
 
 def test_networks_predict_the_test_part_once(run, wanted, monkeypatch):
-    learnt = paths.learn(run.readings, wanted(known=("plan",)))
-    fitted, test = run.result.fitted, learnt.paths("test")
+    learnt = prepare(run.readings, wanted(known=("plan",)))
+    fitted, test = run.result.fitted, learnt.windows("test")
     mixed = replace(fitted.model, networks=fitted.networks, weights={"network": 1.0})
     expected = mixed.run(test)[0]
     hidden, counts = BoundNetworks.hidden, []
@@ -71,7 +70,7 @@ def test_a_network_that_adds_nothing_is_not_recommended(tabled, small):
     walk = np.cumsum(np.random.default_rng(3).normal(size=900))
     time = [str(datetime(2024, 1, 1) + timedelta(hours=i)) for i in range(900)]
     frame = pl.DataFrame({"time": time, "x": walk})
-    result = learn(tabled(frame), Wanted(("x",), 6, 12), small, Nobody())
+    result = learn(tabled(frame), ForecastSpec(("x",), 6, 12), small, Nobody())
     assert any(part in result.metrics["verdict"] for part in ("use ", "is the simpler choice"))
     best = min(errors["mae"] for name, errors in result.metrics["test"].items() if name != "model")
     assert result.metrics["test"]["model"]["mae"] < 1.05 * best
@@ -108,7 +107,7 @@ def test_the_health_is_that_of_every_column_that_the_model_may_use(run, wanted):
     readings = replace(
         run.readings, columns=run.readings.columns.with_columns(month=pl.int_range(2100) % 12 + 0.5)
     )
-    learnt = paths.learn(readings, wanted(features=("month", "p")))
+    learnt = prepare(readings, wanted(features=("month", "p")))
     for features, there in ((("month", "p"), True), ((), False)):
         health = column_health(readings, wanted(features=features), learnt.part)
         assert ("month" in [column["name"] for column in health["columns"]]) is there

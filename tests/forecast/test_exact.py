@@ -19,9 +19,9 @@ def exact(run):
 
 @pytest.fixture
 def windows(run):
-    from sunhwan.data import paths
+    from sunhwan.data.windows import encode
 
-    return paths.lay(run.readings, run.result.fitted.model.plan).paths().take(np.arange(0, 1500, 7))
+    return encode(run.readings, run.result.fitted.model.plan).windows().take(np.arange(0, 1500, 7))
 
 
 def test_a_window_has_the_same_bits_alone_and_in_a_batch(exact, windows):

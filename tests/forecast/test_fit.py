@@ -7,7 +7,7 @@ import pytest
 from sunhwan.baselines.naive import LastValue
 from sunhwan.baselines.names import NETWORK
 from sunhwan.baselines.predictors import PREDICTORS
-from sunhwan.data import paths
+from sunhwan.data.preparation import prepare
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast.fit import fit
 from sunhwan.forecast.model import ForecastModel
@@ -42,7 +42,7 @@ def test_a_new_baseline_is_a_line_of_the_table(tabled, station, wanted, small, m
             return np.nan_to_num(windows.truths()) + np.float32(0.001)
 
     monkeypatch.setitem(PREDICTORS, "oracle", Oracle)
-    learnt = paths.learn(tabled(station()), wanted())
+    learnt = prepare(tabled(station()), wanted())
     fitted = fit(learnt, small, Nobody())
     assert set(fitted.model.weights) == {"oracle"} and fitted.notes == ("validation chose oracle alone",)
     assert set(fitted.validation) == {*PREDICTORS, NETWORK}

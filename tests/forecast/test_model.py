@@ -66,9 +66,9 @@ def test_a_mixture_without_its_members_is_refused(run):
 
 
 def test_what_is_loaded_predicts_the_same_bits(run):
-    from sunhwan.data import paths
+    from sunhwan.data.windows import encode
 
     model = run.result.fitted.model
     again = ForecastModel.from_saved(model.to_dict(), model.to_arrays())
-    windows = paths.lay(run.readings, model.plan).paths()
+    windows = encode(run.readings, model.plan).windows()
     np.testing.assert_array_equal(again.run(windows)[0], model.run(windows)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sunhwan.baselines.ridge import Ridge
-from sunhwan.data import paths
+from sunhwan.data.preparation import prepare
 from sunhwan.forecast import network
 from sunhwan.forecast.exact import Network
 from sunhwan.forecast.options import Settings
@@ -14,8 +14,8 @@ from sunhwan.recurrence.cells import CELLS
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("relative", [False, True])
 def test_arrays_predict_what_keras_predicts(tabled, station, wanted, cell, relative):
-    learnt = paths.learn(tabled(station()), wanted(known=("plan",)))
-    train, validation = learnt.paths("train"), learnt.paths("val")
+    learnt = prepare(tabled(station()), wanted(known=("plan",)))
+    train, validation = learnt.windows("train"), learnt.windows("val")
     ridge = Ridge.fit(train, validation)
     settings = Settings(cell=cell, units=6, layers=2, dense=8, relative=relative)
     import keras
@@ -36,12 +36,12 @@ def test_arrays_predict_what_keras_predicts(tabled, station, wanted, cell, relat
 
 
 def test_an_untrained_network_predicts_what_ridge_predicts(tabled, station, wanted):
-    learnt = paths.learn(tabled(station()), wanted())
-    ridge = Ridge.fit(learnt.paths("train"), learnt.paths("val"))
+    learnt = prepare(tabled(station()), wanted())
+    ridge = Ridge.fit(learnt.windows("train"), learnt.windows("val"))
     offsets = np.tile([0.0, -1.0, 2.0], (learnt.plan.outputs, 1))
     model = network.build(learnt.plan, ridge, offsets, Settings(units=4))
     trained = network.taken(model, Settings(units=4), 0.8, learnt.plan)
-    test = learnt.paths("test")
+    test = learnt.windows("test")
     prediction = trained.predict(test, ridge)
     np.testing.assert_allclose(
         prediction - ridge.predict(test)[..., None],

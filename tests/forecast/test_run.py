@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from sunhwan.cli import group
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast.options import Options
 from sunhwan.forecast.run import learn, run
@@ -59,7 +59,7 @@ def test_the_command_says_first_whether_the_network_is_worth_it(tmp_path, statio
 def test_beijing_is_forecast_better_than_by_a_straight_line(real_file):
     source = Source(real_file("beijing_hourly_2010_2014.csv"))
     readings, _ = source.read()
-    wanted = Wanted(("TEMP",), "24h", split=(50, 25, 25))
+    wanted = ForecastSpec(("TEMP",), "24h", split=(50, 25, 25))
     result = learn(readings, wanted, Options(), Nobody())
     metrics = result.metrics
     assert metrics["test"]["model"]["mae_last_step"] <= 2.28
@@ -76,4 +76,4 @@ def test_beijing_is_forecast_better_than_by_a_straight_line(real_file):
 def test_a_target_that_would_overwrite_another_column_is_refused_before_training(tabled, station, small):
     readings = tabled(station().rename({"p": "step"}))
     with pytest.raises(SunhwanError, match="the target 'step' has the name of another column"):
-        run(readings, Wanted(("step",), 6, 12), small, None)
+        run(readings, ForecastSpec(("step",), 6, 12), small, None)

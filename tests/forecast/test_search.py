@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sunhwan.cli import group
 from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast import network
 from sunhwan.forecast.network import Trained
@@ -21,7 +21,7 @@ from sunhwan.forecast.options import Options, Settings
 from sunhwan.forecast.search import UNSTOPPED, search
 from sunhwan.training.progress import Nobody
 
-WANTED = Wanted(("T",), "6h", split=(50, 25, 25))
+WANTED = ForecastSpec(("T",), "6h", split=(50, 25, 25))
 
 
 def station(rows=1200):
@@ -112,7 +112,7 @@ def test_what_is_hardly_better_is_not_taken(trying):
 
 def test_a_lookback_that_is_named_stays(trying):
     tried = trying(of_units)
-    search(as_table(station()), Wanted(("T",), "6h", "30h"), Options(), Nobody(), 6)
+    search(as_table(station()), ForecastSpec(("T",), "6h", "30h"), Options(), Nobody(), 6)
     assert {lookback for _, lookback in tried.settings} == {30}
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from sunhwan import rundir
 from sunhwan.baselines.naive import LastValue, Seasonal
-from sunhwan.data import paths, table
+from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
+from sunhwan.data.windows import encode
 from sunhwan.errors import SunhwanError
 from sunhwan.files import new_run
 from sunhwan.forecast.clock import Clock
@@ -61,7 +62,7 @@ def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("stream")
     station(900).write_csv(home / "station.csv")
     readings, source = Source(home / "station.csv", ("when",), "place").read()
-    wanted = Wanted((TARGET, "p"), "6h", "12h")
+    wanted = ForecastSpec((TARGET, "p"), "6h", "12h")
     options = Options(Settings(units=8, dense=16, epochs=1), seeds=2)
     # As if validation had chosen the network, however little it has learnt in one epoch.
     with mock.patch("sunhwan.forecast.mixture.weights", return_value={"network": 1.0}):
@@ -142,7 +143,7 @@ def test_a_window_s_forecast_has_the_same_bits_whatever_windows_are_beside_it(ru
     ridge = replace(model.baselines["ridge"], weights=weights, timesteps=plan.grid.timesteps)
     model = replace(model, baselines={**model.baselines, "ridge": ridge})
     readings = table.assemble(Records(station(300, seed=4), "new.csv", ""), time=["when"], series="place")
-    origins = paths.lay(readings, plan).origins()
+    origins = encode(readings, plan).origins()
     predictors = {"network": model.exact, "ridge": ridge}
     many = {key: predictor.predict(origins) for key, predictor in predictors.items()}
     assert len(origins) > 300
@@ -255,7 +256,7 @@ def test_a_stream_that_begins_long_after_training_says_how_long_it_waits_and_the
 def test_after_a_gap_a_stream_says_how_long_it_waits(run):
     stream, model = stream_of(run)
     lines = lines_of(station(90).filter(pl.col("place") == "s0"))
-    fill, reads = model.plan.recipe.fill, model.plan.grid.span + 1
+    fill, reads = model.plan.encoder.fill, model.plan.grid.span + 1
     missing = fill + 3
     answers = [stream.line(line) for line in [*lines[:30], *lines[30 + missing :]]]
     waits = [answer["waiting"] for answer in answers[30:] if "waiting" in answer]

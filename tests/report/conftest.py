@@ -364,7 +364,7 @@ def station(target: str, rows: int = 600) -> pl.DataFrame:
 def forecast_run(tmp_path_factory):
     """A run of `forecast`, really made: two targets, the first of an evil name, in two series."""
     from sunhwan.data import table
-    from sunhwan.data.paths import Wanted
+    from sunhwan.data.preparation import ForecastSpec
     from sunhwan.forecast.options import Options, Settings
     from sunhwan.forecast.run import learn, save
     from sunhwan.forecast.source import Source
@@ -375,7 +375,7 @@ def forecast_run(tmp_path_factory):
     station(target).write_parquet(home / "station.parquet")
     readings = table.load(home / "station.parquet", series="place")
     options = Options(Settings(units=4, dense=8, epochs=2), seeds=2)
-    result = learn(readings, Wanted((target, "p"), "6h", "12h"), options, Nobody())
+    result = learn(readings, ForecastSpec((target, "p"), "6h", "12h"), options, Nobody())
     folder = home / "run"
     known = rundir.record("forecast", ["sunhwan", "forecast", "a file"], {"seeds": 2}, {"station": "ab"})
     source = Source(home / "station.parquet", ("time",), "place")

@@ -9,7 +9,7 @@ import numpy as np
 
 from sunhwan.baselines.names import NAMES
 from sunhwan.baselines.windows import Plan, Windows
-from sunhwan.data.windows import seconds_of
+from sunhwan.data.grid import seconds_of
 
 SEASONS = {86_400: "same time yesterday", 7 * 86_400: "same weekday last week"}
 """What a seasonal prediction is called, by the seconds of its season."""

@@ -1,7 +1,7 @@
 """What baselines predict from: windows of past timesteps, and the values of the steps that follow them.
 
-`data.paths.Paths` is one kind of windows; `ArrayWindows` is the same view of plain arrays. Baselines read
-either through the attributes of `Windows` and `Plan` alone.
+`data.windows.ForecastWindows` is one kind of windows; `ArrayWindows` is the same view of plain arrays.
+Baselines read either through the attributes of `Windows` and `Plan` alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from sunhwan.data.features.scale import Scale
-from sunhwan.data.windows import Grid
+from sunhwan.data.grid import Grid
 
 BATCH = 1024
 """Windows gathered at a time, so that memory use does not grow with the data."""
@@ -26,7 +26,7 @@ MOST_NUMBERS = 2_000_000
 
 
 class Plan(Protocol):
-    """How windows are laid out; `data.paths.Plan` is one.
+    """How windows are laid out; `data.WindowPlan` is one.
 
     Attributes:
         names: of the features.
@@ -57,7 +57,7 @@ class Plan(Protocol):
 
 
 class Windows(Protocol):
-    """Windows by number, all scaled; `data.paths.Paths` is one kind."""
+    """Windows by number, all scaled; `data.windows.ForecastWindows` is one kind."""
 
     plan: Plan
 

@@ -77,7 +77,7 @@ def command(
     given.
     """
     from sunhwan import rundir
-    from sunhwan.data.paths import Wanted
+    from sunhwan.data.preparation import ForecastSpec
     from sunhwan.files import new_run
     from sunhwan.forecast import run as forecast
     from sunhwan.forecast.source import Source
@@ -94,7 +94,7 @@ def command(
     folder = new_run("forecast", out)
     readings, source = Source(file, tuple(time), series).read()
     later = Source(test, source.time, series, source.times).read()[0] if test else None
-    wanted = Wanted(tuple(target), horizon, lookback, tuple(known), tuple(features), shares)
+    wanted = ForecastSpec(tuple(target), horizon, lookback, tuple(known), tuple(features), shares)
     options = Options(Settings(cell=cell, epochs=epochs), seeds, level)
 
     from rich.console import Console

@@ -16,8 +16,9 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data import table
-from sunhwan.data.features import features, missing
-from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features import missing
+from sunhwan.data.features.encoder import Encoder, bulk, choose, scaled, starts
+from sunhwan.data.features.kinds import of_filled
 from sunhwan.data.features.scale import Scale
 from sunhwan.data.files.records import Records, listed, read
 from sunhwan.data.files.timestamps import customary, timestamps
@@ -266,7 +267,7 @@ def taken(rows: Table, chosen: np.ndarray) -> Table:
     )
 
 
-def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Recipe, list[str]]:
+def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Encoder, list[str]]:
     """How rows become what a model reads, and notes on the columns.
 
     Args:
@@ -277,38 +278,31 @@ def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Rec
     Raises:
         SunhwanError: no column is usable, or a wanted one is not.
     """
-    chosen = features.choose(rows, wanted, (), training)
-    if not chosen.names:
+    features, notes = choose(rows, training, wanted)
+    if not features:
         raise SunhwanError(
-            f"no column of {rows.name} is usable ({'; '.join(chosen.notes)}); expected numbers that vary"
+            f"no column of {rows.name} is usable ({'; '.join(notes)}); expected numbers that vary"
         )
-    values, mask = missing.fill_forward(chosen.values, rows.series, ANY)
-    notes, masked = list(chosen.notes), []
+    raw, masks = bulk(features, rows), []
+    _, mask = missing.fill_forward(raw, rows.series, ANY)
     # The values of one text column are missing together: they need only one note and one mask.
-    for i in [i for i, column in enumerate(chosen.columns) if column not in chosen.columns[:i]]:
-        absent = np.isnan(chosen.values[:, i])
+    for item, first in zip(features, starts(features), strict=True):
+        absent = np.isnan(raw[:, first])
         if absent.any():
             notes.append(
-                f"{chosen.columns[i]}: {absent.sum():,} of {len(absent):,} values missing; they are "
-                "replaced by the last value before, or by the mean if there is none"
+                f"{item.column}: {absent.sum():,} of {len(absent):,} values missing; they are replaced by "
+                "the last value before, or by the mean if there is none"
             )
-        if mask[training, i].any():
-            masked.append(i)
-    scale = Scale.fit(chosen.values[training], chosen.binary)
-    columns = [chosen.columns[i] for i in masked]
-    chosen = replace(chosen, values=values).add(
-        [features.filled_name(column) for column in columns], columns, mask[:, masked]
-    )
-    ones = np.ones(len(masked))
-    scale = Scale(np.append(scale.mean, 0 * ones), np.append(scale.std, ones))
-    return Recipe(ingredients(chosen, ()), scale, ANY, ROW), notes
+        masks += of_filled(item.column, mask[training, first])
+    scale = Scale.fit(raw[training], ~scaled(features)).extended(len(masks))
+    return Encoder((*features, *masks), scale, ANY, ROW), notes
 
 
-def encode(rows: Table, recipe: Recipe) -> tuple[Ragged, list[str]]:
+def encode(rows: Table, recipe: Encoder) -> tuple[Ragged, list[str]]:
     """The readings of each recording as a model reads them, scaled, without gaps; and notes on what was done.
 
     Raises:
         SunhwanError: a column is missing, or has text where training had numbers.
     """
-    values, notes = recipe.apply(rows)
+    values, notes = recipe.bulk(rows)
     return Ragged(np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST), offsets(rows)), notes

@@ -21,19 +21,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from sunhwan.data import paths
-from sunhwan.data.paths import Learnt, Wanted
+from sunhwan.data.health import health as column_health
+from sunhwan.data.preparation import ForecastSpec, Prepared, parts_of, prepare
 from sunhwan.data.split import rolling
 from sunhwan.data.table import Table
 from sunhwan.errors import SunhwanError
-from sunhwan.forecast.evaluate import MODEL, Evaluation, Result, column_health, evaluate, summary
+from sunhwan.forecast.evaluate import MODEL, Evaluation, Result, evaluate, summary
 from sunhwan.forecast.fit import check_enough, fit
 from sunhwan.forecast.options import Options
 from sunhwan.training.progress import Watcher, Within
 from sunhwan.units import human
 
 
-def backtest(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, folds: int) -> Result:
+def backtest(readings: Table, wanted: ForecastSpec, options: Options, watcher: Watcher, folds: int) -> Result:
     """`run.learn`, once for each fold; the model of the last fold is returned.
 
     Args:
@@ -60,7 +60,7 @@ def backtest(readings: Table, wanted: Wanted, options: Options, watcher: Watcher
         learnt = learnt_of(readings, wanted, parts, number)
         fitted = fit(learnt, options, within)
         within.begin("test part", 1, 1)
-        evaluation = evaluate(fitted, learnt, learnt.paths("test"))
+        evaluation = evaluate(fitted, learnt, learnt.windows("test"))
         fold = np.full(len(evaluation.made_at), number + 1, np.int8)
         evaluations.append(replace(evaluation, fold=fold))
         shares.append(fitted.model.shares)
@@ -79,16 +79,16 @@ def backtest(readings: Table, wanted: Wanted, options: Options, watcher: Watcher
         "fold is saved",
         *(f"in the last fold {note}" for note in fitted.notes),
     )
-    health = column_health(readings, wanted, paths.parts(readings.series, wanted.split))
+    health = column_health(learnt.readings, parts_of(readings.series, wanted.split))
     return Result(fitted, notes, whole, metrics, health)
 
 
-def learnt_of(readings: Table, wanted: Wanted, parts: Sequence[np.ndarray], number: int) -> Learnt:
+def learnt_of(readings: Table, wanted: ForecastSpec, parts: Sequence[np.ndarray], number: int) -> Prepared:
     """The rows of a fold, numbered from 0, prepared: none that comes after it."""
     part = parts[number]
     rows = part >= 0
     try:
-        learnt = paths.learn(readings.take(rows), wanted, part[rows])
+        learnt = prepare(readings.take(rows), wanted, part[rows])
         check_enough(learnt)
     except SunhwanError as error:
         raise SunhwanError(f"fold {number + 1} of {len(parts)}: {error}; or ask for fewer --folds") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sunhwan.data.paths import Paths
+from sunhwan.data.windows import ForecastWindows
 from sunhwan.evaluation.intervals import RECENT, Calibration
 
 States = tuple[Calibration, ...]
@@ -27,7 +27,7 @@ class Calibrations:
     pooled: States
 
     @classmethod
-    def fit(cls, validation: Paths, bounds: np.ndarray, level: float) -> Calibrations:
+    def fit(cls, validation: ForecastWindows, bounds: np.ndarray, level: float) -> Calibrations:
         """Margins from validation.
 
         Args:
@@ -55,14 +55,14 @@ class Calibrations:
         """A fresh copy of the calibrations of a series."""
         return tuple(state.rested() for state in self.series.get(name, self.pooled))
 
-    def _by_series(self, paths: Paths) -> Iterator[tuple[str, np.ndarray, States]]:
+    def _by_series(self, paths: ForecastWindows) -> Iterator[tuple[str, np.ndarray, States]]:
         """The name of each series, the numbers of its windows, and a fresh copy of its calibrations."""
         codes = paths.rows.series[paths.last]
         for code in np.unique(codes):
             name = paths.rows.series_names[code]
             yield name, np.flatnonzero(codes == code), self.of(name)
 
-    def now(self, paths: Paths, bounds: np.ndarray) -> np.ndarray:
+    def now(self, paths: ForecastWindows, bounds: np.ndarray) -> np.ndarray:
         """Bounds (windows, steps, targets, 2) by the margins of now, from which nothing is learnt."""
         calibrated = np.empty_like(bounds)
         for _, windows, states in self._by_series(paths):
@@ -71,7 +71,7 @@ class Calibrations:
                 calibrated[windows, :, target] = np.stack(adjusted, axis=-1)
         return calibrated
 
-    def run(self, paths: Paths, bounds: np.ndarray) -> tuple[np.ndarray, dict[str, States]]:
+    def run(self, paths: ForecastWindows, bounds: np.ndarray) -> tuple[np.ndarray, dict[str, States]]:
         """Bounds of windows in time order, each calibrated by what had come true before it.
 
         Returns:

@@ -16,11 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sunhwan import rundir
 from sunhwan.baselines.windows import scored
-from sunhwan.data import paths
 from sunhwan.data.files import frames
 from sunhwan.data.files.records import Records, listed, named, read
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.data.table import Table
+from sunhwan.data.windows import encode
 from sunhwan.errors import SunhwanError
 from sunhwan.files import new_run
 from sunhwan.forecast.options import Options, Settings
@@ -127,10 +127,10 @@ class Forecaster(BaseEstimator):
         """Train on a frame or a file; `y` is not used.
 
         Raises:
-            SunhwanError: the readings cannot be used; see `sunhwan.data.paths.learn`.
+            SunhwanError: the readings cannot be used; see `sunhwan.data.preparation.prepare`.
         """
         began = now()
-        wanted = Wanted(
+        wanted = ForecastSpec(
             named(self.target),
             self.horizon,
             self.lookback,
@@ -186,7 +186,7 @@ class Forecaster(BaseEstimator):
         1 is perfect, and a score below 0 is worse than predicting the last value.
         """
         check_is_fitted(self, "model_")
-        windows = paths.lay(self._table(self._records(X)), self.model_.plan).paths()
+        windows = encode(self._table(self._records(X)), self.model_.plan).windows()
         if not len(windows):
             raise SunhwanError("X has no complete window followed by all its steps to score; give more rows")
         windows = scored(windows)
@@ -228,7 +228,7 @@ class Forecaster(BaseEstimator):
                 )
         frame = pl.concat([self.history_, new.frame]) if len(self.history_) else new.frame
         both = replace(new, frame=frame, lines=None)
-        rows = paths.lay(self._table(both, plan.interval), plan)
+        rows = encode(self._table(both, plan.interval), plan)
         self.model_ = self.model_.followed(rows, self.latest_)
         self._remember(both)
         return self
@@ -293,12 +293,12 @@ class Forecaster(BaseEstimator):
         return frames.records(X, named(self.time))
 
     def _table(self, records: Records, interval: np.timedelta64 | None = None) -> Table:
-        return self.source_.table(records, self.model_.plan.recipe.columns, interval)
+        return self.source_.table(records, self.model_.plan.encoder.columns, interval)
 
     def _columns(self) -> list[str]:
         """Those that a row must have."""
         keys = [self.source_.series] if self.source_.series else []
-        return list(dict.fromkeys([*self.source_.time, *keys, *self.model_.plan.recipe.columns]))
+        return list(dict.fromkeys([*self.source_.time, *keys, *self.model_.plan.encoder.columns]))
 
     def _predict(self, X: Any, every: int | str | None, bounds: bool) -> Any:
         check_is_fitted(self, "model_")
@@ -320,7 +320,7 @@ class Forecaster(BaseEstimator):
         """Keep the latest rows of each series: what a forecast reads, and what fills its gaps."""
         plan = self.model_.plan
         frame = as_text(records.frame)
-        needed = 2 * (max(plan.grid.span + 1, plan.season) + plan.recipe.fill + plan.steps)
+        needed = 2 * (max(plan.grid.span + 1, plan.season) + plan.encoder.fill + plan.steps)
         frame = frame.select(self._columns())
         series = self.source_.series
         latest = frame.group_by(series, maintain_order=True).tail(needed) if series else frame.tail(needed)

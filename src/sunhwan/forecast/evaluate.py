@@ -9,11 +9,9 @@ import numpy as np
 
 from sunhwan.baselines.names import NETWORK
 from sunhwan.baselines.windows import scored
-from sunhwan.data import paths
-from sunhwan.data.health import health
-from sunhwan.data.paths import Learnt, Paths, Plan, Wanted
-from sunhwan.data.table import Table
-from sunhwan.data.windows import seconds_of
+from sunhwan.data.grid import seconds_of
+from sunhwan.data.preparation import Prepared
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.evaluation.metrics import errors_of_windows, forecast_errors, interval_scores
 from sunhwan.evaluation.significance import Improvement, improvement
 from sunhwan.forecast.calibrations import Calibrations, States
@@ -45,7 +43,7 @@ class Evaluation:
         fold: (windows,) int, the fold of a backtest, from 1; None without one.
     """
 
-    plan: Plan
+    plan: WindowPlan
     made_at: np.ndarray
     series: np.ndarray
     series_names: tuple[str, ...]
@@ -109,7 +107,7 @@ class Result:
     search: dict | None = None
 
 
-def evaluate(fitted: Fitted, learnt: Learnt, test: Paths) -> Evaluation:
+def evaluate(fitted: Fitted, learnt: Prepared, test: ForecastWindows) -> Evaluation:
     """The model's and the baselines' predictions of the test part, and ridge's intervals beside them."""
     model, plan = fitted.model, learnt.plan
     test = scored(test)
@@ -127,13 +125,15 @@ def evaluate(fitted: Fitted, learnt: Learnt, test: Paths) -> Evaluation:
         predictions,
         baselines,
         {key: predictor.words for key, predictor in fitted.baselines.items()},
-        ridge_bounds(fitted, scored(learnt.paths("val")), test, baselines["ridge"]),
+        ridge_bounds(fitted, scored(learnt.windows("val")), test, baselines["ridge"]),
         tuple(map(plan.physical, medians)),
         after,
     )
 
 
-def ridge_bounds(fitted: Fitted, validation: Paths, test: Paths, prediction: np.ndarray) -> np.ndarray:
+def ridge_bounds(
+    fitted: Fitted, validation: ForecastWindows, test: ForecastWindows, prediction: np.ndarray
+) -> np.ndarray:
     """Intervals around ridge's predictions by the same calibration, for comparison with the model's."""
     points = validation.plan.physical(fitted.baselines["ridge"].predict(validation))
     calibrations = Calibrations.fit(validation, twice(points), fitted.model.level)
@@ -239,11 +239,3 @@ def verdict(about: str, gain: Improvement | None, best: str, network: bool, used
     if gain.sure:
         return f"{about}, {gain.sentence(best)}: use {best}."
     return f"{about}, {gain.sentence(best)}: {best} is the simpler choice."
-
-
-def column_health(
-    readings: Table, wanted: Wanted, part: np.ndarray, test: Table | None = None
-) -> dict[str, object]:
-    """The health of the columns that the model may use; see `data.health`."""
-    named = (*wanted.targets, *wanted.known, *wanted.features)
-    return health(paths.without_clock(readings, named), part, test)

@@ -19,7 +19,7 @@ from sunhwan import native, rundir
 from sunhwan.baselines.names import NETWORK
 from sunhwan.baselines.ridge import Ridge
 from sunhwan.baselines.windows import batches
-from sunhwan.data.paths import Paths, Plan
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.recurrence.ops.options import Options
 from sunhwan.training.cells import refuse_unknown_cell
 
@@ -50,7 +50,7 @@ class Network:
         parts = ("kernel", "recurrent_kernel", "bias")
         return [[self.weights[f"recurrent_{i}_{part}"] for part in parts] for i in range(count)]
 
-    def predict(self, paths: Paths, ridge: Ridge) -> np.ndarray:
+    def predict(self, paths: ForecastWindows, ridge: Ridge) -> np.ndarray:
         """(windows, steps, targets, 3) scaled: median, lower and upper quantile."""
         return ExactPredictor(paths.plan, ridge, (self,)).predict(paths)
 
@@ -59,7 +59,7 @@ class Network:
         return {"cell": self.cell, "relative": self.relative, "level": self.level}
 
     @classmethod
-    def from_saved(cls, plan: Plan, saved: Mapping, arrays: Mapping[str, np.ndarray]) -> Network:
+    def from_saved(cls, plan: WindowPlan, saved: Mapping, arrays: Mapping[str, np.ndarray]) -> Network:
         """From what `to_dict` and `weights` were.
 
         Raises:
@@ -81,10 +81,9 @@ class Network:
         return network
 
 
-def relative_features(plan: Plan) -> np.ndarray:
+def relative_features(plan: WindowPlan) -> np.ndarray:
     """(features,) float32: 1 where a feature may be made relative: numbers, but not categories or masks."""
-    kinds = np.array([item.kind for item in plan.recipe.ingredients])
-    return (kinds == "number").astype(np.float32)
+    return plan.encoder.scaled.astype(np.float32)
 
 
 class BoundNetworks:
@@ -94,7 +93,7 @@ class BoundNetworks:
     recurrent layers; the layers after those are one product for all.
     """
 
-    def __init__(self, networks: Sequence[Network], plan: Plan, windows: int):
+    def __init__(self, networks: Sequence[Network], plan: WindowPlan, windows: int):
         self.networks = networks
         first = networks[0]
         self.relative = first.relative_features if first.relative else np.float32(0)
@@ -180,7 +179,7 @@ class ExactPredictor:
         networks: of one shape; there may be none.
     """
 
-    def __init__(self, plan: Plan, ridge: Ridge, networks: Sequence[Network]):
+    def __init__(self, plan: WindowPlan, ridge: Ridge, networks: Sequence[Network]):
         self.plan, self.ridge, self.networks = plan, ridge, networks
         self.shape = (plan.steps, len(plan.targets))
         self.bound: dict[int, BoundNetworks] = {}
@@ -211,11 +210,11 @@ class ExactPredictor:
             predictions[NETWORK] = corrected.reshape(count, *self.shape, 3)
         return predictions
 
-    def predict(self, paths: Paths) -> np.ndarray:
+    def predict(self, paths: ForecastWindows) -> np.ndarray:
         """(windows, steps, targets, 3) scaled: the mean of the networks."""
         return self.predict_each(paths)[0]
 
-    def predict_each(self, paths: Paths) -> tuple[np.ndarray, list[np.ndarray]]:
+    def predict_each(self, paths: ForecastWindows) -> tuple[np.ndarray, list[np.ndarray]]:
         """The same, and the medians of each network by itself, (windows, steps, targets) scaled."""
         means, medians = [], []
         for index in batches(paths):

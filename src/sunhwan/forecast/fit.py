@@ -18,7 +18,8 @@ from sunhwan.baselines.names import NETWORK, words
 from sunhwan.baselines.predictors import PREDICTORS, Predictor, reloaded
 from sunhwan.baselines.ridge import Ridge
 from sunhwan.baselines.windows import scored
-from sunhwan.data.paths import Learnt, Paths
+from sunhwan.data.preparation import Prepared
+from sunhwan.data.windows import ForecastWindows
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast import mixture, network
 from sunhwan.forecast.calibrations import Calibrations
@@ -58,9 +59,9 @@ class Fitted:
     notes: tuple[str, ...]
 
 
-def check_enough(learnt: Learnt) -> None:
+def check_enough(learnt: Prepared) -> None:
     """Refuse a validation part of too few windows to choose anything on."""
-    count = len(learnt.paths("val"))
+    count = len(learnt.windows("val"))
     if count < FEWEST_WINDOWS:
         rows = int((learnt.part == 1).sum())
         raise SunhwanError(
@@ -70,13 +71,13 @@ def check_enough(learnt: Learnt) -> None:
         )
 
 
-def fit(learnt: Learnt, options: Options, watcher: Watcher) -> Fitted:
+def fit(learnt: Prepared, options: Options, watcher: Watcher) -> Fitted:
     """Train baselines and networks, and mix them.
 
     Raises:
         SunhwanError: there are too few windows.
     """
-    plan, train, validation = learnt.plan, learnt.paths("train"), learnt.paths("val")
+    plan, train, validation = learnt.plan, learnt.windows("train"), learnt.windows("val")
     baselines: dict[str, Predictor] = {}
     for key, predictor in PREDICTORS.items():
         watcher.begin(words(key), 1, 1)
@@ -112,8 +113,8 @@ def fit(learnt: Learnt, options: Options, watcher: Watcher) -> Fitted:
 
 
 def networks(
-    train: Paths,
-    validation: Paths,
+    train: ForecastWindows,
+    validation: ForecastWindows,
     ridge: Ridge,
     offsets: np.ndarray,
     options: Options,
@@ -135,7 +136,7 @@ def networks(
     return (absolute, relative, *rest)
 
 
-def offsets(train: Paths, ridge: Ridge, level: float) -> np.ndarray:
+def offsets(train: ForecastWindows, ridge: Ridge, level: float) -> np.ndarray:
     """(outputs, 3) what networks add to ridge before training: quantiles of its errors."""
     some = train.thinned(10_000)
     around = quantiles_of(some.truths() - ridge.predict(some), level)

@@ -16,7 +16,7 @@ import numpy as np
 from sunhwan import rundir
 from sunhwan.baselines.names import NETWORK
 from sunhwan.baselines.predictors import PREDICTORS, Predictor
-from sunhwan.data.paths import Paths, Plan, Rows
+from sunhwan.data.windows import EncodedRows, ForecastWindows, WindowPlan
 from sunhwan.forecast.calibrations import Calibrations, States
 from sunhwan.forecast.exact import ExactPredictor, Network
 
@@ -37,7 +37,7 @@ class ForecastModel:
         calibrations: of its intervals; None while it is trained.
     """
 
-    plan: Plan
+    plan: WindowPlan
     baselines: Mapping[str, Predictor]
     networks: tuple[Network, ...]
     weights: Mapping[str, np.ndarray | float]
@@ -55,7 +55,7 @@ class ForecastModel:
         """Ridge and the networks; for one thread."""
         return ExactPredictor(self.plan, self.baselines["ridge"], self.networks)
 
-    def quantiles(self, paths: Paths, network: np.ndarray | None = None) -> np.ndarray:
+    def quantiles(self, paths: ForecastWindows, network: np.ndarray | None = None) -> np.ndarray:
         """(windows, steps, targets, 3) in the targets' units, float64: median, lower, upper, uncalibrated.
 
         Args:
@@ -96,12 +96,14 @@ class ForecastModel:
         weights = {key: np.asarray(values, np.float64) for key, values in self.weights.items()}
         return {key: values.reshape(-1, 1, 1) * std for key, values in weights.items()}, mean
 
-    def now(self, paths: Paths) -> np.ndarray:
+    def now(self, paths: ForecastWindows) -> np.ndarray:
         """Forecasts (windows, steps, targets, 3) with intervals as they are now, whatever has come true."""
         quantiles = self.quantiles(paths)
         return within(quantiles[..., 0], self.calibrations.now(paths, quantiles[..., 1:]))
 
-    def run(self, paths: Paths, network: np.ndarray | None = None) -> tuple[np.ndarray, dict[str, States]]:
+    def run(
+        self, paths: ForecastWindows, network: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, States]]:
         """Forecasts of windows in time order, each interval calibrated by what had come true before it.
 
         Args:
@@ -115,7 +117,7 @@ class ForecastModel:
         bounds, after = self.calibrations.run(paths, quantiles[..., 1:])
         return within(quantiles[..., 0], bounds), after
 
-    def followed(self, rows: Rows, since: Mapping[str, np.datetime64]) -> ForecastModel:
+    def followed(self, rows: EncodedRows, since: Mapping[str, np.datetime64]) -> ForecastModel:
         """The same model after new rows, as a stream of them leaves it: at each row every step learns from
         what it had predicted for it, and a forecast is noted down that later rows will be compared with.
 
@@ -154,7 +156,7 @@ class ForecastModel:
     def to_dict(self) -> dict:
         """For JSON; `to_arrays` has the rest."""
         return {
-            "plan": self.plan.as_dict(),
+            "plan": self.plan.to_dict(),
             "baselines": {key: predictor.to_dict() for key, predictor in self.baselines.items()},
             "networks": [network.to_dict() for network in self.networks],
             "weights": {key: np.asarray(weights).tolist() for key, weights in self.weights.items()},
@@ -183,8 +185,8 @@ class ForecastModel:
             start = f"{prefix}:"
             return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
 
-        plan = Plan.from_dict(saved.get("plan", {}))
         with rundir.reading("model"):
+            plan = WindowPlan.from_dict(saved["plan"])
             model = cls(
                 plan,
                 {

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sunhwan.baselines.ridge import Ridge
-from sunhwan.data.paths import Paths, Plan
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.forecast.exact import Network, relative_features
 from sunhwan.forecast.options import Settings
 from sunhwan.training import loop
@@ -64,8 +64,8 @@ class Trained:
 
 
 def train(
-    train: Paths,
-    val: Paths,
+    train: ForecastWindows,
+    val: ForecastWindows,
     line: Ridge,
     offsets: np.ndarray,
     level: float,
@@ -128,7 +128,7 @@ def train(
     return Trained(network, settings, best["val_loss"], best["val_mae"], tuple(progress.rows))
 
 
-def build(plan: Plan, line: Ridge, offsets: np.ndarray, settings: Settings) -> keras.Model:
+def build(plan: WindowPlan, line: Ridge, offsets: np.ndarray, settings: Settings) -> keras.Model:
     """The network for training: from windows (and known future values) to (outputs, 3) numbers."""
     import keras
     from keras import layers
@@ -200,7 +200,7 @@ def pinball_mean(prediction: np.ndarray, actual: np.ndarray, level: float) -> fl
     return float(np.nanmean(np.maximum(quantiles * error, (quantiles - 1) * error) * share))
 
 
-def taken(model: keras.Model, settings: Settings, level: float, plan: Plan) -> Network:
+def taken(model: keras.Model, settings: Settings, level: float, plan: WindowPlan) -> Network:
     """The trained arrays of a model that `build` made."""
     weights = {}
     for i in range(settings.layers):

@@ -1,6 +1,6 @@
 """Forecasts of new rows by a run: after the last of them, or after each.
 
-new file --Source.read--> Table --paths.lay, by the run's plan--> origins --ForecastModel.run--> a row for
+new file --Source.read--> Table --encode, by the run's plan--> origins --ForecastModel.run--> a row for
 each step
 """
 
@@ -14,11 +14,10 @@ import numpy as np
 
 from sunhwan import rundir
 from sunhwan.baselines.windows import MOST_NUMBERS
-from sunhwan.data import paths
 from sunhwan.data.files.records import listed
-from sunhwan.data.paths import Paths, Rows
+from sunhwan.data.grid import rows_in, seconds_of
 from sunhwan.data.table import Table
-from sunhwan.data.windows import rows_in, seconds_of
+from sunhwan.data.windows import EncodedRows, ForecastWindows, encode
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import RECENT
 from sunhwan.forecast.model import ForecastModel
@@ -73,7 +72,7 @@ def predict(run: Path, file: Path, every: str | None = None) -> Prediction:
         SunhwanError: the run or the file cannot be used, or no window of the file is complete.
     """
     model, source = load(run)
-    readings, _ = replace(source, path=file).read(model.plan.recipe.columns)
+    readings, _ = replace(source, path=file).read(model.plan.encoder.columns)
     return predict_table(model, readings, every)
 
 
@@ -86,7 +85,7 @@ def predict_table(
         model, readings, every: as for `predict`.
         followed: whether intervals have learnt from these rows already, so that they learn nothing more.
     """
-    rows = paths.lay(readings, model.plan)
+    rows = encode(readings, model.plan)
     origins = observed(rows)
     notes = [*rows.notes, *unlike(rows)]
     warnings = strangers(model, rows, origins)
@@ -132,7 +131,9 @@ def check_names(targets: Sequence[str], level: float) -> None:
             )
 
 
-def as_columns(model: ForecastModel, origins: Paths, predictions: np.ndarray) -> dict[str, np.ndarray]:
+def as_columns(
+    model: ForecastModel, origins: ForecastWindows, predictions: np.ndarray
+) -> dict[str, np.ndarray]:
     """Forecasts as columns, a row for each origin and step.
 
     Args:
@@ -157,7 +158,7 @@ def as_columns(model: ForecastModel, origins: Paths, predictions: np.ndarray) ->
     return columns
 
 
-def observed(rows: Rows) -> Paths:
+def observed(rows: EncodedRows) -> ForecastWindows:
     """The origins at which a target was observed; with gaps at the end, the last of them.
 
     Raises:
@@ -185,7 +186,7 @@ def observed(rows: Rows) -> Paths:
     )
 
 
-def strangers(model: ForecastModel, rows: Rows, origins: Paths) -> list[str]:
+def strangers(model: ForecastModel, rows: EncodedRows, origins: ForecastWindows) -> list[str]:
     """Warnings about series that were not in training, and about those that cannot be forecast."""
     names = [rows.series_names[code] for code in np.unique(rows.series[origins.last])]
     unseen = [name for name in names if name not in model.calibrations.series]
@@ -201,24 +202,24 @@ def strangers(model: ForecastModel, rows: Rows, origins: Paths) -> list[str]:
     return warnings
 
 
-def unlike(rows: Rows) -> list[str]:
+def unlike(rows: EncodedRows) -> list[str]:
     """Notes about columns far from their training values, as in another unit."""
-    scale, notes = rows.plan.recipe.scale, []
-    for i, item in enumerate(rows.plan.recipe.ingredients):
+    encoder, notes = rows.plan.encoder, []
+    for i in np.flatnonzero(encoder.scaled):
         known = rows.values[:, i][~np.isnan(rows.values[:, i])]
-        if item.kind != "number" or not len(known):
+        if not len(known):
             continue
-        middle = float(np.median(known))
+        middle, mean, std = float(np.median(known)), encoder.scale.mean[i], encoder.scale.std[i]
         if abs(middle) > FAR:
             notes.append(
-                f"{item.name}: its median is {middle * scale.std[i] + scale.mean[i]:.4g}, but in training it "
-                f"was {scale.mean[i]:.4g} on average, with a standard deviation of {scale.std[i]:.4g}; "
-                "forecasts from it are unreliable: is it in another unit?"
+                f"{encoder.names[i]}: its median is {middle * std + mean:.4g}, but in training it was "
+                f"{mean:.4g} on average, with a standard deviation of {std:.4g}; forecasts from it are "
+                "unreliable: is it in another unit?"
             )
     return notes
 
 
-def stale(rows: Rows, last: Paths) -> list[str]:
+def stale(rows: EncodedRows, last: ForecastWindows) -> list[str]:
     """Notes about series whose forecast is not made at their last observed row."""
     notes = []
     for row in last.last:

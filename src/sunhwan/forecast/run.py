@@ -1,7 +1,7 @@
 """A user's table -> a run that forecasts: settings searched, models trained, scored once on the test part,
 saved.
 
-file --Source.read--> Table --paths.learn--> windows of train, val, test
+file --Source.read--> Table --prepare--> windows of train, val, test
                                               |-- fit.fit --> Fitted, whose `model` predicts
                                               |-- evaluate.evaluate: errors, intervals, the verdict, on test
                                               alone v
@@ -18,14 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from sunhwan import rundir
-from sunhwan.data import paths
-from sunhwan.data.paths import Wanted
+from sunhwan.data.health import health as column_health
+from sunhwan.data.preparation import ForecastSpec, prepare
 from sunhwan.data.table import Table
+from sunhwan.data.windows import encode
 from sunhwan.errors import SunhwanError
 from sunhwan.files import as_csv
 from sunhwan.forecast import search as searching
 from sunhwan.forecast.backtest import backtest
-from sunhwan.forecast.evaluate import Result, column_health, evaluate, summary
+from sunhwan.forecast.evaluate import Result, evaluate, summary
 from sunhwan.forecast.fit import check_enough, fit
 from sunhwan.forecast.network import Trained
 from sunhwan.forecast.options import Options
@@ -36,7 +37,7 @@ from sunhwan.training.progress import Watcher
 
 def run(
     readings: Table,
-    wanted: Wanted,
+    wanted: ForecastSpec,
     options: Options,
     watcher: Watcher,
     *,
@@ -58,7 +59,7 @@ def run(
         all_rows: whether the model that is returned is trained on all rows, so that only folds test it.
 
     Raises:
-        SunhwanError: the table cannot be used; see `paths.learn`. Or a target has a reserved name.
+        SunhwanError: the table cannot be used; see `prepare`. Or a target has a reserved name.
     """
     check_names([name for name in wanted.targets if name in readings.columns.columns], options.level)
     searched = None
@@ -71,7 +72,7 @@ def run(
     elif not all_rows:
         result = learn(readings, wanted, options, watcher, test)
     if all_rows:
-        learnt = paths.learn(readings, replace(wanted, split=wanted.split[:2]))
+        learnt = prepare(readings, replace(wanted, split=wanted.split[:2]))
         check_enough(learnt)
         fitted = fit(learnt, options, watcher)
         notes = (*learnt.notes, *fitted.notes)
@@ -92,7 +93,7 @@ def run(
 
 
 def learn(
-    readings: Table, wanted: Wanted, options: Options, watcher: Watcher, test: Table | None = None
+    readings: Table, wanted: ForecastSpec, options: Options, watcher: Watcher, test: Table | None = None
 ) -> Result:
     """Train a model on a table, and evaluate it on the test part, or on another table.
 
@@ -100,17 +101,17 @@ def learn(
         readings, wanted, options, watcher, test: as for `run`.
 
     Raises:
-        SunhwanError: the table cannot be used; see `paths.learn`.
+        SunhwanError: the table cannot be used; see `prepare`.
     """
     began = time.perf_counter()
-    learnt = paths.learn(readings, wanted)
+    learnt = prepare(readings, wanted)
     check_enough(learnt)
     fitted = fit(learnt, options, watcher)
     if test is None:
-        windows, notes = learnt.paths("test"), learnt.notes
+        windows, notes = learnt.windows("test"), learnt.notes
     else:
-        rows = paths.lay(test, learnt.plan)
-        windows, notes = rows.paths(), (*learnt.notes, *rows.notes)
+        rows = encode(test, learnt.plan)
+        windows, notes = rows.windows(), (*learnt.notes, *rows.notes)
         if len(windows) == 0:
             raise SunhwanError(
                 f"{test.name} has no complete window of {learnt.plan.grid.lookback:,} rows followed by "
@@ -120,7 +121,7 @@ def learn(
     evaluation = evaluate(fitted, learnt, windows)
     model = fitted.model
     metrics = summary(evaluation, model.level, model.shares, time.perf_counter() - began)
-    health = column_health(readings, wanted, learnt.part, test)
+    health = column_health(learnt.readings, learnt.part, test)
     return Result(fitted, (*notes, *fitted.notes), evaluation, metrics, health)
 
 

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sunhwan.baselines.ridge import Ridge
-from sunhwan.data import paths
-from sunhwan.data.paths import Learnt, Paths, Wanted
+from sunhwan.data.grid import seconds_of
+from sunhwan.data.preparation import ForecastSpec, Prepared, layout, longest_run, parts_of, prepare
 from sunhwan.data.table import Table
-from sunhwan.data.windows import seconds_of
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast import network
 from sunhwan.forecast.fit import FEWEST_WINDOWS, check_enough, offsets
@@ -62,7 +62,7 @@ class Searched:
         note: the outcome, in a sentence.
     """
 
-    wanted: Wanted
+    wanted: ForecastSpec
     options: Options
     trials: tuple[dict, ...]
     summary: dict
@@ -80,13 +80,13 @@ class Ground:
         offsets: (outputs, 3), as for `network.train`.
     """
 
-    train: Paths
-    validation: Paths
+    train: ForecastWindows
+    validation: ForecastWindows
     ridge: Ridge
     offsets: np.ndarray
 
 
-def search(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, count: int) -> Searched:
+def search(readings: Table, wanted: ForecastSpec, options: Options, watcher: Watcher, count: int) -> Searched:
     """Try settings of the network on training rows, and choose.
 
     Args:
@@ -135,19 +135,19 @@ def search(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, 
     return chosen(study, wanted, options, next(iter(grounds.values())).train.plan)
 
 
-def inner(readings: Table, wanted: Wanted) -> Learnt:
+def inner(readings: Table, wanted: ForecastSpec) -> Prepared:
     """The training part by itself, cut into a training and a validation part of its own.
 
     Raises:
         SunhwanError: it has too few rows.
     """
-    training = paths.parts(readings.series, wanted.split) == 0
+    training = parts_of(readings.series, wanted.split) == 0
     # Defaults that depend on the number of rows are those of the whole training part.
-    grid = paths.default_grid(wanted, readings.interval, paths.longest_run(readings.series, training))
+    grid = layout(wanted, readings.interval, longest_run(readings.series, training))[0]
     train, validation = wanted.split[:2]
     share = 100 * train / (train + validation)
     try:
-        learnt = paths.learn(
+        learnt = prepare(
             readings.take(training),
             replace(wanted, horizon=grid.horizon, lookback=grid.lookback, split=(share, 100 - share)),
         )
@@ -161,7 +161,7 @@ def inner(readings: Table, wanted: Wanted) -> Learnt:
 
 
 def by_lookback(
-    learnt: Learnt, wanted: Wanted, level: float, watcher: Watcher
+    learnt: Prepared, wanted: ForecastSpec, level: float, watcher: Watcher
 ) -> Iterator[tuple[int, Ground]]:
     """The ground of each lookback: the usual one, and if none is named half and twice as long."""
     plan, grid = learnt.plan, learnt.plan.grid
@@ -171,9 +171,9 @@ def by_lookback(
     windows = {}
     for lookback in lookbacks:
         rows = replace(wanted, lookback=lookback, horizon=grid.horizon)
-        other = replace(plan, grid=paths.default_grid(rows, plan.interval, len(learnt.rows)))
+        other = replace(plan, grid=layout(rows, plan.interval, len(learnt.rows))[0])
         laid = replace(learnt, plan=other, rows=replace(learnt.rows, plan=other))
-        train, validation = laid.paths("train"), laid.paths("val")
+        train, validation = laid.windows("train"), laid.windows("val")
         if len(train) and len(validation) >= FEWEST_WINDOWS:
             windows[other.grid.lookback] = train, validation
     common = windows[max(windows)][1].last
@@ -224,7 +224,7 @@ class Pruning(Within):
             raise optuna.TrialPruned
 
 
-def chosen(study: optuna.Study, wanted: Wanted, options: Options, plan: paths.Plan) -> Searched:
+def chosen(study: optuna.Study, wanted: ForecastSpec, options: Options, plan: WindowPlan) -> Searched:
     """The settings to use after a finished study."""
     trials = tuple(as_row(trial) for trial in study.get_trials(deepcopy=False))
     finished = [row for row in trials if row["state"] == "complete"]

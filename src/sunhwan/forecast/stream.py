@@ -26,11 +26,10 @@ import numpy as np
 import orjson
 
 from sunhwan.baselines.names import NETWORK
-from sunhwan.data.features import features
-from sunhwan.data.files.records import MISSING_TEXTS
-from sunhwan.data.paths import Paths, Rows
-from sunhwan.data.table import SENTINELS
-from sunhwan.data.windows import seconds_of
+from sunhwan.data.features.encoder import RowEncoder
+from sunhwan.data.features.missing import Latest
+from sunhwan.data.grid import seconds_of
+from sunhwan.data.windows import EncodedRows, ForecastWindows
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.files import read_json, write_json
@@ -44,8 +43,6 @@ SNAPSHOT = 10_000
 TOLERANCE = 86_400
 """Seconds by which a reading may be ahead of this computer's clock, which may be of another time zone."""
 
-MISSING = frozenset(MISSING_TEXTS)
-
 
 @dataclass
 class Track:
@@ -56,8 +53,7 @@ class Track:
         rows: (room, features) float32, of which the first `count` are in use.
         gaps: (room,) 1 where a row has a gap that is not filled.
         count: rows in use.
-        known: the latest known value of each feature that is read from a column, in its unit.
-        age: rows since it was known.
+        latest: what gaps are filled with.
         calibrations: one for each target.
     """
 
@@ -65,8 +61,7 @@ class Track:
     rows: np.ndarray
     gaps: bytearray
     count: int
-    known: list[float]
-    age: list[int]
+    latest: Latest
     calibrations: tuple[Calibration, ...]
 
 
@@ -89,24 +84,11 @@ class Stream:
         self.past = max(self.span, plan.season)
         self.room = 4 * self.past
         self.tracks: dict[str, Track] = {}
-        items, scale = plan.recipe.ingredients, plan.recipe.scale
-        self.mean, self.std = scale.mean, scale.std
-        read = [i for i, item in enumerate(items) if item.kind in ("number", "category")]
-        # Each column that is read, with the word that its feature stands for, or None where it is a number.
-        self.columns = [
-            (items[i].column, items[i].value if items[i].kind == "category" else None) for i in read
-        ]
+        self.encoder, scale = RowEncoder(plan.encoder), plan.encoder.scale
         self.targets = [
-            (int(i), read.index(i), float(scale.std[i]), float(scale.mean[i])) for i in plan.target_features
+            (int(i), self.encoder.order.tolist()[i], float(scale.std[i]), float(scale.mean[i]))
+            for i in plan.target_features
         ]
-        wheels = list(dict.fromkeys(item.column for item in items if item.kind == "calendar"))
-        self.periods = [features.CALENDAR[name] for name in wheels]
-        # Where each feature stands in a row as it is made: numbers, whether each was filled, the calendar.
-        made = [(items[i].kind, items[i].name) for i in read] + [("filled", name) for name, _ in self.columns]
-        made += [("calendar", f"{name} {wave}") for name in wheels for wave in ("sine", "cosine")]
-        self.order = np.array(
-            [made.index((item.kind, item.column if item.kind == "filled" else item.name)) for item in items]
-        )
         self.exact = forecast.exact
         self.simple = set(forecast.weights) <= {NETWORK, "ridge"}
 
@@ -142,7 +124,7 @@ class Stream:
             if reading.get(self.series) is None:
                 raise SunhwanError(f"the reading lacks {self.series!r}, which tells the series apart")
             name = str(reading[self.series]).strip()
-        values = self.values(reading)
+        values = self.encoder.read(reading)
         ahead = self.ahead(reading)
         track = self.tracks.get(name)
         steps = 1
@@ -158,21 +140,19 @@ class Stream:
                 raise SunhwanError(f"the reading of {when(now)} {what}; it is passed over")
         # From here on nothing fails: the state changes as a whole or not at all.
         if track is None:
-            count = len(self.columns)
             track = self.tracks[name] = Track(
                 now - self.interval,
                 np.empty((self.room, len(self.plan.names)), np.float32),
                 bytearray(self.room),
                 0,
-                [math.nan] * count,
-                [0] * count,
+                Latest.of(self.encoder.numbers),
                 self.forecast.calibrations.of(name),
             )
         # After a gap as long as all that is remembered nothing of what was before is left.
-        missing = min(steps - 1, self.past + self.plan.steps + self.plan.recipe.fill)
+        missing = min(steps - 1, self.past + self.plan.steps + self.plan.encoder.fill)
         track.time = now - missing * self.interval
         for _ in range(missing):
-            self.advance(track, [math.nan] * len(self.columns))
+            self.advance(track, self.encoder.nothing())
             track.time += self.interval
         truth = self.advance(track, values)
         return self.answer(track, name, ahead, truth)
@@ -186,39 +166,26 @@ class Stream:
                 f"{when(int(today))}; it is passed over"
             )
 
-    def values(self, reading: dict) -> list[float]:
-        """The reading's numbers, one for each feature that is read from a column; NaN where there is none."""
-        found = []
-        for column, word in self.columns:
-            value = reading.get(column)
-            if word is None:
-                found.append(number(value, column))
-            else:
-                text = None if value is None else str(value).strip()
-                found.append(math.nan if text is None or text in MISSING else float(text == word))
-        return found
-
     def ahead(self, reading: dict) -> np.ndarray:
         """(1, steps, known) float32, scaled, of the reading's `ahead`: a list for each such column."""
-        plan = self.plan
-        found = np.empty((1, plan.steps, len(plan.known_features)), np.float32)
-        if not len(plan.known_features):
-            return found
-        given = reading.get("ahead")
-        for place, i in enumerate(plan.known_features):
-            item = plan.recipe.ingredients[i]
-            column = given.get(item.column) if isinstance(given, dict) else None
-            if not isinstance(column, list) or len(column) != plan.steps:
+        plan, encoder = self.plan, self.plan.encoder
+        places = plan.known_features
+        if not len(places):
+            return np.empty((1, plan.steps, 0), np.float32)
+        future = reading.get("ahead")
+        columns = []
+        for item in encoder.features:
+            if item.source != "reading" or item.column not in plan.known:
+                continue
+            values = future.get(item.column) if isinstance(future, dict) else None
+            if not isinstance(values, list) or len(values) != plan.steps:
                 raise SunhwanError(
-                    f'the reading needs "ahead": {{{item.column!r}: [..]}} with the {plan.steps} values that '
-                    "come after it, which the run knows in advance"
+                    f'the reading needs "ahead": {{{item.column!r}: [..]}} with the {plan.steps} values of '
+                    "the steps to come, which are known in advance"
                 )
-            if item.kind == "category":
-                raw = [float(str(value).strip() == item.value) for value in column]
-            else:
-                raw = [number(value, item.column) for value in column]
-            found[0, :, place] = (np.array(raw) - self.mean[i]) / self.std[i]
-        return found
+            columns.append([item.row({item.column: value}) for value in values])
+        scaled = (np.concatenate(columns, axis=1) - encoder.scale.mean[places]) / encoder.scale.std[places]
+        return scaled[None].astype(np.float32)
 
     def advance(self, track: Track, values: list[float]) -> list[float]:
         """Move on by one row, which intervals learn from; the targets as observed, in their units."""
@@ -226,17 +193,8 @@ class Stream:
             track.rows[: self.past] = track.rows[self.room - self.past :]
             track.gaps[: self.past] = track.gaps[self.room - self.past :]
             track.count = self.past
-        if math.isnan(sum(values)):
-            made, filled, gap = self.filled(track, values)
-        else:
-            made, filled, gap = values, [0.0] * len(values), 0
-            track.known, track.age = values, [0] * len(values)
-        made = made + filled
-        for period in self.periods:
-            phase = 2 * math.pi * (track.time % period) / period
-            made += math.sin(phase), math.cos(phase)
         row = track.rows[track.count]
-        row[:] = (np.array(made)[self.order] - self.mean) / self.std
+        gap = self.encoder.encode(values, track.latest, track.time, row)
         track.gaps[track.count] = gap
         track.count += 1
         # As they come back from the network's numbers, which is how files are read.
@@ -247,20 +205,6 @@ class Stream:
         for calibration, true in zip(track.calibrations, truth, strict=True):
             calibration.update(true)
         return truth
-
-    def filled(self, track: Track, values: list[float]) -> tuple[list[float], list[float], int]:
-        """Values, the latest known ones where there are none; 1 where so; and 1 where a gap is left."""
-        known, age, made, filled, gap = track.known, track.age, list(values), [0.0] * len(values), 0
-        for place, value in enumerate(values):
-            if value == value:
-                known[place], age[place] = value, 0
-                continue
-            age[place] += 1
-            if age[place] <= self.plan.recipe.fill and known[place] == known[place]:
-                made[place], filled[place] = known[place], 1.0
-            else:
-                gap = 1
-        return made, filled, gap
 
     def answer(self, track: Track, name: str, ahead: np.ndarray, truth: list[float]) -> dict:
         """What is said after a row."""
@@ -307,12 +251,12 @@ class Stream:
         values[self.past - have : self.past] = track.rows[track.count - have : track.count]
         values[self.past :, plan.known_features] = ahead[0]
         zeros = np.zeros(len(values), np.int64)
-        rows = Rows(plan, values, values[:, plan.target_features], zeros, zeros, ("",))
-        return forecast.quantiles(Paths(rows, np.array([self.past - 1])))[0]
+        rows = EncodedRows(plan, values, values[:, plan.target_features], zeros, zeros, ("",))
+        return forecast.quantiles(ForecastWindows(rows, np.array([self.past - 1])))[0]
 
     def example(self) -> str:
         """A line as it should be."""
-        keys = [*self.clock.time, *filter(None, [self.series]), *self.plan.recipe.columns]
+        keys = [*self.clock.time, *filter(None, [self.series]), *self.plan.encoder.columns]
         return json.dumps(dict.fromkeys(keys[:4], "..."), ensure_ascii=False)
 
     def state(self) -> dict:
@@ -321,8 +265,8 @@ class Stream:
             name: {
                 "time": track.time,
                 "rows": plain(track.rows[max(track.count - self.past, 0) : track.count]),
-                "known": plain(np.array(track.known)),
-                "age": track.age,
+                "known": plain(np.array(track.latest.known)),
+                "age": track.latest.age,
                 "calibrations": [one.to_dict() for one in track.calibrations],
             }
             for name, track in self.tracks.items()
@@ -342,13 +286,14 @@ class Stream:
                 room[: len(rows)] = rows
                 gaps = bytearray(self.room)
                 gaps[: len(rows)] = np.isnan(rows).any(axis=1).tobytes()
-                known = [math.nan if value is None else float(value) for value in kept["known"]]
-                calibrations = tuple(map(Calibration.from_dict, kept["calibrations"]))
-                if len(known) != len(self.columns) or len(calibrations) != len(self.plan.targets):
-                    raise ValueError("it has other columns")
-                tracks[name] = Track(
-                    int(kept["time"]), room, gaps, len(rows), known, list(kept["age"]), calibrations
+                latest = Latest(
+                    [math.nan if value is None else float(value) for value in kept["known"]],
+                    list(kept["age"]),
                 )
+                calibrations = tuple(map(Calibration.from_dict, kept["calibrations"]))
+                if len(latest.known) != self.encoder.numbers or len(calibrations) != len(self.plan.targets):
+                    raise ValueError("it has other columns")
+                tracks[name] = Track(int(kept["time"]), room, gaps, len(rows), latest, calibrations)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SunhwanError(
                 f"the stream's state cannot be read ({type(error).__name__}: {error}); remove it and begin "
@@ -424,32 +369,6 @@ def text_of(answer: dict) -> str:
         }
         answer = {**answer, "forecast": forecasts}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-
-
-def number(value: object, column: str) -> float:
-    """A number of a reading; NaN where there is none, as in files.
-
-    Raises:
-        SunhwanError: it is something else.
-    """
-    if type(value) is float or type(value) is int:
-        value = float(value)
-    elif value is None:
-        return math.nan
-    elif isinstance(value, str):
-        text = value.strip()
-        if text in MISSING:
-            return math.nan
-        try:
-            value = float(text)
-        except ValueError:
-            raise SunhwanError(
-                f"the reading has the text {value!r} in the number column {column!r}"
-            ) from None
-    elif not isinstance(value, int | float):
-        raise SunhwanError(f"the reading has {value!r} in the number column {column!r}")
-    value = float(value)
-    return math.nan if math.isinf(value) or value in SENTINELS else value
 
 
 def plain(array: np.ndarray) -> list:

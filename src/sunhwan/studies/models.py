@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 from keras import layers
 
 from sunhwan.errors import SunhwanError
@@ -109,11 +108,7 @@ def gru_linear_skip(
     reads the window relative to its last row, so that levels which did not occur in training do not mislead
     it; the idea of reversible instance normalisation (Kim et al., ICLR 2022).
     """
-    ridge, weights, bias = problem.context.get("ridge"), *problem.context.get("linear", (None, None))
-    if ridge is None:
-        raise SunhwanError(
-            "gru_linear_skip corrects a linear forecast from the target's own past; name it in features"
-        )
+    ridge = problem.context["ridge"]
     timesteps, _ = problem.input_shape
     window = keras.Input(problem.input_shape)
     recent = layers.Cropping1D((timesteps - ridge.timesteps, 0))(window)
@@ -122,7 +117,7 @@ def gru_linear_skip(
     read = layers.Subtract()([window, window[:, -1:, :]]) if relative else window
     correction = layers.Dense(1, kernel_initializer="zeros", name="correction")(cell(read))
     model = keras.Model(window, layers.Add()([straight(layers.Flatten()(recent)), correction]))
-    straight.set_weights([weights[-ridge.timesteps :].reshape(-1, 1), np.array([bias], np.float32)])
+    straight.set_weights([ridge.weights, ridge.bias])
     return compiled(problem, model, keras.optimizers.RMSprop(learning_rate))
 
 

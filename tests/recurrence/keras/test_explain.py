@@ -80,9 +80,7 @@ def test_a_class_that_can_never_be_fused_needs_no_run_to_say_so():
             return super().inner_loop(*args, **kwargs)
 
     with sunhwan.accelerated():
-        assert rows(Own(3, name="own")) == [
-            ("own", "Own(3)", "Keras", "its class Own overrides inner_loop")
-        ]
+        assert rows(Own(3, name="own")) == [("own", "Own(3)", "Keras", "its class Own overrides inner_loop")]
 
 
 def test_what_is_no_model_is_refused():

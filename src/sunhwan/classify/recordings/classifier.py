@@ -22,7 +22,7 @@ from sunhwan.baselines.summaries import Summary
 from sunhwan.classify.ensemble import Ensemble, Members
 from sunhwan.classify.recordings.network import RecordingNetwork, RecordingTrainer, Settings
 from sunhwan.data import recordings
-from sunhwan.data.features.recipe import Recipe
+from sunhwan.data.features.encoder import Encoder
 from sunhwan.data.ragged import Ragged
 from sunhwan.data.table import Table
 
@@ -50,7 +50,7 @@ class RecordingEncoder:
         recipe: learnt from training rows.
     """
 
-    recipe: Recipe
+    recipe: Encoder
 
     @classmethod
     def learn(
@@ -72,17 +72,17 @@ class RecordingEncoder:
         yield recordings.encode(examples, self.recipe)[0]
 
     def empty(self) -> Ragged:
-        return Ragged(np.zeros((2, len(self.recipe.ingredients)), np.float32), np.array([0, 2]))
+        return Ragged(np.zeros((2, len(self.recipe.names)), np.float32), np.array([0, 2]))
 
     def to_dict(self) -> dict:
-        return {"recipe": self.recipe.as_dict()}
+        return {"recipe": self.recipe.to_dict()}
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         return {}
 
     @classmethod
     def from_dict(cls, saved: Mapping, arrays: Mapping[str, np.ndarray]) -> RecordingEncoder:
-        return cls(Recipe.from_dict(saved["recipe"]))
+        return cls(Encoder.from_dict(saved["recipe"]))
 
 
 class RecordingClassifier(Ensemble):

@@ -1,6 +1,5 @@
 """The way from a table to windows: nothing of the future, of another part or of another series gets in."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +7,10 @@ import polars as pl
 import pytest
 
 from sunhwan.data import split, table
-from sunhwan.data.series import Preparation, prepare
+from sunhwan.data.grid import Grid
+from sunhwan.data.preparation import MOST_TIMESTEPS, ForecastSpec, layout, prepare
 from sunhwan.data.sets import newyork
+from sunhwan.data.windows import season_of
 from sunhwan.errors import SunhwanError
 
 NAN = float("nan")
@@ -17,7 +18,8 @@ PARTS = split.PARTS
 
 
 def everything(windows):
-    return windows.gather(np.arange(len(windows)))
+    x, y = windows.gather(np.arange(len(windows)))
+    return x, y[:, 0]
 
 
 def weather(make_table, rows=(300, 220), seed=0):
@@ -45,9 +47,13 @@ def weather(make_table, rows=(300, 220), seed=0):
     )
 
 
-HOW = Preparation(
-    "T", lookback=12, horizon=6, step=2, calendar=("hour_of_day",), fill="3h", split=(60, 20, 20)
-)
+def single(target, lookback, lead, **how):
+    """What forecasts one step, as studies do."""
+    how = {"step": 1, "calendar": (), "fill": "6h", **how}
+    return ForecastSpec((target,), lookback=lookback, leads=(lead,), **how)
+
+
+HOW = single("T", 12, 6, step=2, calendar=("hour_of_day",), fill="3h", split=(60, 20, 20))
 
 
 def rewritten(readings, rows, seed):
@@ -76,15 +82,14 @@ def test_nothing_of_validation_or_test_reaches_training(make_table, seed):
     readings = weather(make_table, seed=seed)
     later = split.chronological(readings.series, HOW.split) > 0
     before, after = prepare(readings, HOW), prepare(rewritten(readings, later, seed), HOW)
-    assert not np.array_equal(before.val.truth, after.val.truth[: len(before.val)])
-    for one, other in zip(everything(before.train), everything(after.train), strict=True):
+    val = before.windows("val"), after.windows("val")
+    assert not np.array_equal(val[0].truths(), val[1].truths()[: len(val[0])])
+    train = before.windows("train"), after.windows("train")
+    for one, other in zip(*map(everything, train), strict=True):
         assert one.tobytes() == other.tobytes()
-    assert before.train.persistence.tobytes() == after.train.persistence.tobytes()
-    assert before.train.last.tolist() == after.train.last.tolist()
-    assert before.recipe.ingredients == after.recipe.ingredients
-    assert before.scale.mean.tolist() == after.scale.mean.tolist()
-    assert before.scale.std.tolist() == after.scale.std.tolist()
-    assert (before.target_mean, before.target_std) == (after.target_mean, after.target_std)
+    assert train[0].current.tobytes() == train[1].current.tobytes()
+    assert train[0].last.tolist() == train[1].last.tolist()
+    assert before.plan.to_dict() == after.plan.to_dict()
 
 
 def test_the_rewriting_above_would_tempt(make_table):
@@ -92,12 +97,12 @@ def test_the_rewriting_above_would_tempt(make_table):
     readings = weather(make_table)
     before = prepare(readings, HOW)
     after = prepare(rewritten(readings, np.ones(len(readings), bool), 0), HOW)
-    assert "No" not in before.features and "No" in after.features
-    assert "sparse" not in before.features and "sparse" in after.features
-    assert "fixed" not in before.features and "fixed" in after.features
-    assert "whole was filled" not in before.features and "whole was filled" in after.features
-    assert "wind=N" in before.features and "wind=N" not in after.features
-    assert before.target_mean != after.target_mean
+    assert "No" not in before.plan.names and "No" in after.plan.names
+    assert "sparse" not in before.plan.names and "sparse" in after.plan.names
+    assert "fixed" not in before.plan.names and "fixed" in after.plan.names
+    assert "whole was filled" not in before.plan.names and "whole was filled" in after.plan.names
+    assert "wind=N" in before.plan.names and "wind=N" not in after.plan.names
+    assert before.plan.target_scale.mean != after.plan.target_scale.mean
 
 
 @pytest.mark.parametrize("indexing", ["last_row", "tutorial"])
@@ -106,18 +111,19 @@ def test_every_row_of_a_window_is_where_it_should_be(make_table, indexing):
     lengths = [150, 90]
     number = np.arange(240.0)
     readings = make_table({"row": number, "other": number**2 % 17}, rows=lengths)
-    how = Preparation("row", 12, 6, features=("row",), step=3, indexing=indexing, split=(60, 20, 20))
-    series = prepare(readings, how)
+    how = single("row", 12, 6, features=("row",), step=3, indexing=indexing, split=(60, 20, 20))
+    prepared = prepare(readings, how)
+    plan = prepared.plan
     part = split.chronological(readings.series, how.split)
     horizon = 6 if indexing == "last_row" else 9
     for code, name in enumerate(PARTS):
-        windows = getattr(series, name)
+        windows = prepared.windows(name)
         x, y = everything(windows)
-        inputs = np.rint(x[:, :, 0] * series.scale.std[0] + series.scale.mean[0]).astype(int)
-        targets = np.rint(series.physical(y)).astype(int)
+        inputs = np.rint(plan.physical(x)[:, :, 0]).astype(int)
+        targets = np.rint(plan.physical(y)).astype(int)
         np.testing.assert_array_equal(inputs, windows.last[:, None] + np.array([-9, -6, -3, 0]))
         np.testing.assert_array_equal(targets, windows.last + horizon)
-        np.testing.assert_array_equal(np.rint(series.physical(windows.persistence)), windows.last)
+        np.testing.assert_array_equal(np.rint(plan.physical(windows.current[:, 0])), windows.last)
         for first, target in zip(inputs[:, 0], targets, strict=True):
             assert set(part[first : target + 1]) == {code}
             assert len(set(readings.series[first : target + 1])) == 1
@@ -135,13 +141,13 @@ def test_what_comes_after_a_row_does_not_change_windows_that_end_there(make_tabl
     after = prepare(rewritten(readings, np.arange(300) > cut, 7), how)
     compared = 0
     for name in PARTS:
-        one, other = getattr(before, name), getattr(after, name)
+        one, other = before.windows(name), after.windows(name)
         both = np.intersect1d(one.last[one.last <= cut], other.last)
         compared += len(both)
-        x = [windows.inputs(np.searchsorted(windows.last, both)) for windows in (one, other)]
+        same = [windows.take(np.searchsorted(windows.last, both)) for windows in (one, other)]
+        x = [windows.windows(np.arange(len(both))) for windows in same]
         assert x[0].tobytes() == x[1].tobytes()
-        y = [windows.current[both] for windows in (one, other)]
-        assert y[0].tobytes() == y[1].tobytes()
+        assert same[0].current.tobytes() == same[1].current.tobytes()
     assert compared > 50
 
 
@@ -152,10 +158,10 @@ def test_what_comes_after_a_row_within_training_changes_the_scale_alone(make_tab
     later = {name: np.where(np.arange(300) > 100, 3 * values + 5, values) for name, values in columns.items()}
     one, other = (prepare(make_table(c), replace(HOW, calendar=())) for c in (columns, later))
     x = []
-    for series in (one, other):
-        inputs = series.train.inputs(np.flatnonzero(series.train.last <= 100))
-        x.append(inputs * series.scale.std + series.scale.mean)
-    assert not np.allclose(one.scale.mean, other.scale.mean)
+    for prepared in (one, other):
+        train, scale = prepared.windows("train"), prepared.plan.encoder.scale
+        x.append(train.windows(np.flatnonzero(train.last <= 100)) * scale.std + scale.mean)
+    assert not np.allclose(one.plan.encoder.scale.mean, other.plan.encoder.scale.mean)
     # float32 inputs of order 1 times a standard deviation of order 1.
     np.testing.assert_allclose(x[0], x[1], atol=1e-5)
 
@@ -171,15 +177,13 @@ def test_the_tutorial_s_indexing_is_the_tutorial_s(make_table):
     random = np.random.default_rng(5)
     data = random.normal(20, 7, (500, 3))
     readings = make_table({name: data[:, i] for i, name in enumerate("abc")}, interval=600)
-    how = Preparation(
-        "b", lookback=36, step=6, horizon=24, indexing="tutorial", features=("a", "b", "c"), split=(300, 400)
-    )
-    series = prepare(readings, how)
+    how = single("b", 36, 24, step=6, indexing="tutorial", features=("a", "b", "c"), split=(300, 400))
+    prepared = prepare(readings, how)
     normalised = (data - data[:300].mean(axis=0)) / data[:300].std(axis=0)
     # The tutorial lets a part's last targets lie in the next part; here a part holds all its windows' rows.
     for name, start, end in (("train", 0, 300), ("val", 300, 400), ("test", 400, 500)):
         rows, samples, targets = tutorial_generator(normalised, 36, 24, start, end - 24, 6)
-        windows = getattr(series, name)
+        windows = prepared.windows(name)
         x, y = everything(windows)
         np.testing.assert_array_equal(windows.last + 6, rows)
         # float32 of values of order 1.
@@ -195,119 +199,108 @@ def test_targets_are_never_filled_and_gaps_are_filled_up_to_the_limit_with_a_mas
     p[[40, 41]] = NAN  # filled
     p[50:55] = NAN  # filled for three rows, and broken for two
     readings = make_table({"T": values, "p": p})
-    series = prepare(readings, Preparation("T", 2, 1, fill="3h", split=(100, 110)))
-    assert series.features == ("T", "p", "T was filled", "p was filled")
-    train = {int(last): i for i, last in enumerate(series.train.last)}
-    x, y = everything(series.train)
+    prepared = prepare(readings, single("T", 2, 1, fill="3h", split=(100, 110)))
+    scale, windows = prepared.plan.encoder.scale, prepared.windows("train")
+    assert prepared.plan.names == ("T", "p", "T was filled", "p was filled")
+    train = {int(last): i for i, last in enumerate(windows.last)}
+    x, y = everything(windows)
     assert 19 not in train and 20 not in train, "a window forecasts a target that nobody measured"
     assert 21 in train and 22 in train
     assert not np.isnan(x).any() and not np.isnan(y).any()
 
     def physical(last, column):
-        return x[train[last], :, column] * series.scale.std[column] + series.scale.mean[column]
+        return x[train[last], :, column] * scale.std[column] + scale.mean[column]
 
     np.testing.assert_allclose(physical(21, 0), [values[19], values[19]], atol=1e-5)
     assert x[train[21], :, 2].tolist() == [1, 1] and x[train[22], :, 2].tolist() == [1, 0]
     assert x[train[41], :, 3].tolist() == [1, 1] and x[train[39], :, 3].tolist() == [0, 0]
     np.testing.assert_allclose(physical(52, 1), [p[49], p[49]], atol=1e-5)
     assert not {53, 54, 55} & train.keys() and {52, 56} <= train.keys()
-    assert series.physical(series.train.persistence)[train[21]] == pytest.approx(values[19], abs=1e-5)
-    notes = [note for note in series.notes if "missing" in note]
-    assert notes == [
+    current = prepared.plan.physical(windows.current)
+    assert current[train[21], 0] == pytest.approx(values[19], abs=1e-5)
+    assert [note for note in prepared.notes if "missing" in note] == [
         "T: 2 of 120 values missing; 2 filled from the past (gaps up to 3 h)",
         "p: 7 of 120 values missing; 5 filled from the past (gaps up to 3 h), 2 left, which break windows",
         "5 of 114 windows are left out, since a value in them is missing",
     ]
 
 
-def test_persistence_is_the_last_known_value_however_long_ago(make_table):
-    rows = 100
-    target = np.arange(rows) * 1.0
-    target[10:19] = NAN
-    x = np.random.default_rng(0).normal(size=rows)
-    readings = make_table({"T": target, "x": x}, rows=[60, 40])
-    series = prepare(readings, Preparation("T", 2, 4, features=("x",), fill=0))
-    last = dict(zip(series.train.last.tolist(), series.physical(series.train.persistence), strict=True))
-    assert last[15] == pytest.approx(9, abs=1e-4) and last[18] == pytest.approx(9, abs=1e-4)
-    assert last[19] == pytest.approx(19, abs=1e-4)
-    assert not {6, 14} & last.keys(), "a target that nobody measured"
-
-
 def test_before_its_first_value_a_series_has_no_persistence_and_no_windows(make_table):
     target = np.arange(100) % 11 * 1.0
     target[[*range(8), *range(50, 55)]] = NAN
     readings = make_table({"T": target, "x": np.random.default_rng(0).normal(size=100)}, rows=[50, 50])
-    series = prepare(readings, Preparation("T", 2, 1, features=("x",), split=(60, 20, 20)))
-    last = series.train.last
-    assert last[last < 50].min() == 8, "row 8 is the first whose last value is known"
-    assert last[last >= 50].min() == 55, "the first series' last value is no value of the second"
+    prepared = prepare(readings, single("T", 2, 1, features=("x",), split=(60, 20, 20)))
+    assert prepared.plan.names[:2] == ("T", "x"), "the target always serves"
+    last = prepared.windows("train").last
+    assert last[last < 50].min() == 9, "rows 8 and 9 are the first window"
+    assert last[last >= 50].min() == 56, "the first series' last value is no value of the second"
 
 
 def test_one_mask_serves_all_values_of_a_text_column(make_table):
     wind = ["N", "S", None, "N"] * 30
     readings = make_table({"T": np.random.default_rng(0).normal(size=120), "wind": wind})
-    series = prepare(readings, Preparation("T", 2, 1))
-    assert series.features == ("T", "wind=N", "wind=S", "wind was filled")
-    x = series.train.inputs(np.arange(4))
-    assert series.train.last[:4].tolist() == [1, 2, 3, 4]
+    prepared = prepare(readings, single("T", 2, 1))
+    train = prepared.windows("train")
+    assert prepared.plan.names == ("T", "wind=N", "wind=S", "wind was filled")
+    x = train.windows(np.arange(4))
+    assert train.last[:4].tolist() == [1, 2, 3, 4]
     assert x[1].tolist()[1][1:] == [0, 1, 1], "row 2 takes S from row 1, and says so"
     assert x[2].tolist()[1][1:] == [1, 0, 0]
 
 
 def test_several_series_have_their_own_parts(make_table):
     readings = weather(make_table, rows=(200, 100))
-    series = prepare(readings, HOW)
+    prepared = prepare(readings, HOW)
     part = split.chronological(readings.series, HOW.split)
     for code, name in enumerate(PARTS):
-        last = getattr(series, name).last
+        last = prepared.windows(name).last
         assert {0, 1} == set(readings.series[last])
         assert set(part[last]) == {code}
-    assert series.edges.tolist() == [readings.time[120], readings.time[160]]
 
 
 def test_a_series_too_short_for_a_window_does_not_stop_the_others(make_table):
     readings = weather(make_table, rows=(2, 200))
-    series = prepare(readings, HOW)
-    assert set(readings.series[series.train.last]) == {1}
-    assert len(series.edges) == 2
+    assert set(readings.series[prepare(readings, HOW).windows("train").last]) == {1}
 
 
 @pytest.mark.parametrize(
-    ("interval", "season"), [(3600, 24), (600, 144), (86400, 0), (43200, 2), (7 * 86400, 0), (25200, 0)]
+    ("interval", "season"), [(3600, 24), (600, 144), (86400, 7), (43200, 2), (7 * 86400, 0), (25200, 0)]
 )
-def test_the_season_is_a_day(make_table, interval, season):
-    readings = make_table({"T": np.random.default_rng(0).normal(size=60)}, interval=interval)
-    assert prepare(readings, Preparation("T", 2, 1)).season == season
+def test_the_season_is_a_day_and_of_daily_rows_a_week(interval, season):
+    assert season_of(np.timedelta64(interval, "s")) == season
 
 
-def test_the_recipe_is_json_and_scales_a_row_as_the_windows_were_scaled(make_table):
-    readings = weather(make_table)
-    series = prepare(readings, HOW)
-    recipe = json.loads(json.dumps(series.kept(), allow_nan=False))
-    assert [item["name"] for item in recipe["ingredients"]] == list(series.features)
-    assert recipe["interval_seconds"] == 3600
-    values = [item["value"] for item in recipe["ingredients"] if item["kind"] == "category"]
-    assert values == ["E", "N", "S"]
-    assert recipe["preparation"]["calendar"] == ["hour_of_day"]
-    row = int(series.test.last[0])
-    by_hand = (readings.column("T")[row] - recipe["feature_mean"][0]) / recipe["feature_std"][0]
-    # float32 of a value of order 1.
-    assert series.test.inputs(np.array([0]))[0, -1, 0] == pytest.approx(by_hand, abs=1e-6)
-    truth = readings.column("T")[series.test.last + series.test.horizon]
-    np.testing.assert_allclose(series.physical(series.test.truth), truth, atol=1e-4)
+@pytest.mark.parametrize(
+    ("seconds", "horizon", "lookback"), [(3600, 24, 48), (600, 144, 288), (86400, 7, 28), (60, 1440, 2880)]
+)
+def test_defaults_follow_the_interval(seconds, horizon, lookback):
+    grid, leads = layout(ForecastSpec(("T",)), np.timedelta64(seconds, "s"), 1_000_000)
+    assert leads == tuple(range(1, horizon + 1))
+    assert grid.horizon == horizon and lookback <= grid.lookback < lookback + grid.step
+    assert grid.timesteps <= MOST_TIMESTEPS
+
+
+def test_leads_are_rows_or_durations_that_rise():
+    hour = np.timedelta64(3600, "s")
+    assert layout(single("T", 12, "1d", step=2), hour, 100) == (Grid(12, 2, 24), (24,))
+    assert layout(single("T", 12, 6, step=2, indexing="tutorial"), hour, 100)[1] == (8,)
+    several = ForecastSpec(("T",), lookback=12, leads=(1, "6h", "1d"))
+    assert layout(several, hour, 100) == (Grid(12, 1, 24), (1, 6, 24))
+    with pytest.raises(SunhwanError, match="the steps to forecast are '6h', 1; expected them to rise"):
+        layout(replace(several, leads=("6h", 1)), hour, 100)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"target": "TEMP"}, "there is no column 'TEMP' of readings in made up"),
-        ({"target": "wind"}, "column 'wind' of made up holds text"),
-        ({"target": "fixed"}, "the target 'fixed' has the one value 2.5 in all training rows"),
+        ({"targets": ("TEMP",)}, "there is no column 'TEMP' of readings in made up"),
+        ({"targets": ("wind",)}, "column 'wind' of made up holds text"),
+        ({"targets": ("fixed",)}, "the target 'fixed' has the one value 2.5 in all training rows"),
         ({"features": ("T", "TEMP")}, "there is no column 'TEMP' of readings in made up"),
         ({"lookback": 400}, "the training part has 180 rows of 1 h (in its longest series), but a window"),
         ({"lookback": 62}, "the validation part has 60 rows of 1 h (in its longest series), but a window"),
-        ({"lookback": 13}, "a lookback of 13 rows is no multiple of the step of 2 rows"),
-        ({"horizon": "90min"}, "horizon is 90min, which is 1.5 rows of 1 h"),
+        ({"lookback": 13}, "a lookback of 13 rows is not a multiple of the step of 2 rows"),
+        ({"leads": ("90min",)}, "horizon is 90min, which is 1.5 rows of 1 h"),
         ({"fill": "some"}, "fill is 'some'; expected a number of rows or a duration"),
         ({"features": ("T", "sparse"), "fill": 0}, "no window of the training part (180 rows of 1 h)"),
         ({"split": (60, 40, 0)}, "a split of 60/40/0 was given"),
@@ -327,7 +320,7 @@ def test_what_cannot_be_prepared(make_table, changes, message):
         ({"calendar": ("hour_of_day", 3)}, "calendar is ('hour_of_day', 3); expected a list of names"),
         (
             {"calendar": ("hour",)},
-            "there is no calendar feature 'hour'; there are hour_of_day, day_of_week, day_of",
+            "there is no calendar feature 'hour'; expected one of hour_of_day, day_of_week",
         ),
         ({"indexing": "tutoral"}, "indexing is 'tutoral'; expected one of last_row, tutorial"),
     ],
@@ -343,31 +336,36 @@ def test_a_target_that_is_all_missing(make_table, missing_rows):
     target = np.arange(100.0)
     target[missing_rows] = NAN
     with pytest.raises(SunhwanError, match="the target 'T' has no value in the 60 training rows of made up"):
-        prepare(make_table({"T": target, "x": np.arange(100.0) % 3}), Preparation("T", 2, 1))
+        prepare(make_table({"T": target, "x": np.arange(100.0) % 3}), single("T", 2, 1))
 
 
 def test_a_target_of_one_value_that_floats_cannot_average(make_table):
     # The mean of ten times 0.1 is not 0.1, and their standard deviation is not 0.
     with pytest.raises(SunhwanError, match=r"the target 'T' has the one value 0\.1 in all training rows"):
-        prepare(make_table({"T": np.full(100, 0.1)}), Preparation("T", 2, 1))
+        prepare(make_table({"T": np.full(100, 0.1)}), single("T", 2, 1))
+
+
+def last_value_error(prepared):
+    """On test, in the target's unit."""
+    test, plan = prepared.windows("test"), prepared.plan
+    return np.abs(plan.physical(test.current[:, None]) - plan.physical(test.truths())).mean()
 
 
 def test_new_york_as_shipped():
-    how = Preparation("temp (degC)", "5d", "24h", calendar=("hour_of_day", "day_of_year"), fill="12h")
-    series = prepare(newyork.load(), how)
-    assert [len(getattr(series, name)) for name in PARTS] == [15_272, 4_794, 4_768]
-    assert series.train.shape == (120, len(series.features))
-    last_value = np.abs(series.test.persistence.astype(float) - series.test.truth).mean() * series.target_std
+    how = single("temp (degC)", "5d", "24h", calendar=("hour_of_day", "day_of_year"), fill="12h")
+    prepared = prepare(newyork.load(), how)
+    assert [len(prepared.windows(name)) for name in PARTS] == [15_272, 4_794, 4_768]
+    assert prepared.windows("train").shape == (120, len(prepared.plan.names))
     # Measured once, and free of chance.
-    assert last_value == pytest.approx(3.887, abs=0.001)
+    assert last_value_error(prepared) == pytest.approx(3.887, abs=0.001)
 
 
 @pytest.mark.real
 def test_beijing(real_file):
     readings = table.load(real_file("beijing_hourly_2010_2014.csv"))
-    how = Preparation("TEMP", "240h", "24h", calendar=("hour_of_day", "day_of_year"), split=(50, 25, 25))
-    series = prepare(readings, how)
-    assert "No" not in series.features and "pm2.5" not in series.features
-    assert [name for name in series.features if "=" in name] == ["cbwd=NE", "cbwd=NW", "cbwd=SE", "cbwd=cv"]
-    last_value = np.abs(series.test.persistence.astype(float) - series.test.truth).mean() * series.target_std
-    assert last_value == pytest.approx(2.696, abs=0.001)
+    how = single("TEMP", "240h", "24h", calendar=("hour_of_day", "day_of_year"), split=(50, 25, 25))
+    prepared = prepare(readings, how)
+    names = prepared.plan.names
+    assert "No" not in names and "pm2.5" not in names
+    assert [name for name in names if "=" in name] == ["cbwd=NE", "cbwd=NW", "cbwd=SE", "cbwd=cv"]
+    assert last_value_error(prepared) == pytest.approx(2.696, abs=0.001)
