@@ -1,4 +1,4 @@
-"""What is wrong with the input is said in one sentence, with status 2, and nothing is left half-written."""
+"""Bad input gets one sentence and status 2, and leaves nothing half-written."""
 
 import gzip
 import io
@@ -303,7 +303,7 @@ def folder_with_an_empty_text(path):
         (outside, "points outside the archive"),
         (truncated, "truncated"),
         (corrupt, "damaged"),
-        (no_archive, "no tar archive"),
+        (no_archive, "not a tar archive"),
         (too_few, "cannot be split with a validation share"),
         (lambda path: path, "there is no "),
     ],
