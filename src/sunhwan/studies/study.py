@@ -12,8 +12,8 @@ A study is a TOML file; the shipped ones lie in `studies/`. Its keys:
     steps_per_epoch    int     batches an epoch (absent: all training examples)
     unit               str     the target's unit (absent: read out of its name)
     [data]             name, and what that data takes: see `sunhwan.data.sets.catalog`
-    [prepare]          forecast: see `sunhwan.data.series.Preparation`; text: num_words, length, padding,
-                       truncating, validation; adding: timesteps = [..]
+    [prepare]          forecast: see `sunhwan.data.preparation.ForecastSpec`; text: num_words, length,
+                       padding, truncating, validation; adding: timesteps = [..]
     [model.NAME]       builder = "gru" (absent: NAME), epochs, and the builder's own options
 
 What the command line is given (`--epochs 3`) overrides the file; the run directory keeps the result.
