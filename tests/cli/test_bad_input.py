@@ -54,7 +54,7 @@ def refuses_table(refuses, tmp_path):
             ["'warm'", "'T'", "line 52"],
         ),
         ("time,T\n" + hours(100, "warm"), [], ["'T'", "text", "numbers were expected"]),
-        ("time,T\n" + hours(50) + hours(50, start=49), [], ["2024-01-03 01:00", "stands twice"]),
+        ("time,T\n" + hours(50) + hours(50, start=49), [], ["2024-01-03 01:00", "occurs twice"]),
         (
             "time,T\n" + hours(50, start=10) + hours(5),
             [],

@@ -159,7 +159,7 @@ class Stream:
         return self.answer(track, name, ahead, truth)
 
     def refuse_future(self, now: int) -> None:
-        """Refuse a reading of a future year, which would make all others late; unless the run is of such years."""
+        """Refuse a reading of a future year, which would make others late, unless the run has such years."""
         today = time.time()
         if now > today + TOLERANCE >= self.clock.latest:
             raise SunhwanError(
@@ -189,7 +189,7 @@ class Stream:
         return scaled[None].astype(np.float32)
 
     def advance(self, track: Track, values: list[float]) -> list[float]:
-        """Move on by one row, from which intervals learn; return the targets' actual values, in their units."""
+        """Move on by one row, from which intervals learn; return the targets' actual values (units)."""
         if track.count == self.room:
             track.rows[: self.past] = track.rows[self.room - self.past :]
             track.gaps[: self.past] = track.gaps[self.room - self.past :]
