@@ -264,7 +264,7 @@ def clock_changes(moment: np.datetime64) -> bool:
 def zone_notes(moments: np.ndarray, codes: np.ndarray, interval: np.timedelta64, in_utc: bool) -> list[str]:
     """Notes about the clock by which times were written."""
     if in_utc:
-        return ["times have an offset from UTC and are read in UTC; forecasts will be in UTC as well"]
+        return ["times have an offset from UTC and are read in UTC, as forecasts will be"]
     hour = np.timedelta64(3600, "s")
     jumps = np.flatnonzero((np.diff(moments) == interval + hour) & (codes[1:] == codes[:-1]))
     jumps = [row for row in jumps if clock_changes(moments[row] + interval)]
