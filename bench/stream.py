@@ -32,7 +32,7 @@ from sunhwan.forecast.clock import Clock
 from sunhwan.forecast.exact import Network, relative_features
 from sunhwan.forecast.model import ForecastModel
 from sunhwan.forecast.options import Settings
-from sunhwan.forecast.stream import Kept, Stream
+from sunhwan.forecast.stream import DurableStream, Stream
 from sunhwan.recurrence.cells import CELLS
 
 LINES = 10_000
@@ -108,14 +108,16 @@ def answered(forecast: ForecastModel, times: list[str], lines: list[str], parts:
     """Microseconds of each line, from text to text, its reading kept in the journal."""
     micros = []
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as out:
-        kept = Kept(Stream(forecast, Clock(["time"], {"time": times})), Path(folder) / "state.json", "bench")
+        durable = DurableStream(
+            Stream(forecast, Clock(["time"], {"time": times})), Path(folder) / "state.json", "bench"
+        )
         for line in lines:
             parts.next()
             began = time.perf_counter()
-            out.write(stream.text_of(kept.line(line)) + "\n")
+            out.write(stream.text_of(durable.line(line)) + "\n")
             out.flush()
             micros.append(1e6 * (time.perf_counter() - began))
-        kept.close()
+        durable.close()
     return micros
 
 

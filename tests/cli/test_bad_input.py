@@ -53,7 +53,7 @@ def refuses_table(refuses, tmp_path):
             ["'warm'", "'T'", "line 52"],
         ),
         ("time,T\n" + hours(100, "warm"), [], ["'T'", "text", "numbers were expected"]),
-        ("time,T\n" + hours(50) + hours(50, start=49), [], ["2024-01-03 01:00", "stands twice"]),
+        ("time,T\n" + hours(50) + hours(50, start=49), [], ["2024-01-03 01:00", "occurs twice"]),
         (
             "time,T\n" + hours(50, start=10) + hours(5),
             [],
@@ -92,20 +92,20 @@ def test_paths_that_are_none(refuses, tmp_path):
     table = ["study", "run", "table_temperature", *WINDOWS]
     assert "there is no file" in refuses(*table, "--data", "none.csv")
     assert "is a folder" in refuses(*table, "--data", folder)
-    assert "give it with --data" in refuses(*table)
+    assert "name it with --data" in refuses(*table)
     (tmp_path / "file").write_text("")
     assert "none" in refuses(*table, "--data", tmp_path / "file" / "none.csv")
 
 
 def test_a_target_must_be_named(refuses, station):
     said = refuses("study", "run", "table_temperature", "--data", station)
-    assert "no target is named; give one of the columns 'T (degC)', 'p (mbar)' with --target" in said
+    assert "no target is named; name one of the columns 'T (degC)', 'p (mbar)' with --target" in said
 
 
 def test_a_lookback_that_is_no_multiple_of_the_step(refuses, small, station):
     small.write_text(small.read_text().replace('lookback = "6h"', 'lookback = "7h"\nstep = "2h"'))
     said = refuses("study", "run", small, "--data", station)
-    assert "7 rows is no multiple of the step of 2 rows" in said
+    assert "7 rows is not a multiple of the step of 2 rows" in said
 
 
 @pytest.mark.parametrize(

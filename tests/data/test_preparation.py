@@ -293,10 +293,10 @@ def test_leads_are_rows_or_durations_that_rise():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"targets": ("TEMP",)}, "there is no column 'TEMP' of readings in made up"),
+        ({"targets": ("TEMP",)}, "made up has no data column 'TEMP'"),
         ({"targets": ("wind",)}, "column 'wind' of made up holds text"),
         ({"targets": ("fixed",)}, "the target 'fixed' has the one value 2.5 in all training rows"),
-        ({"features": ("T", "TEMP")}, "there is no column 'TEMP' of readings in made up"),
+        ({"features": ("T", "TEMP")}, "made up has no data column 'TEMP'"),
         ({"lookback": 400}, "the training part has 180 rows of 1 h (in its longest series), but a window"),
         ({"lookback": 62}, "the validation part has 60 rows of 1 h (in its longest series), but a window"),
         ({"lookback": 13}, "a lookback of 13 rows is not a multiple of the step of 2 rows"),

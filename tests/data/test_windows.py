@@ -165,7 +165,7 @@ def test_a_plan_comes_back_from_json():
         ({}, {"targets": ()}, "no target is named"),
         ({}, {"targets": ("T", "T")}, "'T' occurs twice"),
         ({}, {"known": ("T",)}, "both a target and known in advance"),
-        ({}, {"targets": ("no",)}, "there is no column 'no'"),
+        ({}, {"targets": ("no",)}, "has no data column 'no'"),
         ({"T": np.ones(300)}, {}, "has the one value 1 in all training rows"),
         ({"T": np.full(300, np.nan)}, {}, "has no value in the 180 training rows"),
         ({"T": np.arange(300) * 1e40}, {}, "numbers as large as 1.79e\\+42; expected none above 1e\\+30"),

@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sunhwan.data.health import health
 from sunhwan.data.preparation import ForecastSpec, prepare
 from sunhwan.forecast import evaluate as evaluating
-from sunhwan.forecast.evaluate import column_health, evaluate, verdict
+from sunhwan.forecast.evaluate import evaluate, verdict
 from sunhwan.forecast.exact import BoundNetworks
 from sunhwan.forecast.run import learn
 from sunhwan.training.progress import Nobody
@@ -107,10 +108,10 @@ def test_the_health_is_that_of_every_column_that_the_model_may_use(run, wanted):
     readings = replace(
         run.readings, columns=run.readings.columns.with_columns(month=pl.int_range(2100) % 12 + 0.5)
     )
-    learnt = prepare(readings, wanted(features=("month", "p")))
     for features, there in ((("month", "p"), True), ((), False)):
-        health = column_health(readings, wanted(features=features), learnt.part)
-        assert ("month" in [column["name"] for column in health["columns"]]) is there
+        prepared = prepare(readings, wanted(features=features))
+        table = health(prepared.readings, prepared.part)
+        assert ("month" in [column["name"] for column in table["columns"]]) is there
 
 
 def test_baselines_are_those_of_the_table(run):

@@ -24,7 +24,7 @@ from sunhwan.forecast.options import Options, Settings
 from sunhwan.forecast.predict import load, predict_table
 from sunhwan.forecast.run import learn, save
 from sunhwan.forecast.source import Source
-from sunhwan.forecast.stream import Kept, Stream, text_of
+from sunhwan.forecast.stream import DurableStream, Stream, text_of
 from sunhwan.training.progress import Nobody
 
 TARGET = "T (degC)"
@@ -175,7 +175,7 @@ def test_a_stream_goes_on_where_it_was(run, tmp_path, monkeypatch, way):
     expected = [through.line(line) for line in lines]
     path, found = tmp_path / "state.json", []
     for start in range(0, len(lines), 200):
-        kept = Kept(stream_of(run)[0], path, "model")
+        kept = DurableStream(stream_of(run)[0], path, "model")
         found += [kept.line(line) for line in lines[start : start + 200]]
         if way == "closed":
             kept.close()
@@ -199,17 +199,17 @@ def test_lines_that_are_no_readings_change_nothing(run):
     before = json.dumps(stream.state())
     last = json.loads(lines[-1])
     for line, said in [
-        ("{", "the line is no JSON"),
-        ("[" * 200_000, "the line is no JSON"),
-        ("[1]", "no object"),
-        (lines[-1], "stands twice"),
-        (lines[0], "so it is late"),
-        (json.dumps({**last, "when": "2024-03-05 00:30"}), "is no multiple of 1 h"),
-        (json.dumps({**last, "when": "2924-03-05 00:00"}), "of 2924-03-05 00:00 lies in the future"),
+        ("{", "the line is not JSON"),
+        ("[" * 200_000, "the line is not JSON"),
+        ("[1]", "not an object"),
+        (lines[-1], "repeats the previous time"),
+        (lines[0], "is late"),
+        (json.dumps({**last, "when": "2024-03-05 00:30"}), "is not a multiple of 1 h"),
+        (json.dumps({**last, "when": "2924-03-05 00:00"}), "of 2924-03-05 00:00 is in the future"),
         (json.dumps({**last, "when": "soon"}), "the reading's time is 'soon'; expected one such as"),
         (json.dumps({**last, "when": None}), "the reading's time is None"),
-        (json.dumps({key: value for key, value in last.items() if key != "when"}), "lacks 'when'"),
-        (json.dumps({key: value for key, value in last.items() if key != "place"}), "lacks 'place'"),
+        (json.dumps({key: value for key, value in last.items() if key != "when"}), "has no 'when'"),
+        (json.dumps({key: value for key, value in last.items() if key != "place"}), "has no 'place'"),
         (
             json.dumps({**last, "when": "2024-03-05 00:00", "p": "high"}),
             "the text 'high' in the number column 'p'",
@@ -234,7 +234,7 @@ def test_a_stream_waits_until_it_can_say_something(run):
     assert answers[0] == {
         "made_at": "2024-03-01 00:00",
         "series": "s0",
-        "waiting": "11 more rows until the next forecast, which reads 12 rows, 12 h",
+        "waiting": "the next forecast needs 11 more rows (window: 12 rows, 12 h)",
     }
     assert "waiting" in answers[10] and "forecast" in answers[11]
     assert model.plan.grid.span == 11
@@ -246,7 +246,7 @@ def test_a_stream_that_begins_long_after_training_says_how_long_it_waits_and_the
     frame = frame.with_columns(when="2025" + pl.col("when").str.slice(4))
     answers = [stream.line(line) for line in lines_of(frame)]
     for number, answer in enumerate(answers[:11]):
-        assert answer["waiting"].startswith(f"{11 - number} more rows until the next forecast")
+        assert answer["waiting"].startswith(f"the next forecast needs {11 - number} more rows")
     found, expected = by_stream(answers), by_file(model, frame)
     assert found.keys() == expected.keys() and len(found) == len(frame) - 11
     for key, said in expected.items():
@@ -262,22 +262,22 @@ def test_after_a_gap_a_stream_says_how_long_it_waits(run):
     waits = [answer["waiting"] for answer in answers[30:] if "waiting" in answer]
     assert len(waits) == reads - 1
     for number, waiting in enumerate(waits):
-        assert "has a gap longer than is filled" in waiting
-        assert f"; {reads - 1 - number} more rows until the next forecast" in waiting
+        assert "the input window has a gap in" in waiting and f"longer than {fill} h" in waiting
+        assert f"; the next forecast needs {reads - 1 - number} more rows" in waiting
     assert "forecast" in answers[30 + len(waits)]
 
 
 def test_a_state_of_another_run_is_refused(run, tmp_path):
-    kept = Kept(stream_of(run)[0], tmp_path / "state.json", "one")
+    kept = DurableStream(stream_of(run)[0], tmp_path / "state.json", "one")
     kept.line(lines_of(station(3))[0])
     kept.close()
     with pytest.raises(SunhwanError, match="of another run"):
-        Kept(stream_of(run)[0], tmp_path / "state.json", "another")
+        DurableStream(stream_of(run)[0], tmp_path / "state.json", "another")
     state = json.loads((tmp_path / "state.json").read_text())
     state["series"]["s0"]["rows"] = [[1]]
     (tmp_path / "state.json").write_text(json.dumps(state))
     with pytest.raises(SunhwanError, match="state cannot be read"):
-        Kept(stream_of(run)[0], tmp_path / "state.json", "one")
+        DurableStream(stream_of(run)[0], tmp_path / "state.json", "one")
 
 
 @pytest.mark.parametrize("signalled", [signal.SIGTERM, signal.SIGKILL])

@@ -12,8 +12,8 @@ A study is a TOML file; the shipped ones are in `studies/shipped/`. Its keys:
     steps_per_epoch    int     batches in an epoch (default: all training examples)
     unit               str     the target's unit (default: from its name)
     [data]             name, and the keys of that data: see `sunhwan.data.sets.catalog`
-    [prepare]          forecast: see `sunhwan.data.series.Preparation`; text: num_words, length, padding,
-                       truncating, validation; adding: timesteps = [..]
+    [prepare]          forecast: see `sunhwan.data.preparation.ForecastSpec`; text: num_words, length,
+                       padding, truncating, validation; adding: timesteps = [..]
     [model.NAME]       builder = "gru" (default: NAME), epochs, and the options of the builder
 
 Options of the command line (`--epochs 3`) override the file; the run directory has the study as it ran.

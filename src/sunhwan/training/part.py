@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Part(Protocol):
-    """Numbered examples that are gathered batch by batch; `data.windows.Windows` is one."""
+    """Numbered examples that are gathered batch by batch; `studies.problem.Examples` is one kind."""
 
     def __len__(self) -> int: ...
 

@@ -78,7 +78,7 @@ def test_what_is_wanted_and_cannot_serve(weather, name, reason, how):
 
 
 def test_a_feature_that_is_not_there(weather):
-    message = "there is no column 'TEMP' of readings in made up; it has 'T', 'wind'"
+    message = "made up has no data column 'TEMP'; it has 'T', 'wind'"
     with pytest.raises(SunhwanError, match=message):
         choose(weather, TRAINING, ("TEMP",))
 
