@@ -80,7 +80,7 @@ def test_a_switch_that_fails_leaves_keras_as_it_was(monkeypatch):
     def fail():
         raise ZeroDivisionError
 
-    monkeypatch.setitem(accelerate.TELL, "jax", fail)
+    monkeypatch.setitem(accelerate.SWITCH_PROGRAMS, "jax", fail)
     with pytest.raises(ZeroDivisionError):
         sunhwan.accelerate()
     assert not accelerate.is_on()
@@ -157,8 +157,8 @@ def test_a_keras_that_was_loaded_anew_is_refused(ask):
         KERAS_BACKEND="jax",
     )
     assert out == (
-        "Keras was loaded anew (by keras.config.set_backend) after sunhwan had switched the one on jax; set "
-        "KERAS_BACKEND in the environment before Keras is imported, in place of that call\n"
+        "keras.config.set_backend loaded Keras again after sunhwan had switched the one on jax; instead of "
+        "that call, set KERAS_BACKEND in the environment before Keras is imported\n"
     )
 
 

@@ -563,7 +563,7 @@ def test_a_program_for_another_platform_calls_no_kernel(platform, caplog):
     with caplog.at_level(logging.INFO, "sunhwan"):
         assert is_free_of_calls(traced.lower(lowering_platforms=(platform,)).as_text())
     assert {record.getMessage().rpartition(": ")[2] for record in caplog.records} == {
-        "they run on the CPU alone"
+        "they run on the CPU only"
     }
     assert not is_free_of_calls(traced.lower(lowering_platforms=("cpu",)).as_text())
 
