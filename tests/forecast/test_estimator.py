@@ -200,7 +200,7 @@ def test_rows_that_are_known_or_out_of_order_are_refused_and_none_is_taken(of_tw
         (frame.filter(hour.is_between(499, 509)), "'s0' begin at 2024-01-21 19:00, but those up to"),
         (pl.concat([new[:5], new[4:]]), "2024-01-22 00:00 of series 's0' occurs twice"),
         (new.reverse(), "rising timestamps"),
-        (new.with_columns(pl.col("time") + pl.duration(minutes=20)), "not a multiple of the one that is known"),
+        (new.with_columns(pl.col("time") + pl.duration(minutes=20)), "not a multiple of the one"),
         (new.drop("p"), "the new rows lack 'p'"),
     ]:  # fmt: skip
         with pytest.raises(SunhwanError, match=said):

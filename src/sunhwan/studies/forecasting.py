@@ -20,6 +20,9 @@ from sunhwan.units import unit_of
 PREPARE = ("target", "lookback", "horizon", "features", "calendar", "step", "split", "fill", "indexing")
 """The keys of `[prepare]`."""
 
+OPTIONS = {"ridge": {"most_weights": 6_000}}
+"""Of baselines: ridge reads the tutorial's whole windows, 240 timesteps of 14 features."""
+
 DEFAULTS = {"features": (), "calendar": (), "step": 1, "split": (60, 20, 20), "fill": "6h"}
 
 
@@ -118,7 +121,7 @@ def baseline_predictions(
     # At a horizon of whole seasons the value a season before *is* the last value, which is reported once.
     if plan.season and plan.leads[0] % plan.season == 0:
         needed = [name for name in needed if name != "seasonal"]
-    fitted = {name: PREDICTORS[name].fit(train, val) for name in needed}
+    fitted = {name: PREDICTORS[name].fit(train, val, **OPTIONS.get(name, {})) for name in needed}
     predictions = {
         name: {part: predictor.predict(parts[part]).ravel() for part in ("val", "test")}
         for name, predictor in fitted.items()
