@@ -148,7 +148,7 @@ def test_ids_of_words_have_linear_models_of_their_own():
 
 def test_padding_is_no_word():
     found = ragged(np.array([[0, 0, 3], [4, 5, 0]]), words=5)
-    assert (found.ids.tolist(), found.offsets.tolist()) == ([3, 4], [0, 1, 2])
+    assert (found.values.tolist(), found.offsets.tolist()) == ([3, 4], [0, 1, 2])
 
 
 def test_rows_that_are_weighed_are_scored_as_baselines_are(walk):

@@ -15,12 +15,11 @@ from sunhwan.audit.unchanged import unchanged
 from sunhwan.baselines import classifiers, minirocket
 from sunhwan.baselines.boosting import lags
 from sunhwan.baselines.ngrams import NbSvm, Ngrams, NgramTexts, TfIdf
+from sunhwan.baselines.predictors import PREDICTORS
+from sunhwan.baselines.windows import ArrayWindows
 from sunhwan.data.ragged import Ragged
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.significance import Improvement, improvement
-
-PENALTIES = 10.0 ** np.arange(-2, 6)
-"""Ridge penalties that validation chooses from, for columns scaled to variance 1 and sums over rows."""
 
 MOST_ROWS = 20_000
 """Baselines are trained on at most this many rows, evenly spaced."""
@@ -283,55 +282,31 @@ def numbers_regression(fit: Fit) -> list[Maker]:
     def mean(rows):
         return (np.tile(whole_y.mean(axis=0), (len(rows), 1)), "") if last is None else None
 
-    def base(rows):
-        return 0.0 if last is None else windows(rows)[:, last[0], last[1]][:, None]
+    train = ArrayWindows.of(x, y, feature=None if last is None else last[1], cell=earlier)
+    validation = train.like(windows(data.validation_x), outputs(data.validation_y))
+    widest = max(MOST_COLUMNS // x.shape[2], 1)
+    options = {
+        "ridge": {"most_weights": MOST_COLUMNS},
+        "boosting": {
+            "lags": lags(x.shape[1], 1, 0, 1)[:widest],
+            "loss": "absolute_error" if fit.metric == "mae" else "squared_error",
+        },
+    }
 
-    def ridge(rows):
-        used = max(MOST_COLUMNS // x.shape[2], 1)
+    def trained(name):
+        def make(rows):
+            if name == "boosting" and y.shape[1] > 4:
+                return None  # so many pairs of a window and a step would take the others' time
+            predictor = PREDICTORS[name].fit(train, validation, **options.get(name, {}))
+            return train.physical(predictor.predict(train.like(windows(rows)))), ""
 
-        def flat(rows):
-            return windows(rows)[:, -used:].reshape(len(rows), -1).astype(np.float64)
-
-        model = Ridge.fit(
-            flat(data.x),
-            y - base(data.x),
-            flat(data.validation_x),
-            outputs(data.validation_y) - base(data.validation_x),
-        )
-        return model.predict(flat(rows)) + base(rows), ""
-
-    def boosting(rows):
-        from sklearn.ensemble import HistGradientBoostingRegressor
-
-        if y.shape[1] > 4:
-            return None  # a model for each number would take the others' time
-        steps = [x.shape[1] - 1 - lag for lag in lags(x.shape[1], 1, 0, 1)]
-
-        def view(rows):
-            return windows(rows)[:, steps].reshape(len(rows), -1)[:, :MOST_COLUMNS]
-
-        inputs, validation = view(data.x), view(data.validation_x)
-        change, validation_change = y - base(data.x), outputs(data.validation_y) - base(data.validation_x)
-        predictions = []
-        for column in range(y.shape[1]):
-            model = HistGradientBoostingRegressor(
-                loss="absolute_error" if fit.metric == "mae" else "squared_error",
-                learning_rate=0.08,
-                max_iter=200,
-                early_stopping=True,
-                n_iter_no_change=10,
-                random_state=0,
-            )
-            model.fit(inputs, change[:, column], X_val=validation, y_val=validation_change[:, column])
-            predictions.append(model.predict(view(rows)))
-        return np.stack(predictions, axis=1) + base(rows), ""
+        return make
 
     return [
         ("last_value", cell(last)),
         ("seasonal", cell(earlier)),
         ("mean", mean),
-        ("ridge", ridge),
-        ("boosting", boosting),
+        *((name, trained(name)) for name in PREDICTORS if name not in ("last_value", "seasonal")),
     ]
 
 
@@ -367,35 +342,6 @@ def own_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     targets = y[:, 0].astype(np.float32)
     own = np.array([np.isin(targets, x[:, :, column]).mean() > 0.9 for column in range(x.shape[2])])
     return own if own.any() else ~own
-
-
-@dataclass(frozen=True, eq=False)
-class Ridge:
-    """scikit-learn's Ridge with a penalty chosen on validation, on columns scaled to variance 1."""
-
-    scaler: object
-    model: object
-
-    @classmethod
-    def fit(cls, x, y, validation_x, validation_y):
-        from sklearn.linear_model import Ridge as Linear
-        from sklearn.preprocessing import StandardScaler
-
-        scaler = StandardScaler().fit(x)
-        x, validation_x = scaler.transform(x), scaler.transform(validation_x)
-        models = [Linear(alpha=alpha).fit(x, y) for alpha in PENALTIES]
-        errors = [
-            np.abs(model.predict(validation_x).reshape(validation_y.shape) - validation_y).mean()
-            for model in models
-        ]
-        alpha = PENALTIES[int(np.argmin(errors))]
-        return cls(
-            scaler,
-            Linear(alpha=alpha).fit(np.concatenate([x, validation_x]), np.concatenate([y, validation_y])),
-        )
-
-    def predict(self, x):
-        return self.model.predict(self.scaler.transform(x)).reshape(len(x), -1)
 
 
 # ---- Sequences of numbers to classes ----
