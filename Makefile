@@ -39,7 +39,7 @@ demo: .venv/installed
 # Files are shared out among processes, each of which takes up to 2 GiB where all backends are installed; in their
 # order, for those of the fewest tests, which would come last, are the slowest. XLA optimises little, for most programs
 # run for less time than that takes; pytest by hand and the tests on real files leave it as users have it.
-LITTLE := JAX_DISABLE_MOST_OPTIMIZATIONS=1 XLA_FLAGS=--xla_cpu_use_fusion_emitters=false
+LITTLE := JAX_DISABLE_MOST_OPTIMIZATIONS=1 XLA_FLAGS="--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 test: .venv/tested
 	$(LITTLE) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -18,7 +18,11 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data import table
-from sunhwan.data.windows import Grid
+from sunhwan.data.features.encoder import Encoder
+from sunhwan.data.features.kinds import Number
+from sunhwan.data.features.scale import Scale
+from sunhwan.data.grid import Grid
+from sunhwan.data.windows import EncodedRows, WindowPlan
 
 ROWS, REPEATS = 420_000, 7
 
@@ -38,10 +42,15 @@ def gather_windows() -> list[float]:
     """500 batches of (128, 240, 14) float32 windows, hourly steps over 10-minute rows, drawn at random."""
     random = np.random.default_rng(0)
     values = random.normal(size=(ROWS, 14)).astype(np.float32)
-    grid = Grid(lookback=1440, step=6, horizon=144)
-    every = np.ones(ROWS, bool)
-    last = grid.whole(every, every, np.zeros(ROWS, np.int64))
-    windows = grid.windows(values, values[:, 1], values[:, 1], last)
+    encoder = Encoder(
+        tuple(Number(f"c{i}") for i in range(14)),
+        Scale(np.zeros(14), np.ones(14)),
+        0,
+        np.timedelta64(600, "s"),
+    )
+    plan = WindowPlan(("c1",), (), encoder, Grid(lookback=1440, step=6, horizon=144), (144,))
+    time, series = np.zeros(ROWS, "datetime64[s]"), np.zeros(ROWS, np.int64)
+    windows = EncodedRows(plan, values, values[:, [1]], time, series, ("",)).windows()
     batches = random.integers(0, len(windows), (500, 128))
     assert windows.gather(batches[0])[0].shape == (128, 240, 14)
 

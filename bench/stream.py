@@ -20,17 +20,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sunhwan.baselines.paths import fit_linear
-from sunhwan.data import paths, table
+from sunhwan.baselines.names import NETWORK
+from sunhwan.baselines.ridge import Ridge
+from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Learnt, Wanted
+from sunhwan.data.preparation import ForecastSpec, Prepared, prepare
 from sunhwan.evaluation.intervals import Calibration
-from sunhwan.forecast import model as forecaster
 from sunhwan.forecast import stream
+from sunhwan.forecast.calibrations import Calibrations
 from sunhwan.forecast.clock import Clock
-from sunhwan.forecast.model import NETWORK, Forecast
-from sunhwan.forecast.network import Network, Settings, changing
-from sunhwan.forecast.stream import Kept, Stream
+from sunhwan.forecast.exact import Network, relative_features
+from sunhwan.forecast.model import ForecastModel
+from sunhwan.forecast.options import Settings
+from sunhwan.forecast.stream import DurableStream, Stream
 from sunhwan.recurrence.cells import CELLS
 
 LINES = 10_000
@@ -48,7 +50,7 @@ def readings(rows: int) -> pl.DataFrame:
     return pl.DataFrame({**columns, "wind": random.choice(["N", "SE", "W"], rows)})
 
 
-def drawn(learnt: Learnt, settings: Settings, seed: int) -> Network:
+def drawn(learnt: Prepared, settings: Settings, seed: int) -> Network:
     """A network with drawn weights."""
     plan, random = learnt.plan, np.random.default_rng(seed)
     gates, units = CELLS[settings.cell].gates, settings.units
@@ -64,17 +66,18 @@ def drawn(learnt: Learnt, settings: Settings, seed: int) -> Network:
         "correction_bias": (3 * plan.outputs,),
     }
     weights = {name: (random.normal(size=shape) / 10).astype(np.float32) for name, shape in shapes.items()}
-    return Network(settings.cell, True, 0.8, changing(plan), weights)
+    return Network(settings.cell, True, 0.8, relative_features(plan), weights)
 
 
-def trained(frame: pl.DataFrame) -> Forecast:
+def trained(frame: pl.DataFrame) -> ForecastModel:
     """What forecasts c0 a day ahead."""
-    learnt = paths.learn(table.assemble(Records(frame, "readings", "")), Wanted(("c0",), "24h", "48h"))
-    line = fit_linear(learnt.paths("train"), learnt.paths("val"))
+    learnt = prepare(table.assemble(Records(frame, "readings", "")), ForecastSpec(("c0",), "24h", "48h"))
+    validation = learnt.windows("val")
+    ridge = Ridge.fit(learnt.windows("train"), validation)
     networks = tuple(drawn(learnt, Settings(), seed) for seed in range(2))
-    forecast = Forecast(learnt.plan, line, networks, None, {NETWORK: 1.0}, {}, 0.8, {})
-    val = learnt.paths("val")
-    return replace(forecast, calibrations=forecaster.calibrated(forecast, val, forecast.quantiles(val)))
+    model = ForecastModel(learnt.plan, {"ridge": ridge}, networks, {NETWORK: 1.0}, {}, 0.8, None)
+    bounds = model.quantiles(validation)[..., 1:]
+    return replace(model, calibrations=Calibrations.fit(validation, bounds, model.level))
 
 
 class Parts:
@@ -101,18 +104,20 @@ class Parts:
             spent.append(0.0)
 
 
-def answered(forecast: Forecast, times: list[str], lines: list[str], parts: Parts) -> list[float]:
+def answered(forecast: ForecastModel, times: list[str], lines: list[str], parts: Parts) -> list[float]:
     """Microseconds of each line, from text to text, its reading kept in the journal."""
     micros = []
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as out:
-        kept = Kept(Stream(forecast, Clock(["time"], {"time": times})), Path(folder) / "state.json", "bench")
+        durable = DurableStream(
+            Stream(forecast, Clock(["time"], {"time": times})), Path(folder) / "state.json", "bench"
+        )
         for line in lines:
             parts.next()
             began = time.perf_counter()
-            out.write(stream.text_of(kept.line(line)) + "\n")
+            out.write(stream.text_of(durable.line(line)) + "\n")
             out.flush()
             micros.append(1e6 * (time.perf_counter() - began))
-        kept.close()
+        durable.close()
     return micros
 
 

@@ -21,6 +21,7 @@ from sunhwan.evaluation.significance import improvement
 from sunhwan.reference import CELLS, backward, forward
 from sunhwan.report import style
 from sunhwan.report.style import (
+    ACTUAL,
     BASELINE,
     BLUE,
     CHANCE,
@@ -32,7 +33,6 @@ from sunhwan.report.style import (
     QUIET,
     SEQUENCE,
     SKY,
-    TRUTH,
 )
 
 DOCS = Path(__file__).parent
@@ -312,7 +312,7 @@ def forecast() -> style.Picture:
         axes.fill_between(time[day], lower[day], upper[day], color=SKY, alpha=0.4, linewidth=0)
         axes.plot(time[day], ridge[day], color=BASELINE.color, linestyle=BASELINE.line, linewidth=1.2)
         axes.plot(time[day], model[day], color=NETWORK.color)
-    axes.plot(time, truth, color=TRUTH.color)
+    axes.plot(time, truth, color=ACTUAL.color)
     axes.set_xlim(time[0], time[-1])
     style.dates(axes.xaxis)
     covered = np.nanmean(np.where(np.isnan(truth), np.nan, (truth >= lower) & (truth <= upper)))
@@ -325,7 +325,7 @@ def forecast() -> style.Picture:
         f"Actual and forecast temperature over ten days: mean absolute error of the model {error:.2f} °C, of "
         f"ridge {line:.2f} °C; {covered:.0%} of the hours are in the band",
         handles=[
-            TRUTH.legend("actual"),
+            ACTUAL.legend("actual"),
             NETWORK.legend("model"),
             Rectangle((0, 0), 1, 1, facecolor=SKY, alpha=0.4, label="80% interval"),
             BASELINE.legend("ridge"),

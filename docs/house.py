@@ -18,8 +18,8 @@ PACKAGE = ROOT / "src" / "sunhwan"
 DOCUMENT = ROOT / "ARCHITECTURE.md"
 HEADING = "## The house\n"
 
-FILE = re.compile(r"[\w-]+\.(?:csv|json|npz|toml)")
-"""A string of the code that names a file of a run."""
+WRITING = {"write", "begin", "put", "finish"}
+"""The functions of `rundir` by which a room writes run directories."""
 
 Passes = dict[tuple[str, str], set[str]]
 """By giving and taking room: what passes, of which the keys alone say who imports whom."""
@@ -68,27 +68,22 @@ def _is_of_a_name(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
 
 
-def files(package: Path = PACKAGE) -> Passes:
-    """Between rooms that do not know each other: files that both name, towards the one that knows less."""
-    knows: dict[str, set[str]] = {room: set() for room in rooms(package)}
-    for given, taken in imports(package):
-        knows[taken].add(given)
-    named = {
-        room: {
-            node.value
-            for path in (package / room).rglob("*.py")
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and FILE.fullmatch(node.value)
-        }
-        for room in knows
-    }
+def runs(package: Path = PACKAGE) -> Passes:
+    """Between rooms that write run directories and rooms that read them without knowing the writers."""
+    used: dict[str, set[str]] = {}
+    for room in rooms(package):
+        for path in (package / room).rglob("*.py"):
+            if "rundir" in rooms_of(path, package):
+                words = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                names = {node.attr for node in words if _is_of_a_name(node) and node.value.id == "rundir"}
+                used.setdefault(room, set()).update(names)
+    writers = {room for room, names in used.items() if names & WRITING}
+    known = set(imports(package))
     return {
-        (writer, reader): named[writer] & named[reader]
-        for writer in knows
-        for reader in knows
-        if len(knows[reader]) < len(knows[writer])
-        and reader not in knows[writer]
-        and named[writer] & named[reader]
+        (writer, reader): {"run.json"}
+        for writer in writers
+        for reader in used.keys() - writers
+        if (writer, reader) not in known
     }
 
 
@@ -154,13 +149,13 @@ def concepts(document: str) -> set[tuple[str, str]]:
 
 
 def picture(explained: set[tuple[str, str]], package: Path = PACKAGE) -> str:
-    """The whole house as text; of what passes, the concepts in `explained` and files."""
-    by_import, by_file = imports(package), files(package)
-    placed = order({*by_import, *by_file})
+    """The whole house as text; of what passes, the concepts in `explained` and run directories."""
+    by_import, by_run = imports(package), runs(package)
+    placed = order({*by_import, *by_run})
     cells = {
         (giver, taker): sorted(name for name in names if (giver, name) in explained)
         for (giver, taker), names in by_import.items()
-    } | {pair: sorted(names) for pair, names in by_file.items()}
+    } | {pair: sorted(names) for pair, names in by_run.items()}
     widths = [
         max([len(taker), *(len(name) + 2 for giver in placed for name in cells.get((giver, taker), []))])
         for taker in placed

@@ -90,12 +90,14 @@ def test_every_dependency_has_its_reason():
 def test_the_example_study_follows_the_schema():
     from sunhwan.studies.study import parse
 
-    for block in blocks("docs/studies.md", "toml"):
+    for block in blocks("docs/reference/studies.md", "toml"):
         study = parse(block, "example")
         assert study.epochs_of("wide") == tomllib.loads(block)["model"]["wide"]["epochs"]
 
 
-@pytest.mark.parametrize("document", ["README.md", "README.ko.md", "ARCHITECTURE.md", "docs/studies.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "README.ko.md", "ARCHITECTURE.md", "docs/reference/studies.md"]
+)
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -160,6 +162,48 @@ def test_commands_in_documents_are_ones_that_there_are(line):
         assert command, line
     if command.name != "accelerate":  # what stands behind its script is the script's
         command.make_parser(click.Context(command, parent=context)).parse_args(words)
+
+
+RECIPES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs/how-to").glob("add-*.md")}
+RECIPES["ARCHITECTURE.md"] = re.search(
+    r"## How to add\n.*?(?=\n## )", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), flags=re.DOTALL
+)[0]
+TREE = [
+    *ROOT.glob("*.*"),
+    *(path for folder in ("src", "native", "tests", "docs") for path in (ROOT / folder).rglob("*")),
+]
+
+
+@pytest.mark.parametrize("document", RECIPES)
+def test_recipes_name_what_exists(document):
+    """Each path in backticks exists, and each name is defined; `name` of `path` is defined there."""
+    prose = re.sub(r"```.*?```", "", RECIPES[document], flags=re.DOTALL)
+    missing = []
+    for code in re.findall(r"`([^`]+)`", prose):
+        if re.fullmatch(r"[\w/.-]+(\.(py|h|cpp|toml|md|txt)|/)", code):
+            paths = [path.as_posix() + "/" * path.is_dir() for path in TREE]
+            if not any(path.endswith(f"/{code}") for path in paths):
+                missing.append(code)
+        elif re.fullmatch(r"[A-Za-z_][\w.]*", code) and not any(defines(path, code) for path in TREE):
+            missing.append(code)
+    for name, file in re.findall(r"`([\w.]+)` (?:of|in) `([\w/]+\.\w+)`", prose):
+        if not any(defines(path, name) for path in TREE if path.as_posix().endswith(f"/{file}")):
+            missing.append(f"{name} in {file}")
+    assert not missing, f"{document} names what does not exist"
+
+
+def defines(path, name):
+    """Whether a file has this name, or defines a function, class or variable of it."""
+    last = name.split(".")[-1]
+    if path.stem == last:
+        return True
+    if path.suffix in (".h", ".cpp", ".txt"):
+        pattern = rf"\b{last}\b"
+    elif path.suffix == ".py":
+        pattern = rf"(?:def|class) {last}\b|^(?: {{4}})?(?:self\.)?{last}(?::.*)? = |\bimport {name}\b"
+    else:
+        return False
+    return bool(re.search(pattern, path.read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("cell", [simple_rnn, lstm, gru], ids=lambda module: module.__name__.split(".")[-1])
@@ -235,13 +279,23 @@ def hooks():
         sys.path.remove(str(ROOT / "docs"))
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_notebooks_run_from_top_to_bottom(page, hooks, tmp_path):
+def test_notebooks_have_the_code_of_their_pages(page, hooks):
+    """Which the root's conftest.py runs, from top to bottom."""
     notebook = hooks.notebook(page.read_text(encoding="utf-8"))
     nbformat.validate(notebook)
-    assert len([cell for cell in notebook.cells if cell.cell_type == "code"]) == len(blocks(page, "python"))
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert code == [block.strip() for block in blocks(page, "python")]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem in ("backpropagation", "gates")], ids=str
+)
+def test_notebooks_run_from_top_to_bottom(page, hooks, tmp_path):
+    """One page that trains nothing, and the only one that runs commands, which its notebook does without."""
+    notebook = hooks.notebook(page.read_text(encoding="utf-8"))
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
 
 

@@ -84,19 +84,20 @@ def a_house(folder, **rooms):
     return folder
 
 
-def test_the_picture_shows_imports_concepts_and_files(tmp_path):
+def test_the_picture_shows_imports_concepts_and_runs(tmp_path):
     package = a_house(
         tmp_path,
         low="class Grain: ...\nclass Husk: ...\n",
-        high="from sunhwan.low import a\nfrom ..low.a import Husk\na.Grain\n'x.json'\n",
-        page="'x.json'\n",
+        high="from sunhwan.low import a\nfrom ..low.a import Husk\na.Grain\n"
+        "from sunhwan import rundir\nrundir.write()\n",
+        page="from sunhwan import rundir\nrundir.load()\n",
     )
     assert house.picture({("low", "Grain"), ("high", "Husk")}, package) == (
         "low ─●\n"
         "     │ Grain\n"
         "     ▼\n"
         "     high ────○\n"
-        "              │ x.json\n"
+        "              │ run.json\n"
         "              ▼\n"
         "              page\n"
     )
@@ -174,9 +175,9 @@ HEAVY = {"keras", "jax", "tensorflow", "torch", "polars", "pandas", "matplotlib"
         ("import sunhwan.recurrence.reference", HEAVY),
         ("import sunhwan.recurrence.ops.numpy", HEAVY),
         ("import sunhwan.recurrence.ops.support", HEAVY),
-        ("import sunhwan.data.windows", HEAVY - {"polars"}),
-        ("import sunhwan.data.series", HEAVY - {"polars"}),
-        ("import sunhwan.baselines.study", {"keras", "jax", "matplotlib"}),
+        ("import sunhwan.data.grid", HEAVY - {"polars"}),
+        ("import sunhwan.data.preparation", HEAVY - {"polars"}),
+        ("import sunhwan.baselines.predictors", {"keras", "jax", "matplotlib"}),
         ("import sunhwan.report.pictures.plots", {"keras", "jax", "polars", "sklearn"}),
         ("import sunhwan.studies.study", HEAVY | {"numpy"}),
         ("import sunhwan.studies.run", {"keras", "jax", "matplotlib"}),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WRITING = ".writing-"
-"""How the names of files begin that are not whole yet."""
+"""The beginning of the names of files that are still being written."""
 
 
 @contextlib.contextmanager
@@ -40,11 +40,11 @@ def atomic(path: Path) -> Iterator[Path]:
         'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Named before it is made, so that Ctrl-C finds no moment in which nobody knows of it.
+    # Named before it exists, so that there is no moment at which Ctrl-C would leave it behind.
     temporary = path.with_name(f"{WRITING}{secrets.token_hex(8)}{path.suffix}")
     try:
         yield temporary
-        # For writing, since Windows flushes no file that is open for reading alone.
+        # Opened for writing, since Windows does not flush a file that is open for reading alone.
         with open(temporary, "r+b") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
@@ -64,7 +64,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows as CSV text under the names of the last; of no rows, nothing.
+    """Rows as CSV text, with the last row's keys as the header; empty without rows.
 
     Example:
         >>> as_csv([{"epoch": 1, "loss": 0.5}])
@@ -87,9 +87,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     import numpy as np
 
     for name, array in arrays.items():
-        # NumPy's own refusal (allow_pickle=False) came after 2.0, which would keep it as one more array.
+        # NumPy 2.0 does not refuse it yet: it would save `allow_pickle` as one more array.
         if np.asarray(array).dtype.hasobject:
-            raise ValueError(f"the array {name!r} holds objects, expected numbers or texts")
+            raise ValueError(f"the array {name!r} holds Python objects; expected numbers or texts")
     with atomic(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 
@@ -98,52 +98,50 @@ def read_json(path: Path) -> dict:
     """The object in the JSON file at `path`.
 
     Raises:
-        SunhwanError: the file holds no JSON object; Sunhwan writes whole files, so something else changed it.
+        SunhwanError: it is not a JSON object. Sunhwan writes whole files, so something else changed it.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise SunhwanError(
-            f"{str(path)!r} was expected to hold JSON, but does not ({error}); restore or remove it"
-        ) from None
+        raise SunhwanError(f"{str(path)!r} is not valid JSON ({error}); restore or remove it") from None
     if not isinstance(value, dict):
         raise SunhwanError(
-            f"{str(path)!r} was expected to hold a JSON object, but holds {str(value)[:40]!r}; remove it"
+            f"{str(path)!r} holds {str(value)[:40]!r}; expected a JSON object: restore or remove it"
         )
     return value
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be made in `folder`, or, where it is not there yet, whether it can be made."""
+    """Whether files can be written in `folder` or, if it does not exist, whether it can be made."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def new_run(name: str, out: Path | None, remedy: str = "") -> Path:
-    """Where a new run will go: `out`, or a folder under `runs/` by `name` and time. Nothing is made yet.
+    """The directory of a new run: `out`, or one under `runs/` by `name` and time. Nothing is made yet.
 
     Raises:
-        SunhwanError: something is there already (see `refuse_taken`), or no folder can be made there.
+        SunhwanError: something is there already (see `refuse_taken`), or no directory can be made there.
     """
     folder = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     refuse_taken(folder, remedy)
     if not writable(folder):
         raise SunhwanError(
-            f"no folder can be made at {str(folder)!r}; name one in a folder of yours with --out"
+            f"cannot make a directory at {str(folder)!r}; name one that you can write to with --out"
         )
     return folder
 
 
 def refuse_taken(folder: Path, remedy: str = "") -> None:
-    """Refuse a folder that holds something; `remedy` is what can be done besides naming another."""
+    """Refuse a folder that is not empty; `remedy` is what can be done besides naming another."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SunhwanError(f"{str(folder)!r} exists already; name another directory with --out{remedy}")
 
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[None]:
-    """Make a folder; where the block ends with an error, nothing is left of it."""
+    """Make a folder; if the block ends with an error, nothing is left of it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield

@@ -14,7 +14,7 @@ PACKAGES = ("keras", "jax", "numpy", "scipy", "polars", "scikit-learn", "matplot
 
 
 def versions() -> dict[str, str]:
-    """The version of everything that the bits of a run depend on."""
+    """The versions of everything that a run's bits depend on."""
     ours = {"sunhwan": __version__, "python": platform.python_version()}
     return ours | {name: version(name) for name in PACKAGES}
 
@@ -30,7 +30,7 @@ def machine() -> dict[str, object]:
 
 
 def processor() -> str:
-    """The processor's name where the system tells it."""
+    """The processor's name, as far as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -90,11 +90,11 @@ def test_the_leak_is_proved_and_the_network_scored(backend, text, tmp_path):
         env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     assert ended.returncode == 3, ended.stderr
-    said = json.loads(ended.stdout.splitlines()[-1])
-    assert [finding["name"] for finding in said["findings"] if finding["level"] == "leak"] == [
+    audit = json.loads(ended.stdout.splitlines()[-1])
+    assert [finding["name"] for finding in audit["findings"] if finding["level"] == "leak"] == [
         "window_overlap"
     ]
-    fit = said["fits"][0]
+    fit = audit["fits"][0]
     assert (fit["rows"], fit["part"], fit["metric"]) == (100, "test", "mae")
     assert fit["baselines"]["last_value"] < fit["network"]
     assert fit["improvements"]["last_value"]["interval"]

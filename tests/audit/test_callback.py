@@ -26,7 +26,7 @@ def test_it_sees_both_parts_and_prints_what_they_tell(capsys):
     order = np.random.default_rng(1).permutation(len(X))
     fitted([audit], order)
     fit = audit.findings.fits[0]
-    assert (fit.train.rows.count, fit.val.rows.count, fit.calls[0].split) == (216, 72, 0.25)
+    assert (fit.train.rows.count, fit.validation.rows.count, fit.calls[0].split) == (216, 72, 0.25)
     np.testing.assert_array_equal(fit.train.rows.x, X[order][:216])
     names = {finding.name for finding in audit.findings}
     assert "window_overlap" in names
@@ -63,7 +63,7 @@ def test_the_batches_of_generators_are_seen_as_they_pass():
     watched = fitted([audit], x=endless(0, 120), **given)
     fit = audit.findings.fits[0]
     np.testing.assert_array_equal(fit.train.rows.x, X[:120])
-    np.testing.assert_array_equal(fit.val.rows.y, Y[120:168])
+    np.testing.assert_array_equal(fit.validation.rows.y, Y[120:168])
     assert not audit.findings.comparisons[0].declined
     given["validation_data"] = endless(120, 216)
     alone = fitted([], x=endless(0, 120), **given)
@@ -85,11 +85,11 @@ def test_a_dataset_is_read_again_when_training_has_ended():
 
 
 def test_where_keras_keeps_no_batches_that_is_said():
-    from sunhwan.audit.callback import passing
+    from sunhwan.audit.callback import pass_through
     from sunhwan.audit.observe.rows import Stream
 
     stream = Stream(endless(0, 120), 10)
-    passing(stream, object())
+    pass_through(stream, object())
     assert stream.rows().declined == "no batch was seen"
 
 

@@ -4,16 +4,10 @@ To add a script, put it into `scripts/` and its verdict here: the names of findi
 with a level before the name, of what level), or "sound".
 """
 
+from functools import cache
 from pathlib import Path
 
 import pytest
-
-from sunhwan.audit.baselines import Budget
-from sunhwan.audit.observe.watch import Watch
-from sunhwan.audit.session import fill
-from sunhwan.audit.text import Audit
-from sunhwan.cli.accelerate import run_source
-from sunhwan.recurrence.keras.accelerate import accelerated
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -40,39 +34,30 @@ def test_every_script_has_a_verdict():
 
 
 @pytest.fixture(scope="module")
-def audited():
-    """Each script's audit, made once."""
-    done = {}
+def audited(run_audited):
+    """Each script's audit, run once."""
 
+    @cache
     def audit(name):
-        if name not in done:
-            path = SCRIPTS / f"{name}.py"
-            source, watch, found = path.read_text(), Watch(str(path)), Audit(path.name)
-            with accelerated():
-                watch.start()
-                try:
-                    run_source(source, str(path), "__main__")
-                finally:
-                    watch.stop()
-                fill(found, watch.record, source, Budget(600.0))
-            print(found)
-            done[name] = found
-        return done[name]
+        path = SCRIPTS / f"{name}.py"
+        found = run_audited(path.read_text(), str(path))
+        print(found)
+        return found
 
     return audit
 
 
 @pytest.mark.parametrize("name", VERDICTS)
 def test_the_verdict_is_that_of_its_author(name, audited):
-    found = audited(name)
+    audit = audited(name)
     if VERDICTS[name] == "sound":
-        assert not [finding.name for finding in found if finding.level == "leak"]
+        assert not [finding.name for finding in audit if finding.level == "leak"]
         return
-    names = {name for finding in found for name in (finding.name, f"{finding.level} {finding.name}")}
-    assert names >= {each for each in VERDICTS[name]}
+    names = {name for finding in audit for name in (finding.name, f"{finding.level} {finding.name}")}
+    assert names >= VERDICTS[name]
     # And no leak that nobody planted.
     planted = {each.removeprefix("leak ") for each in VERDICTS[name]}
-    assert {finding.name for finding in found if finding.level == "leak"} <= planted
+    assert {finding.name for finding in audit if finding.level == "leak"} <= planted
 
 
 def test_validation_is_not_taken_for_the_result_where_a_test_part_is_scored_by_hand(audited):
@@ -82,13 +67,13 @@ def test_validation_is_not_taken_for_the_result_where_a_test_part_is_scored_by_h
 @pytest.mark.parametrize("name", VERDICTS)
 def test_each_finding_has_evidence_and_a_remedy(name, audited):
     for finding in audited(name):
-        assert finding.evidence and finding.mend and finding.text
+        assert finding.evidence and finding.fix and finding.text
         assert all(isinstance(line, int) for line in finding.lines)
 
 
 @pytest.mark.parametrize("name", VERDICTS)
 def test_each_fit_stands_beside_a_baseline(name, audited):
-    for compared in audited(name).comparisons:
-        assert not compared.declined
-        assert len(compared.baselines) >= 2
-        assert compared.network is not None
+    for comparison in audited(name).comparisons:
+        assert not comparison.declined
+        assert len(comparison.baselines) >= 2
+        assert comparison.network is not None

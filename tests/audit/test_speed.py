@@ -9,9 +9,9 @@ import pytest
 import sunhwan
 from sunhwan.audit.baselines import Budget, Comparison
 from sunhwan.audit.fits import read
-from sunhwan.audit.observe.watch import Watch
+from sunhwan.audit.observe.watch import watching
 from sunhwan.audit.session import clock
-from sunhwan.audit.speed import Speed, estimate, told
+from sunhwan.audit.speed import Speed, estimate, sentence
 from sunhwan.audit.text import Audit
 
 X = np.random.default_rng(0).normal(size=(64, 6, 2)).astype("float32")
@@ -25,15 +25,11 @@ def model_of(layer):
 
 def timed(layer, seconds=600.0):
     """The audit of a fit, of its speed alone."""
-    watch, found = Watch(__file__), Audit(__file__)
-    watch.start()
-    try:
+    with watching(__file__) as observed:
         model_of(layer).fit(X, X[:, 0, :1], batch_size=16, verbose=0)
-    finally:
-        watch.stop()
-    found.fits, found.comparisons = read(watch.record), [Comparison("training", declined="not wanted")]
-    clock(found, 2.0, Budget(seconds))
-    return found
+    audit = Audit(__file__, read(observed), [Comparison("train", declined="not wanted")])
+    clock(audit, 2.0, Budget(seconds))
+    return audit
 
 
 def trained(audited):
@@ -49,7 +45,7 @@ def trained(audited):
             model.fit(X, X[:, 0, :1], epochs=2, verbose=0)
         before = model.history.history["loss"]
         model.fit(X, X[:, 0, :1], epochs=1, verbose=0)
-    # A layer that is given no seed draws from one that all share.
+    # A layer that is given no seed draws from speed that all share.
     noise = keras.ops.convert_to_numpy(keras.random.normal((3,)))
     return [*model.get_weights(), *(v.numpy() for v in model.optimizer.variables), before, noise]
 
@@ -60,27 +56,27 @@ def test_a_program_goes_on_with_the_bits_that_it_would_have_without_a_measuremen
 
 
 def test_steps_are_timed_in_turns_and_have_the_same_losses():
-    found = timed(keras.layers.GRU(3))
-    one = found.speeds[0]
-    assert one.ratio > 0 and one.accelerated > 0 and one.steps >= 1
-    assert one.difference < 1e-4
-    assert found.fits[0].calls[0].steps == 4
-    assert "with sunhwan.accelerate(): about" in str(found)  # as the fit itself was not
+    audit = timed(keras.layers.GRU(3))
+    speed = audit.speeds[0]
+    assert speed.ratio > 0 and speed.accelerated > 0 and speed.steps >= 1
+    assert speed.difference < 1e-4
+    assert audit.fits[0].calls[0].steps == 4
+    assert "with sunhwan.accelerate(): about" in str(audit)  # as the fit itself was not
 
 
 @pytest.mark.parametrize(
-    ("layer", "seconds", "said"),
+    ("layer", "seconds", "reason"),
     [
-        (keras.layers.GRU(3), 0.0, "the budget is spent"),
-        (keras.layers.Flatten(), 600.0, "it has no recurrent layer"),
-        (keras.layers.RNN(keras.layers.GRUCell(3)), 600.0, "nothing was fused"),
+        (keras.layers.GRU(3), 0.0, "the time budget is spent"),
+        (keras.layers.Flatten(), 600.0, "the model has no recurrent layer"),
+        (keras.layers.RNN(keras.layers.GRUCell(3)), 600.0, "no layer is accelerated"),
     ],
 )
-def test_what_cannot_be_timed_is_null_with_a_reason(layer, seconds, said):
-    found = timed(layer, seconds)
-    assert said in str(found)
-    fit = found.to_dict()["fits"][0]
-    assert fit["speedup"] is None and said in fit["not_timed"]
+def test_what_cannot_be_timed_is_null_with_a_reason(layer, seconds, reason):
+    audit = timed(layer, seconds)
+    assert reason in str(audit)
+    fit = audit.to_dict()["fits"][0]
+    assert fit["speedup"] is None and reason in fit["not_timed"]
 
 
 def fitted(*calls):
@@ -104,6 +100,6 @@ def test_of_a_fit_the_steps_are_scaled_and_nothing_else(calls, otherwise):
 
 
 def test_losses_that_differ_are_not_called_the_same():
-    one = Speed(2.0, accelerated=0.01, steps=8, difference=0.02)
-    line = told(estimate([fitted((100, 6.0, True))], [one], 10.0), [one])
-    assert "losses differ by up to 0.02 of them" in line and "same" not in line
+    speed = Speed(2.0, accelerated=0.01, steps=8, difference=0.02)
+    line = sentence(estimate([fitted((100, 6.0, True))], [speed], 10.0), [speed])
+    assert "losses differ by up to 2%" in line and "same" not in line

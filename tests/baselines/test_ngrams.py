@@ -6,8 +6,10 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from sunhwan.baselines import ngrams
-from sunhwan.baselines.ngrams import Ngrams, chosen, log_count_ratio, nb_svm, tfidf_logistic
+from sunhwan.baselines.classifiers import STRENGTHS
+from sunhwan.baselines.ngrams import NbSvm, Ngrams, TextEncoder, TfIdf, log_count_ratio
 from sunhwan.data.texts.words import Words, segment
+from sunhwan.errors import SunhwanError
 
 KINDS = (("fine", "lovely"), ("dull", "awful"), ("long", "endless"))
 
@@ -70,8 +72,8 @@ def test_the_log_count_ratio_by_hand():
 def test_nb_svm_is_logistic_regression_on_what_occurs_weighted_by_its_ratio(classes):
     texts, labels = corpus(classes=classes)
     _, _, _, counts = counted(texts)
-    model = nb_svm(counts, labels, classes, strength=1.0)
-    logits = model.logits(counts)
+    model = NbSvm.train(counts, labels, classes, strength=1.0)
+    logits = model.scores(counts)
     assert logits.shape == (200, classes)
     for k in range(classes):
         side = labels == k
@@ -90,20 +92,43 @@ def test_tfidf_is_scikit_learn_s():
     expected = vectorizer.fit_transform(texts).toarray()[:, [vectorizer.vocabulary_[w] for w in words.words]]
     idf = ngrams.inverse_document_frequency(counts)
     np.testing.assert_allclose(ngrams.tfidf(counts, idf).toarray(), expected, atol=1e-6)
-    model = tfidf_logistic(counts, labels, 2, strength=10.0)
-    assert (model.logits(counts).argmax(axis=1) == labels).mean() > 0.98
-    assert np.isfinite(model.logits(grams.counts(words.ids(segment([""])), binary=False))).all()
+    model = TfIdf.train(counts, labels, 2, strength=10.0)
+    assert (model.scores(counts).argmax(axis=1) == labels).mean() > 0.98
+    assert np.isfinite(model.scores(grams.counts(words.ids(segment([""])), binary=False))).all()
 
 
-def test_validation_chooses_the_strength():
+@pytest.mark.parametrize("kind", [NbSvm, TfIdf])
+def test_validation_chooses_the_strength(kind):
     texts, labels = corpus()
-    words, grams, _, counts = counted(texts)
-    held_texts, held_labels = corpus(80, seed=1)
-    held = grams.counts(words.ids(segment(held_texts)))
-    wrong = 1 - held_labels
-    scores = {
-        strength: (nb_svm(counts, labels, 2, strength).logits(held).argmax(axis=1) == wrong).mean()
-        for strength in ngrams.STRENGTHS
-    }
-    found = chosen(nb_svm, counts, labels, held, wrong, 2)
-    assert scores[found.strength] == max(scores.values())
+    validation_texts, validation_labels = corpus(80, seed=1)
+    encoder, train = TextEncoder.fit(texts)
+    validation, wrong = encoder.encode(validation_texts), 1 - validation_labels
+    scores = {}
+    for strength in STRENGTHS:
+        model = kind.train(kind.counts(train), labels, 2, strength)
+        scores[strength] = (model.logits(validation).argmax(axis=1) == wrong).mean()
+    chosen = kind.fit(train, labels, 2, (validation, wrong))
+    assert scores[chosen.strength] == max(scores.values())
+    assert kind.fit(train, labels, 2, (validation, validation_labels)).refit(train, labels, 2).strength > 0
+
+
+@pytest.mark.parametrize("kind", [NbSvm, TfIdf])
+def test_words_that_training_never_saw_count_for_nothing(kind):
+    texts, labels = corpus()
+    encoder, train = TextEncoder.fit(texts)
+    model = kind.fit(train, labels, 2, (train, labels))
+    logits = model.logits(encoder.encode(["entirely other words", "none known", "", None]))
+    assert np.ptp(logits, axis=0).tolist() == [0, 0]
+    again = kind.from_arrays(model.to_arrays())
+    np.testing.assert_array_equal(again.logits(train), model.logits(train))
+
+
+def test_words_of_one_text_count_only_where_texts_are_few():
+    texts = [f"film n{number}" for number in range(1_000)]
+    assert len(TextEncoder.fit(texts[:999])[0].words.words) == 1_000
+    assert TextEncoder.fit(texts)[0].words.words == ("film",)
+
+
+def test_texts_without_words_are_refused():
+    with pytest.raises(SunhwanError, match=r"^no word occurs in enough of the 200 training texts"):
+        TextEncoder.fit(["..."] * 200)

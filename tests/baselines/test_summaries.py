@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from sunhwan.baselines import summaries
-from sunhwan.baselines.summaries import statistics
+from sunhwan.baselines.summaries import Summary, statistics
+from sunhwan.data.ragged import Ragged
 
 
 def test_statistics_are_those_of_each_recording_alone():
     random = np.random.default_rng(0)
     values, offsets = random.normal(3, 2, (60, 2)), np.array([0, 1, 8, 60])
-    found = statistics(values, offsets)
+    found = statistics(Ragged(values, offsets))
     assert found.shape == (3, 17)
     for row, start, end in zip(found, offsets, offsets[1:], strict=False):
         mine = values[start:end]
@@ -27,13 +27,14 @@ def test_statistics_are_those_of_each_recording_alone():
         np.testing.assert_allclose(row, [*np.concatenate(expected), np.log(len(mine))], atol=1e-9)
 
 
-def test_it_tells_what_statistics_tell():
+def test_it_classifies_by_statistics():
     random = np.random.default_rng(0)
     labels = np.arange(90) % 3
     offsets = np.append(0, np.cumsum(random.integers(3, 30, 90)))
     values = random.normal(size=(offsets[-1], 1)) * (1 + 2 * np.repeat(labels, np.diff(offsets)))[:, None]
-    found = statistics(values, offsets)
-    model = summaries.fit(found, labels, 3, 1.0)
-    assert (model.logits(found).argmax(axis=1) == labels).mean() > 0.8
-    two = summaries.fit(found[labels < 2], labels[labels < 2], 2, 1.0).logits(found)
+    recordings = Ragged(values, offsets)
+    found = statistics(recordings)
+    model = Summary.fit(recordings.part(0, 60), labels[:60], 3, (recordings.part(60, 90), labels[60:]))
+    assert (model.logits(recordings).argmax(axis=1) == labels).mean() > 0.8
+    two = Summary.train(found[labels < 2], labels[labels < 2], 1.0).scores(found)
     assert two.shape == (90, 2) and (two[:, 0] == 0).all()

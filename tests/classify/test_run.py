@@ -1,4 +1,4 @@
-"""From labelled texts to a run, and what the run says; small generated texts, nets of few units."""
+"""From labelled texts to a run and its predictions; small generated texts, networks of few units."""
 
 import csv
 import json
@@ -11,8 +11,7 @@ import pytest
 
 from sunhwan import rundir
 from sunhwan.classify import run as classify
-from sunhwan.classify.ensemble import RECURRENT, mixture
-from sunhwan.classify.texts.classifier import NB_SVM, WORTH, Options
+from sunhwan.classify.texts.classifier import Options, TextClassifier
 from sunhwan.classify.texts.network import Settings
 from sunhwan.data.texts.labelled import Labelled
 from sunhwan.errors import SunhwanError
@@ -24,14 +23,14 @@ KINDS = {"good": ("fine", "lovely", "superb"), "bad": ("dull", "awful", "weak"),
 
 
 def labelled(count=240, classes=("good", "bad"), seed=0, shares=None, noise=0.1):
-    """Texts of filler and two words that tell the class, one in ten of another class."""
+    """Texts of filler and two words of the class, one text in ten with words of any class."""
     random = np.random.default_rng(seed)
     labels = random.choice(classes, count, p=shares)
     texts = []
     for number, label in enumerate(labels):
-        told = random.choice(classes) if random.random() < noise else label
+        kind = random.choice(classes) if random.random() < noise else label
         filler = random.choice(["film", "the", "a", "plot", "scene"], 6)
-        texts.append(" ".join([*random.permutation([*filler, *random.choice(KINDS[told], 2)]), f"n{number}"]))
+        texts.append(" ".join([*random.permutation([*filler, *random.choice(KINDS[kind], 2)]), f"n{number}"]))
     return Labelled(pl.Series(texts), pl.Series(labels), f"made-{seed}.csv", "")
 
 
@@ -43,25 +42,25 @@ def result():
 @pytest.fixture(scope="module")
 def run(result, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
-    known = rundir.record("classify", [], {}, {})
-    classify.keep(result, known, path, {"text": "text", "label": "label"})
+    classify.save(result, rundir.record("classify", [], {}, {}), path)
     return path
 
 
 def test_the_metrics_are_those_of_the_predictions(result, run):
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["task"] == "classify" and metrics["classes"] == ["bad", "good", "so-so"]
+    assert metrics["kind"] == "classify" and metrics["classes"] == ["bad", "good", "so-so"]
     assert metrics["run"] == str(run)
-    with np.load(run / "predictions.npz") as kept:
-        truth = kept["truth"]
+    with np.load(run / "predictions.npz") as saved:
+        truth = saved["truth"]
         for name, figures in metrics["test"].items():
-            said = kept[name if name in ("model", "recurrent") else f"baseline:{name}"]
-            assert figures["accuracy"] == pytest.approx((said.argmax(axis=1) == truth).mean())
-            assert figures["ece"] == pytest.approx(expected_calibration_error(said, truth), abs=1e-3)
-            np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-5)
+            probability = saved[name if name in ("model", "network") else f"baseline:{name}"]
+            assert figures["accuracy"] == pytest.approx((probability.argmax(axis=1) == truth).mean())
+            expected = expected_calibration_error(probability, truth)
+            assert figures["ece"] == pytest.approx(expected, abs=1e-3)
+            np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
         confusion = np.zeros((3, 3), int)
-        np.add.at(confusion, (truth, kept["model"].argmax(axis=1)), 1)
-    assert set(metrics["test"]) == {"model", "recurrent", "nb_svm", "tfidf", "majority"}
+        np.add.at(confusion, (truth, saved["model"].argmax(axis=1)), 1)
+    assert set(metrics["test"]) == {"model", "network", "nb_svm", "tfidf", "majority"}
     assert metrics["confusion"] == confusion.tolist()
     assert metrics["test"]["model"]["accuracy"] > 0.8 > metrics["test"]["majority"]["accuracy"]
     assert [row["support"] for row in metrics["per_class"]] == confusion.sum(axis=1).tolist()
@@ -69,7 +68,7 @@ def test_the_metrics_are_those_of_the_predictions(result, run):
     assert [row["epoch"] for row in rows] == ["1", "2"]
 
 
-def test_a_run_says_again_what_it_said(result, run):
+def test_a_loaded_run_predicts_the_same(result, run):
     texts = ["a lovely scene", "the awful plot n3", "", "다섯", None, "x " * 500]
     loaded = classify.load(run)
     np.testing.assert_array_equal(loaded.predict_proba(texts), result.fitted.classifier.predict_proba(texts))
@@ -77,7 +76,7 @@ def test_a_run_says_again_what_it_said(result, run):
     assert loaded.predict_proba([]).shape == (0, 3)
 
 
-def test_batches_say_what_one_call_says(run, monkeypatch):
+def test_batches_predict_what_one_call_does(run, monkeypatch):
     loaded = classify.load(run)
     texts = labelled(50, tuple(KINDS), seed=5).texts
     whole = loaded.predict_proba(texts)
@@ -97,11 +96,11 @@ def test_prediction_loads_no_framework(run):
 
 def test_nothing_in_a_run_is_a_pickle(run):
     for path in run.glob("*.npz"):
-        with np.load(path, allow_pickle=False) as kept:
-            assert all(kept[name].dtype.kind in "fiuU" for name in kept.files)
+        with np.load(path, allow_pickle=False) as saved:
+            assert all(saved[name].dtype.kind in "fiuU" for name in saved.files)
 
 
-def test_explanations_name_the_words_that_tell(run):
+def test_explanations_name_the_words_of_the_class(run):
     loaded = classify.load(run)
     words = loaded.explain("the film is lovely and the plot superb unheardof", top=3)
     assert {word for word, _ in words[:2]} == {"lovely", "superb"}
@@ -125,21 +124,22 @@ def test_test_labels_teach_nothing():
     train, test = labelled(200), labelled(60, seed=1)
     turned = Labelled(test.texts, test.labels.replace({"good": "bad", "bad": "good"}), "t", "")
     found = [classify.learn(train, (80, 20), SMALL, Nobody(), later) for later in (test, turned)]
-    for first, second in zip(*(one.fitted.classifier.as_kept()[1].items() for one in found), strict=True):
+    for first, second in zip(*(run.fitted.classifier.to_arrays().items() for run in found), strict=True):
         assert first[0] == second[0]
         np.testing.assert_array_equal(first[1], second[1])
-    accuracy = [one.metrics["test"]["model"]["accuracy"] for one in found]
+    accuracy = [run.metrics["test"]["model"]["accuracy"] for run in found]
     assert accuracy[0] + accuracy[1] == pytest.approx(1)
 
 
 def test_validation_texts_are_learnt_from_in_the_end():
     source = labelled(200)
-    kept = classify.learn(source, (60, 20, 20), SMALL, Nobody()).fitted
+    fitted = classify.learn(source, (60, 20, 20), SMALL, Nobody()).fitted
     # Each text has a word of its own, n0, n1, ...: four in five are known, not three.
-    assert sum(word.startswith("n") and word[1:].isdigit() for word in kept.members.words.words) == 160
+    words = fitted.members.encoder.words.words
+    assert sum(word.startswith("n") and word[1:].isdigit() for word in words) == 160
 
 
-def test_rare_classes_and_long_texts_are_told_of():
+def test_rare_classes_are_noted_and_long_texts_are_read():
     source = labelled(200, shares=[0.9, 0.1], noise=0)
     long = Labelled(
         pl.concat([source.texts, pl.Series(["fine " + "film " * 200_000, "dull"])]),
@@ -174,68 +174,64 @@ def test_a_script_without_spaces():
 
 
 @pytest.mark.parametrize(
-    ("source", "later", "said"),
+    ("source", "later", "message"),
     [
         (labelled(50, ("good",)), None, "all 50 labels"),
         (Labelled(pl.Series(["a"] * 6), pl.Series(["x", "y"] * 3), "f.csv", ""), None, "different texts"),
-        (labelled(50), labelled(20, tuple(KINDS), 1), r"labels that made-0.csv has not, first 'so-so'"),
+        (
+            labelled(50),
+            labelled(20, tuple(KINDS), 1),
+            r"do not occur in made-0.csv, first 'so-so'",
+        ),
         (
             Labelled(
                 pl.Series([f"{'!' * i}" for i in range(1, 61)]), pl.Series(["x", "y"] * 30), "f.csv", ""
             ),
             None,
-            "hold no word often enough",
+            "no word occurs in enough",
         ),
     ],
 )
-def test_what_cannot_be_learnt(source, later, said):
-    with pytest.raises(SunhwanError, match=said):
+def test_what_cannot_be_learnt(source, later, message):
+    with pytest.raises(SunhwanError, match=message):
         classify.learn(source, (60, 20, 20) if later is None else (80, 20), SMALL, Nobody(), later)
 
 
 def test_the_verdict_says_who_won():
-    def said(ours, theirs, p_value, weights):
+    def verdict(ours, theirs, p_value, weights):
         return classify.verdict(
             {"model": {"accuracy": ours}, "nb_svm": {"accuracy": theirs}}, "nb_svm", p_value, weights
         )
 
-    both = {"recurrent": 0.5, "nb_svm": 0.5}
-    assert "beats NB-SVM (91.0 %) by 1.0 points, p < 0.0001" in said(0.92, 0.91, 1e-9, both)
-    assert "does not beat NB-SVM (91.9 %) beyond chance, p = 0.4: use NB-SVM" in said(0.92, 0.919, 0.4, both)
-    assert "worse than NB-SVM" in said(0.90, 0.92, 0.001, both)
-    assert "without the network" in said(0.92, 0.92, 1.0, {"nb_svm": 1.0})
+    both = {"network": 0.5, "nb_svm": 0.5}
+    assert "beats NB-SVM (91.0%) by 1.0 points, p < 0.0001" in verdict(0.92, 0.91, 1e-9, both)
+    assert "does not beat NB-SVM (91.9%) beyond chance, p = 0.4: use NB-SVM" in verdict(
+        0.92, 0.919, 0.4, both
+    )
+    assert "worse than NB-SVM" in verdict(0.90, 0.92, 0.001, both)
+    alone = "texts correctly without the network, which adds nothing on validation"
+    assert f"{alone}: use NB-SVM." in verdict(0.92, 0.92, 1.0, {"nb_svm": 1.0})
+    assert f"{alone}; NB-SVM classifies 92.0%: use it." in verdict(0.92, 0.92, 1.0, {"tfidf": 1.0})
 
 
-def test_weights_are_as_sure_as_validation_bears_out():
-    """Two members of independent errors are both used, and the whole is calibrated."""
-    random = np.random.default_rng(0)
-    truth = random.integers(0, 2, 4000)
-    sign = 2.0 * truth - 1
-
-    def member(strength, confidence):
-        score = confidence * (sign * strength + random.normal(size=4000))
-        return np.stack([np.zeros(4000), score], axis=1)
-
-    said = {RECURRENT: member(1.0, 5.0), NB_SVM: member(1.2, 0.5), "tfidf": member(0.0, 1.0)}
-    weights = mixture(said, truth, WORTH)
-    assert set(weights) == {RECURRENT, NB_SVM}
-    # The log-likelihood ratio of a normal score of mean +-m and unit variance is 2 m times it.
-    assert weights[RECURRENT] == pytest.approx(2 * 1.0 / 5.0, rel=0.1)
-    assert weights[NB_SVM] == pytest.approx(2 * 1.2 / 0.5, rel=0.1)
-
-
-def test_a_damaged_run_is_refused(run, tmp_path):
-    model, arrays = rundir.read(run, "classify")
-    from sunhwan.classify.texts.classifier import TextClassifier
-
+def test_a_damaged_run_is_refused(result):
+    members = result.fitted.members
+    whole = TextClassifier(
+        result.fitted.classifier.classes, members, {"network": 1.0, "nb_svm": 1.0, "tfidf": 1.0}
+    )
+    model, arrays = whole.to_dict(), whole.to_arrays()
+    assert TextClassifier.from_dict(model, arrays).predict(["a fine film"]) == whole.predict(["a fine film"])
     for broken in (
         ({**model, "classes": ["one"]}, arrays),
         ({**model, "weights": {}}, arrays),
         ({**model, "words": model["words"][1:]}, arrays),
         (model, {name: a for name, a in arrays.items() if not name.endswith("bias")}),
+        (model, {name: a for name, a in arrays.items() if not name.endswith("votes")}),
+        ({**model, "networks": [{**model["networks"][0], "cell": "elman"}]}, arrays),
+        ({key: value for key, value in model.items() if key != "baselines"}, arrays),
     ):
-        with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
-            TextClassifier.from_kept(*broken)
+        with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
+            TextClassifier.from_dict(*broken)
 
 
 @pytest.mark.real
@@ -256,6 +252,6 @@ def test_film_reviews(real_file):
         for part in ("train", "test")
     ]
     found = classify.learn(parts[0], (80, 20), Options(), Nobody(), parts[1]).metrics
-    assert found["test"]["recurrent"]["accuracy"] >= 0.885
+    assert found["test"]["network"]["accuracy"] >= 0.885
     assert found["test"]["model"]["accuracy"] >= 0.915
     assert found["test"]["model"]["ece"] < 0.03

@@ -187,7 +187,7 @@ def test_a_notebook_runs_cell_by_cell_and_stays_as_it_is(accelerated, tmp_path):
     notebook.write_text(text)
     status, out, err = accelerated("book.ipynb")
     assert (status, out) == (2, "")
-    assert "cell 3 line 1, is for a shell ('!echo said'); --allow-shell runs it" in err
+    assert "cell 3 line 1, is a shell command ('!echo said'); --allow-shell runs it" in err
     status, out, err = accelerated("--allow-shell", "book.ipynb")
     assert (status, sorted(out.split())) == (0, ["fitted", "said"])
     assert err == "sunhwan: 1 of 1 SimpleRNN, GRU and LSTM layers ran fused\n"

@@ -1,4 +1,4 @@
-"""`sunhwan audit`: the script ends as it would, and the account follows."""
+"""`sunhwan audit`: the script ends as it would, and the audit follows."""
 
 import json
 import os
@@ -42,40 +42,40 @@ def audit(sunhwan, tmp_path):
     return run
 
 
-def test_the_script_s_output_is_its_own_and_the_account_follows_on_stderr(audit):
+def test_the_script_s_output_is_its_own_and_the_audit_follows_on_stderr(audit):
     ended = audit(MODEL, arguments=["--epochs", "3"])
     assert (ended.status, ended.out) == (0, "begun ['script.py', '--epochs', '3']\n")
     lines = ended.err.splitlines()
     assert lines[0] == "fit #1 (GRU 3, 200 windows of 10 x 1 -> 1), line 13"
     assert lines[1].split()[:4] == ["your", "network,", "validation", "MAE"]
-    assert any(line.startswith("  last value") and "% better (95 % interval" in line for line in lines)
+    assert any(line.startswith("  last value") and "% lower error (95% interval" in line for line in lines)
 
 
 def test_json_is_the_last_line_of_stdout(audit):
     ended = audit(MODEL, "--json", "--budget", "20s")
-    said = json.loads(ended.out.splitlines()[-1])
-    assert said["script"] == "script.py"
-    fit = said["fits"][0]
+    audited = json.loads(ended.out.splitlines()[-1])
+    assert audited["script"] == "script.py"
+    fit = audited["fits"][0]
     assert (fit["rows"], fit["metric"], fit["part"], fit["lines"]) == (90, "mae", "validation", [13])
     assert fit["baselines"]["ridge"] < fit["network"]
-    for finding in said["findings"]:
-        assert set(finding) >= {"level", "name", "certain", "lines", "evidence", "mend"}
+    for finding in audited["findings"]:
+        assert set(finding) >= {"level", "name", "certain", "lines", "evidence", "fix"}
 
 
-def test_the_page_says_what_json_says_with_the_script_s_lines(audit, tmp_path):
+def test_the_page_shows_what_json_has_with_the_script_s_lines(audit, tmp_path):
     ended = audit(MODEL, "--json", "--budget", "20s", "--report", str(tmp_path / "page.html"))
-    said = json.loads(ended.out.splitlines()[-1])
+    audited = json.loads(ended.out.splitlines()[-1])
     page = (tmp_path / "page.html").read_text()
     assert f"the page is {tmp_path / 'page.html'}" in ended.err
     assert "13  model.fit(x[:200], y[:200]" in page
-    for fit in said["fits"]:
+    for fit in audited["fits"]:
         assert all(f"{value:.3g}" in page for value in fit["baselines"].values())
-    assert said["speed"] in page and said["fits"][0]["speedup"] > 0
+    assert audited["speed"] in page and audited["fits"][0]["speedup"] > 0
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--report", "page.pdf"], "a name that ends with .html"), (["--open"], "give that too")],
+    [(["--report", "page.pdf"], "a name that ends with .html"), (["--open"], "give --report")],
 )
 def test_a_page_that_cannot_be_written_is_refused_before_the_script_runs(options, said, audit):
     ended = audit("print('ran')", *options)
@@ -109,13 +109,13 @@ def test_a_script_that_sends_its_output_elsewhere_and_makes_errors_of_warnings_i
     assert json.loads(ended.out.splitlines()[-1])["fits"][0]["baselines"]
 
 
-def test_a_script_that_fits_nothing_is_told_so(audit):
+def test_a_script_that_fits_nothing_has_nothing_to_audit(audit):
     ended = audit("print('nothing')")
     assert (ended.status, ended.out) == (0, "nothing\n")
     assert ended.err == "Keras's fit was never called, so there is nothing to audit\n"
 
 
-def test_a_notebook_s_lines_are_told_by_cell(audit):
+def test_a_notebook_s_lines_are_named_by_cell(audit):
     first, second = MODEL.split('print("begun", sys.argv)\n')
     cells = [
         {"cell_type": "code", "source": "%matplotlib inline\n" + first},
@@ -126,7 +126,7 @@ def test_a_notebook_s_lines_are_told_by_cell(audit):
     assert json.loads(ended.out)["fits"][0]["lines"] == ["cell 2 line 1"]
 
 
-def test_processes_of_multiprocessing_end_well_and_are_told_of(tmp_path):
+def test_processes_of_multiprocessing_end_well_and_are_reported(tmp_path):
     (tmp_path / "script.py").write_text(
         "import multiprocessing\n"
         "def work(number):\n"
@@ -140,7 +140,7 @@ def test_processes_of_multiprocessing_end_well_and_are_told_of(tmp_path):
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ)
     assert ended.returncode == 0
     assert ended.stdout.splitlines()[-1] == "[7]"
-    assert "models ran in 1 other process too, which is not audited" in ended.stderr
+    assert "models also ran in 1 other process, which is not audited" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_processes_of_multiprocessing_end_well_and_are_told_of(tmp_path):
             "date,T (degC)\n2024-01-01,1\n",
             "'data.csv' is not Python; give the path of a Python file or a notebook",
         ),
-        ("a.ipynb", "{}", "'a.ipynb' is no notebook of format 4"),
+        ("a.ipynb", "{}", "'a.ipynb' is not a notebook of format 4"),
         ("a.ipynb", '{"cells": [{"cell_type": "code", "source": "!ls"}]}', "--allow-shell runs it"),
     ],
 )

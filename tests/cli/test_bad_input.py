@@ -1,4 +1,4 @@
-"""What is wrong with the input is said in one sentence, with status 2, and nothing is left half-written."""
+"""Bad input gets one sentence and status 2, and leaves nothing half-written."""
 
 import gzip
 import io
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sunhwan import files
-from sunhwan.studies import run
+from sunhwan import files, rundir
 
 WINDOWS = ["--target", "T", "--lookback", "6h", "--horizon", "3h"]
 
@@ -54,7 +53,7 @@ def refuses_table(refuses, tmp_path):
             ["'warm'", "'T'", "line 52"],
         ),
         ("time,T\n" + hours(100, "warm"), [], ["'T'", "text", "numbers were expected"]),
-        ("time,T\n" + hours(50) + hours(50, start=49), [], ["2024-01-03 01:00", "stands twice"]),
+        ("time,T\n" + hours(50) + hours(50, start=49), [], ["2024-01-03 01:00", "occurs twice"]),
         (
             "time,T\n" + hours(50, start=10) + hours(5),
             [],
@@ -93,20 +92,20 @@ def test_paths_that_are_none(refuses, tmp_path):
     table = ["study", "run", "table_temperature", *WINDOWS]
     assert "there is no file" in refuses(*table, "--data", "none.csv")
     assert "is a folder" in refuses(*table, "--data", folder)
-    assert "give it with --data" in refuses(*table)
+    assert "name it with --data" in refuses(*table)
     (tmp_path / "file").write_text("")
     assert "none" in refuses(*table, "--data", tmp_path / "file" / "none.csv")
 
 
 def test_a_target_must_be_named(refuses, station):
     said = refuses("study", "run", "table_temperature", "--data", station)
-    assert "no target is named; give one of the columns 'T (degC)', 'p (mbar)' with --target" in said
+    assert "no target is named; name one of the columns 'T (degC)', 'p (mbar)' with --target" in said
 
 
 def test_a_lookback_that_is_no_multiple_of_the_step(refuses, small, station):
     small.write_text(small.read_text().replace('lookback = "6h"', 'lookback = "7h"\nstep = "2h"'))
     said = refuses("study", "run", small, "--data", station)
-    assert "7 rows is no multiple of the step of 2 rows" in said
+    assert "7 rows is not a multiple of the step of 2 rows" in said
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ def test_a_lookback_that_is_no_multiple_of_the_step(refuses, small, station):
         (["study", "run", "adding_problem", "--target", "T"], "--target is for forecasts"),
         (["study", "run", "imdb_sentiment", "--lookback", "3d"], "--lookback is for forecasts"),
         (["study", "run", "small.toml", "--resume"], "there is no unfinished run of 'small' under runs/"),
-        (["study", "run", "small.toml", "--resume", "--out", "o"], "'o' holds no run to resume"),
+        (["study", "run", "small.toml", "--resume", "--out", "o"], "'o' has no run to resume"),
         (["study", "run", "x" * 300], "the name is too long for the system"),
     ],
 )
@@ -146,7 +145,7 @@ def test_options(arguments, said, small, refuses):
     ("content", "said"),
     [
         (b"\x89PNG\r\n\x1a\n\x00\xff", "cannot be read as a study"),
-        (b"question = ", "no valid TOML"),
+        (b"question = ", "not valid TOML"),
         (b"", "lacks the key 'question'"),
         (
             b'question = "?"\nkind = "forecast"\nmodels = ["gru"]\nepochs = 1\n[data]\n[prepare]\n',
@@ -186,14 +185,14 @@ def test_a_directory_that_exists(refuses, small, station, tmp_path):
     run_small = ["study", "run", small, "--data", station, "--out"]
     assert "'out' exists already; name another directory with --out" in refuses(*run_small, "out")
     assert "exists already" in refuses(*run_small, "out/mine.txt")
-    assert "no folder can be made at 'out/mine.txt/below'" in refuses(*run_small, "out/mine.txt/below")
+    assert "cannot make a directory at 'out/mine.txt/below'" in refuses(*run_small, "out/mine.txt/below")
 
 
 def test_a_folder_that_may_not_be_written(refuses, small, station, monkeypatch):
     # As root one may write everywhere: what the system would say to others is put into its mouth.
     monkeypatch.setattr(files, "writable", lambda folder: False)
     said = refuses("study", "run", small, "--data", station, "--out", "out")
-    assert "no folder can be made at 'out'; name one in a folder of yours with --out" in said
+    assert "cannot make a directory at 'out'; name one that you can write to with --out" in said
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits on the size of files are POSIX's")
@@ -212,10 +211,10 @@ def test_a_full_disk(limit, goes_on, small, station, tmp_path, monkeypatch):
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("sunhwan: a file grew larger than the system allows")
-    resume = f"; to go on: sunhwan study run {small} --resume --out 'o u t'\n"
+    resume = f"; to continue: sunhwan study run {small} --resume --out 'o u t'\n"
     assert ended.stderr.endswith(resume) == goes_on
     # What was not begun is not there; what was begun can be resumed, and holds no half of a file.
-    assert (tmp_path / "o u t").exists() == run.begun(tmp_path / "o u t") == goes_on
+    assert (tmp_path / "o u t").exists() == rundir.is_run(tmp_path / "o u t") == goes_on
     assert not list(tmp_path.rglob(".writing-*"))
 
 
@@ -304,7 +303,7 @@ def folder_with_an_empty_text(path):
         (outside, "points outside the archive"),
         (truncated, "truncated"),
         (corrupt, "damaged"),
-        (no_archive, "no tar archive"),
+        (no_archive, "not a tar archive"),
         (too_few, "cannot be split with a validation share"),
         (lambda path: path, "there is no "),
     ],

@@ -28,8 +28,8 @@ def test_the_last_line_is_json(sunhwan, reviews, tmp_path):
     )
     assert ended.status == 0, ended.err
     metrics = json.loads(ended.out.splitlines()[-1])
-    assert (metrics["run"], metrics["task"], metrics["classes"]) == ("run", "classify", ["bad", "good"])
-    for name in ("model", "recurrent", "nb_svm", "tfidf", "majority"):
+    assert (metrics["run"], metrics["kind"], metrics["classes"]) == ("run", "classify", ["bad", "good"])
+    for name in ("model", "network", "nb_svm", "tfidf", "majority"):
         assert {"accuracy", "macro_f1", "ece"} <= set(metrics["test"][name])
     assert metrics["verdict"] == ended.out.splitlines()[0] and metrics["seconds"] > 0
     kept = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -44,7 +44,7 @@ def test_a_test_file_is_the_test_part(sunhwan, reviews, tmp_path):
     ended = sunhwan("classify", "train.csv", "--test", "test.csv", *QUICK, "--json")
     assert ended.status == 0, ended.err
     assert json.loads(ended.out.splitlines()[-1])["texts"] == 50
-    assert "10 of 50 test texts stand in train.csv, too" in ended.out
+    assert "10 of 50 test texts also occur in train.csv" in ended.out
     assert "texts: 64 train, 16 validation, 50 test" in ended.out
 
 
@@ -59,7 +59,7 @@ def test_a_test_file_is_the_test_part(sunhwan, reviews, tmp_path):
         (["--split", "60/20"], "give three"),
         (["--test", "none.csv", "--text", "review", "--label", "sentiment"], "there is no file 'none.csv'"),
         (["--epochs", "0"], "0 is not in the range"),
-        (["--time", "t"], "name the column of IDs with --series"),
+        (["--time", "t"], "name the column of recording IDs with --series"),
         (["--series", "id", "--text", "review"], "give one of them"),
         (["--series", "id", "--label", "sentiment"], "has no column 'id'"),
     ],
@@ -82,11 +82,11 @@ def test_windows_of_sensor_readings(sunhwan, tmp_path, monkeypatch):
     assert ended.status == 0, ended.err
     metrics = json.loads(ended.out.splitlines()[-1])
     assert (metrics["recordings"], metrics["classes"]) == (8, ["a", "b"])
-    assert set(metrics["test"]) == {"model", "recurrent", "summary", "majority"}
-    told = sunhwan("predict", "run", "strokes.csv")
-    assert told.status == 0 and len(told.out.splitlines()) == 41
-    assert told.out.startswith("id,kind,predicted,a,b\n0,a,")
-    assert "of 40 labels in 'kind' were told" in told.err
+    assert set(metrics["test"]) == {"model", "network", "summary", "majority"}
+    predicted = sunhwan("predict", "run", "strokes.csv")
+    assert predicted.status == 0 and len(predicted.out.splitlines()) == 41
+    assert predicted.out.startswith("id,kind,predicted,a,b\n0,a,")
+    assert "of 40 predictions match the labels in 'kind'" in predicted.err
 
 
 def test_export_makes_what_classify_reads(sunhwan, tmp_path):

@@ -13,11 +13,11 @@ from sunhwan.data.sets.catalog import DATASETS
 
 @pytest.fixture
 def server():
-    """Serves the bytes `content` at any path; `asked` holds the paths."""
+    """Serves the bytes `content` at any path; `paths` are those of the requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.server.asked.append(self.path)
+            self.server.paths.append(self.path)
             self.send_response(200)
             self.send_header("Content-Length", str(len(self.server.content)))
             self.end_headers()
@@ -27,7 +27,7 @@ def server():
             """Say nothing on stderr."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        serving.content, serving.asked = b"the file" * 1000, []
+        serving.content, serving.paths = b"the file" * 1000, []
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield serving
         serving.shutdown()
@@ -51,13 +51,13 @@ def test_fetch_brings_a_file_once(name, module, file, server, sunhwan, tmp_path,
         assert (ended.status, ended.err) == (0, "")
         assert ended.out == f"{tmp_path / 'cache' / file}\n"
     assert (tmp_path / "cache" / file).read_bytes() == server.content
-    assert server.asked == [f"/{file}"]
+    assert server.paths == [f"/{file}"]
     line = next(line for line in sunhwan("data", "list").out.splitlines() if line.startswith(name))
     assert line.endswith("(in the cache)")
 
 
 @pytest.mark.parametrize("name", ["newyork", "table", "adding"])
-def test_what_needs_no_download_says_so(name, sunhwan, tmp_path):
+def test_a_dataset_without_a_download(name, sunhwan, tmp_path):
     ended = sunhwan("data", "fetch", name)
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith(f"{name}: nothing to download")
@@ -65,7 +65,7 @@ def test_what_needs_no_download_says_so(name, sunhwan, tmp_path):
 
 
 def test_an_unknown_dataset(refuses):
-    assert "there is no dataset 'weather'; there are newyork, jena, imdb, table, adding" in refuses(
+    assert "there is no dataset 'weather'; choose one of newyork, jena, imdb, table, adding" in refuses(
         "data", "fetch", "weather"
     )
 
@@ -81,7 +81,7 @@ def test_the_weather_is_exported_as_files_to_forecast(sunhwan, tmp_path):
 
 
 def test_what_cannot_be_exported(refuses):
-    assert "'jena' cannot be exported; there are newyork and imdb" in refuses("data", "export", "jena", "x")
+    assert "'jena' cannot be exported; only newyork and imdb can" in refuses("data", "export", "jena", "x")
     assert "--data is for imdb" in refuses("data", "export", "newyork", "x", "--data", "y")
 
 
@@ -93,7 +93,7 @@ def test_without_a_network(command, sunhwan, tmp_path, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr(download, "WAITS", (0.0,))
     for module in (jena, imdb):
         monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{port}/file")
     ended = sunhwan(*command)

@@ -1,4 +1,4 @@
-"""`sunhwan predict` follows the task of its run; forecasts are tested with `sunhwan forecast`."""
+"""`sunhwan predict` follows the kind of its run; forecasts are tested with `sunhwan forecast`."""
 
 import io
 
@@ -25,7 +25,7 @@ def run(sunhwan, reviews, tmp_path):
 def test_texts_are_told_on_stdout_and_in_files(sunhwan, run, reviews, tmp_path):
     ended = sunhwan("predict", run, "reviews.csv")
     assert ended.status == 0
-    assert ended.err == "note: 80 of 80 labels in 'label' were told (100.0%)\n"
+    assert ended.err == "note: 80 of 80 predictions match the labels in 'label' (100.0%)\n"
     printed = pl.read_csv(io.StringIO(ended.out))
     assert printed.columns == ["id", "text", "label", "predicted", "bad", "good"]
     assert printed["predicted"].to_list() == reviews["label"].to_list()
@@ -37,7 +37,7 @@ def test_texts_are_told_on_stdout_and_in_files(sunhwan, run, reviews, tmp_path):
         assert found["good"].to_list() == printed["good"].to_list()
 
 
-def test_options_of_the_other_task(refuses, run, tmp_path):
+def test_options_of_the_other_kind(refuses, run, tmp_path):
     assert "--every is for runs of `forecast`; 'run' is one of `classify`" in refuses(
         "predict", run, "reviews.csv", "--every", "3"
     )
@@ -45,6 +45,12 @@ def test_options_of_the_other_task(refuses, run, tmp_path):
     assert "--explain is for runs of `classify`; 'other' is one of `forecast`" in refuses(
         "predict", "other", "reviews.csv", "--explain"
     )
+
+
+def test_a_study_does_not_predict_and_says_what_does(refuses, tmp_path):
+    rundir.begin(tmp_path / "study", rundir.record("study", [], {}, {}) | {"target": "T"}, study="")
+    message = refuses("predict", "study", "station.csv")
+    assert "train on it with `sunhwan forecast FILE --target T`" in message
 
 
 def test_an_error_further_on_leaves_no_file(refuses, run, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sunhwan.baselines.names import words
 from sunhwan.studies import run
 from sunhwan.studies.study import load, parse
 
@@ -46,9 +47,9 @@ def test_a_run_prints_who_won_a_table_and_json_and_is_silent_on_stderr(ran, tmp_
     assert lines[0] == "Does it run?"
     assert lines[1] == "1 epoch instead of the study's 2: a demonstration, not a result"
     assert "172 / 52 / 52 windows of 6 timesteps x 2 features" in lines[2]
-    assert lines[3].startswith("On the test part ")
+    assert lines[3].startswith("On the test part, ")
     assert "mean absolute error, °C (= baseline)" in ran.out
-    assert "everything is in my run" in lines
+    assert "the run is in my run" in lines
 
     # The last line is for programs.
     printed = json.loads(lines[-1])
@@ -57,21 +58,21 @@ def test_a_run_prints_who_won_a_table_and_json_and_is_silent_on_stderr(ran, tmp_
     assert list(printed["models"]) == ["dense", "wide"]
     assert list(printed["baselines"]) == ["last_value", "ridge"]
     for entry in printed["models"].values():
-        for part in ("val", "test"):
+        for part in ("validation", "test"):
             assert isinstance(entry[part]["mean"], float)
             assert isinstance(entry[part]["std"], float)
         assert isinstance(entry["seconds_per_epoch"], float)
         assert isinstance(entry["parameters"], int)
     for entry in printed["baselines"].values():
-        assert isinstance(entry["val"], float)
+        assert isinstance(entry["validation"], float)
         assert isinstance(entry["test"], float)
 
     # The table: the best on the test part first, figures as in the JSON.
     table = [line.split() for line in lines[lines.index(next(line for line in lines if "──" in line)) + 1 :]]
     table = [row for row in table if len(row) > 3 or row[:1] == ["="]][:4]
     figures = {name: entry["test"]["mean"] for name, entry in printed["models"].items()}
-    figures |= {f"= {name}": entry["test"] for name, entry in printed["baselines"].items()}
-    shown = [" ".join(row[:2]) if row[0] == "=" else row[0] for row in table]
+    figures |= {f"= {words(name)}": entry["test"] for name, entry in printed["baselines"].items()}
+    shown = [" ".join(row[:3]) if row[0] == "=" else row[0] for row in table]
     assert shown == sorted(figures, key=figures.get)
     for name, row in zip(shown, table, strict=True):
         assert f"{figures[name]:.4f}" in row
@@ -158,7 +159,7 @@ def test_one_seed_has_no_spread(sunhwan, small, station):
         )
     )
     printed = json.loads(ended.out.splitlines()[-1])
-    assert printed["models"]["dense"]["val"]["std"] is None
+    assert printed["models"]["dense"]["validation"]["std"] is None
     assert printed["models"]["dense"]["test"]["std"] is None
     assert "±" not in ended.out
 
@@ -189,16 +190,20 @@ def test_resume_goes_on_with_the_options_of_the_run(sunhwan, small, station, tmp
     ended = sunhwan(*begin, "--out", "runs/mine", "--lookback", "5h")
     assert ended.status == 130
     assert ended.err.strip() == (
-        "sunhwan: stopped; to go on: sunhwan study run 'my study.toml' --resume --out runs/mine"
+        "sunhwan: stopped; to continue: sunhwan study run 'my study.toml' --resume --out runs/mine"
     )
     monkeypatch.setattr(run, "carry_out", carry_out)
     listed = sunhwan("runs")
-    assert "running" in listed.out and "not finished; --resume goes on with it" in listed.out
+    assert (
+        "running" in listed.out
+        and "not finished; to continue: sunhwan study run runs/mine/study.toml --resume --out runs/mine"
+        in listed.out
+    )
 
     # Other options would be another run.
     ended = sunhwan("study", "run", "my study.toml", "--resume", "--lookback", "6h")
     assert ended.status == 2
-    assert "was begun with other options; leave them out after --resume" in ended.err
+    assert "began with other options; leave them out after --resume" in ended.err
     # The same ones may stand again; without --out it is the latest unfinished run.
     ended = sunhwan(
         "study", "run", "my study.toml", "--resume", "--no-plots", "--lookback", "5h", "--models", "dense"
@@ -206,7 +211,7 @@ def test_resume_goes_on_with_the_options_of_the_run(sunhwan, small, station, tmp
     assert (ended.status, ended.err) == (0, "")
     assert json.loads((tmp_path / "runs" / "mine" / "run.json").read_text())["state"] == "finished"
     listed = sunhwan("runs")
-    assert "finished" in listed.out and "On the test part " in listed.out
+    assert "finished" in listed.out and "On the test part, " in listed.out
 
 
 ENDLESS = ("--models", "dense", "--epochs", "1000000", "--out", "o u t")
@@ -244,6 +249,6 @@ def test_ctrl_c_in_training_ends_with_130_and_says_how_to_go_on(small, station, 
         finally:
             process.kill()
     assert process.returncode == 130, err
-    assert err.strip() == f"sunhwan: stopped; to go on: sunhwan study run {small} --resume --out 'o u t'"
+    assert err.strip() == f"sunhwan: stopped; to continue: sunhwan study run {small} --resume --out 'o u t'"
     assert json.loads((tmp_path / "o u t" / "run.json").read_text())["state"] == "running"
     assert not list((tmp_path / "o u t").rglob(".writing-*"))

@@ -44,7 +44,7 @@ def test_nothing_is_written(sunhwan, tmp_path):
     [
         (["imdb", "lstm"], "there is no study 'imdb'; there are adding_problem, "),
         (["imdb_sentiment", "gru"], "there is no model 'gru'; there are simple_rnn, lstm, bilstm_pooled"),
-        (["table_temperature", "gru"], "works on a file of yours; give it with --data"),
+        (["table_temperature", "gru"], "needs a file of yours; name it with --data"),
         (["table_temperature", "gru", "--data", "none.csv"], "none.csv"),
         (["imdb_sentiment", "lstm", "--target", "T"], "--target is for forecasts"),
         (["imdb_sentiment", "lstm", "--time", "T"], "[data] has 'time', but the data imdb takes path"),

@@ -11,7 +11,7 @@ FIGURES = {"seconds_per_epoch": 1.25, "parameters": 4641, "best_epochs": [3]}
 
 
 def entry(test, val, std=None, **more):
-    return {"test": {"mean": test, "std": std}, "val": {"mean": val, "std": std}, **FIGURES, **more}
+    return {"test": {"mean": test, "std": std}, "validation": {"mean": val, "std": std}, **FIGURES, **more}
 
 
 def printed(metrics):
@@ -26,7 +26,7 @@ def metrics(models, baselines, **more):
         "unit": "degC",
         "higher_is_better": False,
         "models": models,
-        "baselines": {name: {"test": test, "val": val} for name, (test, val) in baselines.items()},
+        "baselines": {name: {"test": test, "validation": val} for name, (test, val) in baselines.items()},
         **more,
     }
 

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.data.recordings import Columns, Sequences, learn, load, offsets, taken
+from sunhwan.data.recordings import Columns, encode, learn, load, offsets, taken
 from sunhwan.errors import SunhwanError
 
 COLUMNS = Columns("id", "label")
@@ -70,11 +70,11 @@ def test_what_is_left_out_is_said(written):
             COLUMNS,
             r"'a' of a.csv has two labels, 'u' \(line 2\) and 'w' \(line 4\)",
         ),
-        ("id,x\na,1\n", COLUMNS, "has no column 'label'; it has 'id', 'x': name others with --series"),
-        ("id,x,label\na,1,u\n", Columns("id", "id"), "'id' was named for two things"),
+        ("id,x\na,1\n", COLUMNS, "has no column 'label'; it has 'id', 'x': name its columns with --series"),
+        ("id,x,label\na,1,u\n", Columns("id", "id"), "'id' was named twice"),
         ("id,x,label\n,1,u\n", COLUMNS, "no row of a.csv has a value in 'id'"),
         ("id,x,label\na,1,\n", COLUMNS, "no recording of a.csv has a label"),
-        ("id,label\na,u\n", COLUMNS, "has no column beside 'id', 'label'; expected readings"),
+        ("id,label\na,u\n", COLUMNS, "has no columns of readings, only 'id', 'label'"),
         ("id,x,t,label\na,1,1,u\na,1,,u\n", Columns("id", "label", ("t",)), r"line 3 .* has no value in 't'"),
         (
             "id,x,label\na,1,u\na,2,u\na,warm,u\n",
@@ -104,22 +104,22 @@ def test_features_are_learnt_from_training_rows_alone(written):
     found = load(written("id,x,flat,mode,label\n" + rows), COLUMNS)
     training = found.table.series == 0
     recipe, notes = learn(found.table, (), training)
-    assert [item.name for item in recipe.ingredients] == ["x", "mode=off", "mode=on", "x was filled"]
+    assert recipe.names == ("x", "mode=off", "mode=on", "x was filled")
     assert recipe.scale.mean[0] == 2.0
     assert notes[0] == "flat: left out of the features, since it has the one value 5.0 in all training rows"
-    assert notes[-1].startswith("x: 1 of 5 values missing; the last one before")
-    sequences, met = Sequences.of(found.table, recipe)
+    assert notes[-1].startswith("x: 1 of 5 values missing; they are replaced by the last value before")
+    sequences, met = encode(found.table, recipe)
     assert sequences.values[:3].tolist() == [[-1, 0, 1, 0], [-1, 1, 0, 1], [1, 0, 1, 0]]
     assert sequences.values[3, 0] == 20, "what no sensor says is cut off"
-    assert "mode: 'new' stood in no training row" in met[0]
-    again, _ = Sequences.of(taken(found.table, np.array([False, True])), recipe)
+    assert "mode: 'new' did not occur in the training rows" in met[0]
+    again, _ = encode(taken(found.table, np.array([False, True])), recipe)
     np.testing.assert_array_equal(again.values, sequences.part(1, 2).values)
 
 
 def test_a_gap_at_the_beginning_takes_the_mean(written):
     found = load(written("id,x,label\na,,u\na,3,u\nb,1,v\n"), COLUMNS)
     recipe, _ = learn(found.table, (), np.ones(3, bool))
-    assert Sequences.of(found.table, recipe)[0].values[:, 0].tolist() == [0, 1, -1]
+    assert encode(found.table, recipe)[0].values[:, 0].tolist() == [0, 1, -1]
 
 
 def test_nothing_to_learn_from(written):

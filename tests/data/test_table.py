@@ -151,7 +151,7 @@ def test_parquet_types_become_numbers_or_text(tmp_path):
     }
     assert readings.time[0] == np.datetime64("2023-12-31T23:00")
     assert [note.split(",")[0] for note in readings.notes] == [
-        "times say their offset from UTC and are read in UTC",
+        "times have an offset from UTC and are read in UTC",
         "whole: -9999 or the like stands for a missing reading 1 times",
         "other: left out",
         "list: left out",
@@ -177,25 +177,25 @@ def test_load_takes_a_path_and_gives_the_data_its_file_s_name(tmp_path):
         ),
         (
             "time,T\n2024-01-01,1\n2024-01-02,2\n2024-01-02,3\n2024-01-03,4\n",
-            "time 2024-01-02 00:00 stands twice in f.csv (line 3 and line 4; 1 such places); rising "
+            "time 2024-01-02 00:00 occurs twice in f.csv (line 3 and line 4; 1 such places); rising "
             "timestamps, to the second, were expected: remove the repeats, or name the column",
         ),
         (
             "time,T\n2024-10-27 02:00,1\n2024-10-27 02:30,2\n2024-10-27 02:00,3\n2024-10-27 02:30,4\n",
             "time 2024-10-27 02:00 comes after 2024-10-27 02:30 in f.csv (line 3 and line 4; 1 such places); "
             "rising timestamps, to the second, were expected: sort the rows by time, or name the column that "
-            "tells several series apart (--series); where the clock is set back in autumn, write",
+            "separates several series (--series); where the clock is set back in autumn, write",
         ),
         (
             "time,T\n2024-10-27 01:00,1\n2024-10-27 02:00,2\n2024-10-27 02:00,3\n2024-10-27 03:00,4\n",
-            "time 2024-10-27 02:00 stands twice in f.csv (line 3 and line 4; 1 such places); rising "
-            "timestamps, to the second, were expected: remove the repeats, or name the column that tells "
-            "several series apart (--series); where the clock is set back in autumn, write",
+            "time 2024-10-27 02:00 occurs twice in f.csv (line 3 and line 4; 1 such places); rising "
+            "timestamps, to the second, were expected: remove the repeats, or name the column that "
+            "separates several series (--series); where the clock is set back in autumn, write",
         ),
         (
             "time,T\n2024-01-01 00:00,1\n2024-01-01 01:00,2\n2024-01-01 02:00,3\n2024-01-01 02:20,4\n",
-            "1 of 3 steps between the timestamps of f.csv are no multiple of the commonest, 1 h (the first "
-            "is from 2024-01-01 02:00 to 2024-01-01 02:20, line 5)",
+            "1 of 3 steps between the timestamps of f.csv are not a multiple of the commonest, 1 h (the "
+            "first is from 2024-01-01 02:00 to 2024-01-01 02:20, line 5)",
         ),
         (
             "time,T\n1924-01-01 00:00,1\n2024-01-01 00:00,2\n2024-01-01 00:10,3\n2024-01-01 00:20,4\n",
@@ -219,7 +219,7 @@ def test_what_is_no_column_of_series_is_told_by_their_number():
     hours = {0: "a", 2: "a", 4: "a", 5: "b", 8: "b", 9: "c"}
     text = "time,T,p\n" + "".join(f"2024-01-01 {hour:02}:00,{place},1\n" for hour, place in hours.items())
     with pytest.raises(
-        SunhwanError, match=r"between the timestamps of f\.csv in its 3 series are no multiple"
+        SunhwanError, match=r"between the timestamps of f\.csv in its 3 series are not a multiple"
     ):
         assembled(text, series="T")
 
@@ -237,7 +237,7 @@ SPRING = "2024-03-31 01:00,1\n2024-03-31 {},2\n2024-03-31 04:00,3\n2024-03-31 05
         (SPRING.format("03:00").replace("31 ", "29 "), []),
         (
             "2024-03-31T01:00+01:00,1\n2024-03-31T03:00+02:00,2\n2024-03-31T04:00+02:00,3\n",
-            ["times say their offset from UTC and are read in UTC"],
+            ["times have an offset from UTC and are read in UTC"],
         ),
         ("2024-03-31 00:00,1\n2024-03-31 01:00,2\n2024-03-31 02:00,3\n", []),
     ],
@@ -266,7 +266,7 @@ def test_repeats_within_a_series_name_the_series_and_its_lines():
     with pytest.raises(SunhwanError) as error:
         assembled(text, series="s")
     assert str(error.value) == (
-        "time 2024-01-02 00:00 of series 'b' stands twice in f.csv (line 5 and line 6; 1 such places); "
+        "time 2024-01-02 00:00 of series 'b' occurs twice in f.csv (line 5 and line 6; 1 such places); "
         "rising timestamps, to the second, were expected: remove the repeats"
     )
 
@@ -284,7 +284,7 @@ def test_a_column_that_is_not_there(options):
 
 def test_asking_a_table_for_a_column_it_has_not_or_that_is_text():
     readings = assembled(hourly("NW", "SE"))
-    with pytest.raises(SunhwanError, match=r"there is no column 'TEMP' of readings in f\.csv; it has 'T'"):
+    with pytest.raises(SunhwanError, match=r"f\.csv has no data column 'TEMP'; it has 'T'"):
         readings.column("TEMP")
     with pytest.raises(
         SunhwanError, match=r"column 'T' of f\.csv holds text \(such as 'NW'\), where numbers were"

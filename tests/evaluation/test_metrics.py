@@ -136,7 +136,7 @@ def test_nothing_to_score(truth):
         lambda: interval_scores(truth, truth, truth, 0.9),
         lambda: pinball_loss(truth[..., None], truth, [0.5]),
     ):
-        with pytest.raises(SunhwanError, match="a target has no observed truth"):
+        with pytest.raises(SunhwanError, match="a target has no actual value"):
             score()
 
 

@@ -242,8 +242,8 @@ def test_forecasts_that_differ_by_nothing_or_by_a_factor(factor):
     if factor == 1:
         assert (found.percent, found.interval, found.probability) == (0, (0, 0), 0.5)
         assert found.sentence("ridge") == (
-            "no difference from ridge that the test part can tell "
-            "(0.0 % lower error, 95 % interval 0.0 to 0.0 %)"
+            "no significant difference from ridge on the test part "
+            "(0.0% lower error, 95% interval 0.0 to 0.0%)"
         )
 
 
@@ -256,7 +256,7 @@ def test_constant_errors():
 def test_few_windows_say_nothing_of_chance(windows):
     found = improvement(np.full(windows, 1.0), np.full(windows, 2.0))
     assert (found.percent, found.interval, found.probability, found.sure) == (50, None, None, False)
-    assert found.sentence("ridge").startswith("50.0 % lower error than ridge, on too few windows")
+    assert found.sentence("ridge").startswith("50.0% lower error than ridge, on too few windows")
 
 
 def test_few_blocks_say_nothing_of_chance():
@@ -264,7 +264,7 @@ def test_few_blocks_say_nothing_of_chance():
     assert improvement(ours, theirs, horizon=20).interval is not None
     few = improvement(ours, theirs, horizon=21)
     assert few.interval is None
-    assert few.sentence("ridge").endswith("on too few windows to say how sure that is (100, in blocks of 21)")
+    assert few.sentence("ridge").endswith("on too few windows to estimate an interval (100, in blocks of 21)")
 
 
 def test_what_was_not_observed_is_left_out():
@@ -277,14 +277,14 @@ def test_what_was_not_observed_is_left_out():
     assert found == improvement(ours[~holes], theirs[~holes], series=names[~holes])
 
 
-def test_a_rival_without_error_in_some_resamples():
-    """A rival that errs once in 30 windows is drawn in two resamples of three."""
+def test_a_baseline_without_error_in_some_resamples():
+    """A baseline that errs once in 30 windows is drawn in two resamples of three."""
     ours, theirs = np.zeros(30), np.zeros(30)
     theirs[4], ours[11] = 1.0, 0.5
     found = improvement(ours, theirs)
     assert found.percent == pytest.approx(50)
     assert found.interval == (-np.inf, 100)
-    # An error of ours and none of the rival's: worse; of neither: as good.
+    # An error of ours and none of the baseline's: worse; of neither: as good.
     assert 0.4 < found.probability < 0.8
     assert "nan" not in found.sentence("ridge")
 
@@ -292,10 +292,10 @@ def test_a_rival_without_error_in_some_resamples():
 def test_windows_that_do_not_compare():
     fine = np.ones(10)
     for wrong, message in (
-        (np.ones(9), r"errors has shape \(10,\) and rival \(9,\)"),
-        (np.ones((10, 1)), r"rival \(10, 1\), expected \(windows,\)"),
-        (-fine, "rival holds negative or infinite"),
-        (np.inf * fine, "rival holds negative or infinite"),
+        (np.ones(9), r"errors has shape \(10,\), baseline \(9,\)"),
+        (np.ones((10, 1)), r"baseline \(10, 1\); expected \(windows,\)"),
+        (-fine, "baseline holds negative or infinite"),
+        (np.inf * fine, "baseline holds negative or infinite"),
         (np.where(np.arange(10) < 3, NAN, 1), "3 of 10 windows have an error of one forecast and NaN"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -313,16 +313,16 @@ def test_windows_that_do_not_compare():
     for nothing in (np.zeros(0), np.full(3, NAN)):
         with pytest.raises(SunhwanError, match="has an observed error"):
             improvement(nothing, nothing)
-    with pytest.raises(SunhwanError, match="the rival makes no error in 10 windows"):
+    with pytest.raises(SunhwanError, match="the baseline makes no error in 10 windows"):
         improvement(fine, np.zeros(10))
 
 
 def test_sentences_turn_the_interval_with_the_side():
     worse = Improvement(-3.14, (-5.04, -1.2), 0.95, 0.001, 8000, 24.0)
-    assert worse.sentence("ridge") == "3.1 % higher error than ridge (95 % interval 1.2 to 5.0 %)"
+    assert worse.sentence("ridge") == "3.1% higher error than ridge (95% interval 1.2 to 5.0%)"
     perhaps = Improvement(0.4, (-0.04, 2.0), 0.9, 0.7, 8000, 24.0)
     assert perhaps.sentence("ridge") == (
-        "no difference from ridge that the test part can tell (0.4 % lower error, 90 % interval 0.0 to 2.0 %)"
+        "no significant difference from ridge on the test part (0.4% lower error, 90% interval 0.0 to 2.0%)"
     )
     assert asdict(worse)["interval"] == (-5.04, -1.2)
 
@@ -396,7 +396,7 @@ def test_mcnemar_says_which_is_better():
         "worse than nb_svm: 2 examples right that it gets wrong, 40 the other way round (p < 0.001)"
     )
     nothing = mcnemar(*discordant(0, 0)).sentence("nb_svm")
-    assert nothing.startswith("no difference from nb_svm that the test part can tell")
+    assert nothing.startswith("no significant difference from nb_svm on the test part")
 
 
 def test_mcnemar_takes_bools_of_one_shape():

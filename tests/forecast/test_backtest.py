@@ -11,18 +11,17 @@ from click.testing import CliRunner
 from sunhwan.cli import group
 from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.data.split import chronological, rolling
 from sunhwan.errors import SunhwanError
-from sunhwan.forecast import run as forecast
 from sunhwan.forecast.backtest import backtest
-from sunhwan.forecast.model import Options
-from sunhwan.forecast.network import Settings
+from sunhwan.forecast.options import Options, Settings
+from sunhwan.forecast.run import learn
 from sunhwan.training.progress import Nobody
 
 SMALL = Options(Settings(units=4, dense=8, epochs=1), seeds=1)
 
-WANTED = Wanted(("T (degC)", "p"), "3h", "6h", split=(50, 20, 30))
+WANTED = ForecastSpec(("T (degC)", "p"), "3h", "6h", features=("day",), split=(50, 20, 30))
 
 
 def station(rows=500):
@@ -38,6 +37,7 @@ def station(rows=500):
                     "place": f"s{number}",
                     "T (degC)": 10 + 5 * np.sin(hours / 4) + random.normal(size=len(hours)),
                     "p": 1000 + np.cumsum(random.normal(size=len(hours))),
+                    "day": hours // 24 % 31 + 1.0,
                 }
             )
         )
@@ -74,39 +74,46 @@ def test_a_fold_is_a_run_on_the_rows_up_to_its_end(result):
     readings = as_table(station())
     part = rolling(readings.series, WANTED.split, 2)[0]
     split = (250, 100, 75)
-    alone = forecast.learn(readings.take(part >= 0), replace(WANTED, split=split), SMALL, Nobody())
-    first = result.judged.fold == 1
-    np.testing.assert_array_equal(alone.judged.said, result.judged.said[first])
+    alone = learn(readings.take(part >= 0), replace(WANTED, split=split), SMALL, Nobody())
+    first = result.evaluation.fold == 1
+    np.testing.assert_array_equal(alone.evaluation.predictions, result.evaluation.predictions[first])
     assert first.sum() == 75 + 69 - 2 * (5 + 3)
 
 
+def test_the_health_table_has_every_column_that_is_read(result):
+    assert [column["name"] for column in result.health["columns"]] == ["T (degC)", "p", "day"]
+    assert sum(result.health["rows"].values()) == 500 + 460
+
+
 def test_the_figures_are_those_of_all_folds_and_their_spread(result):
-    metrics, judged = result.metrics, result.judged
+    metrics, evaluation = result.metrics, result.evaluation
     assert [fold["fold"] for fold in metrics["folds"]] == [1, 2]
-    assert metrics["windows"] == len(judged.made_at) == sum(fold["windows"] for fold in metrics["folds"])
+    assert metrics["windows"] == len(evaluation.made_at) == sum(fold["windows"] for fold in metrics["folds"])
     for i, one in enumerate(metrics["targets"]):
-        error = np.abs(judged.said[:, :, i, 0] - judged.truth[:, :, i])
+        error = np.abs(evaluation.predictions[:, :, i, 0] - evaluation.actual[:, :, i])
         assert one["test"]["model"]["mae"] == pytest.approx(error.mean())
-        by_fold = [error[judged.fold == fold].mean() for fold in (1, 2)]
+        by_fold = [error[evaluation.fold == fold].mean() for fold in (1, 2)]
         assert [fold["targets"][i]["test"]["model"]["mae"] for fold in metrics["folds"]] == pytest.approx(
             by_fold
         )
         spread = one["over_folds"]["model"]["mae"]
         assert spread == pytest.approx({"mean": np.mean(by_fold), "std": abs(np.diff(by_fold)[0]) / 2**0.5})
     for code in (0, 1):
-        first, second = (judged.made_at[(judged.fold == fold) & (judged.series == code)] for fold in (1, 2))
+        first, second = (
+            evaluation.made_at[(evaluation.fold == fold) & (evaluation.series == code)] for fold in (1, 2)
+        )
         assert first.max() < second.min()
-    assert metrics["improvement"]["windows"] == len(judged.made_at)
+    assert metrics["improvement"]["windows"] == len(evaluation.made_at)
 
 
 def test_later_rows_do_not_reach_an_earlier_fold(result):
     wild = station().with_columns(
         pl.when(pl.col("time") > "2024-03-19").then(-99.5).otherwise(pl.col("T (degC)")).alias("T (degC)")
     )
-    other = backtest(as_table(wild), WANTED, SMALL, Nobody(), 2).judged
-    mine = (result.judged.fold == 1) & (result.judged.made_at < np.datetime64("2024-03-18T18"))
+    other = backtest(as_table(wild), WANTED, SMALL, Nobody(), 2).evaluation
+    mine = (result.evaluation.fold == 1) & (result.evaluation.made_at < np.datetime64("2024-03-18T18"))
     assert mine.sum() > 50
-    np.testing.assert_array_equal(other.said[mine], result.judged.said[mine])
+    np.testing.assert_array_equal(other.predictions[mine], result.evaluation.predictions[mine])
 
 
 class Refusing(Nobody):

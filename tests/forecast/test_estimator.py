@@ -1,7 +1,6 @@
 """`sunhwan.Forecaster`, as people use it who know scikit-learn."""
 
 import copy
-import json
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -16,10 +15,11 @@ from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
 import sunhwan
 from sunhwan.errors import SunhwanError
-from sunhwan.forecast import estimator
+from sunhwan.forecast import run as running
 from sunhwan.forecast.clock import Clock
+from sunhwan.forecast.evaluate import Result
 from sunhwan.forecast.predict import predict
-from sunhwan.forecast.search import Found
+from sunhwan.forecast.search import Searched
 from sunhwan.forecast.stream import Stream
 
 SMALL = {"horizon": 3, "lookback": "24h", "epochs": 1, "seeds": 1, "units": 8}
@@ -51,7 +51,7 @@ def fitted():
 
 def test_parameters_are_those_of_scikit_learn(fitted):
     other = clone(fitted)
-    assert other.get_params() == fitted.get_params() and not hasattr(other, "forecast_")
+    assert other.get_params() == fitted.get_params() and not hasattr(other, "model_")
     assert other.set_params(seeds=3).seeds == 3
     with pytest.raises(ValueError, match="Invalid parameter"):
         other.set_params(neurons=3)
@@ -88,6 +88,15 @@ def test_intervals_stand_around_the_median(fitted):
     assert found["step"].unique().sort().to_list() == [1, 2, 3]
 
 
+def test_a_target_that_ends_in_percent_is_forecast():
+    frame = readings().rename({"T": "humidity %"})
+    model = sunhwan.Forecaster("humidity %", **SMALL).fit(frame[:500])
+    columns = ["made_at", "time", "step", "humidity %"]
+    assert model.predict(frame).columns == columns
+    bounds = ["humidity % lower 80%", "humidity % upper 80%"]
+    assert model.predict_interval(frame).columns == columns + bounds
+
+
 def test_what_is_saved_is_loaded_and_is_a_run(fitted, tmp_path):
     fitted.save(tmp_path / "run")
     again = sunhwan.Forecaster.load(tmp_path / "run")
@@ -108,17 +117,17 @@ def test_new_rows_extend_the_history_and_the_intervals(places):
     model = sunhwan.Forecaster("T", series="place" if places > 1 else None, **SMALL).fit(
         frame.filter(hours < 500)
     )
-    network = [array.copy() for array in model.forecast_.as_kept()[1].values()]
+    network = [array.copy() for array in model.model_.to_arrays().values()]
     before = model.predict()
     assert set(before["made_at"].dt.strftime("%j %H")) == {"021 19"}
     wild = frame.with_columns(pl.when(hours >= 500).then(pl.col("T") * 4).otherwise(pl.col("T")).alias("T"))
     name = "s0" if places > 1 else ""
-    margins = model.forecast_.calibration(name)[0].margins
+    margins = model.model_.calibrations.of(name)[0].margins
     for start in range(500, 700, 50):
         model.update(wild.filter(hours.is_between(start, start + 49)))
-    assert (model.forecast_.calibration(name)[0].margins > margins).all()
+    assert (model.model_.calibrations.of(name)[0].margins > margins).all()
     assert set(model.predict()["made_at"].dt.strftime("%j %H")) == {"030 03"}
-    for old, new in zip(network, model.forecast_.as_kept()[1].values(), strict=True):
+    for old, new in zip(network, model.model_.to_arrays().values(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
@@ -131,10 +140,8 @@ def with_gaps(frame):
     return frame.filter(~gone).sort("time", "place")
 
 
-def learnt(forecast):
-    return {
-        name: [json.loads(one.to_json()) for one in states] for name, states in forecast.calibrations.items()
-    }
+def learnt(model):
+    return {name: [state.to_dict() for state in states] for name, states in model.calibrations.series.items()}
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +158,7 @@ def test_rows_teach_the_same_one_by_one_in_batches_and_in_a_stream(of_two_places
     model.save(tmp_path / "run")
     if not begun:
         # A run that keeps no readings, as of `sunhwan forecast`: what a stream has when it begins.
-        (tmp_path / "run" / "history.csv").unlink()
+        (tmp_path / "run" / "readings.csv").unlink()
 
     def after(batches):
         again = sunhwan.Forecaster.load(tmp_path / "run")
@@ -161,10 +168,10 @@ def test_rows_teach_the_same_one_by_one_in_batches_and_in_a_stream(of_two_places
                 again.save(tmp_path / "midway")
                 again = sunhwan.Forecaster.load(tmp_path / "midway")
                 shutil.rmtree(tmp_path / "midway")
-        return learnt(again.forecast_)
+        return learnt(again.model_)
 
     at_once = after([new])
-    assert at_once != learnt(model.forecast_) and at_once["s0"][0]["scores"] != at_once["s1"][0]["scores"]
+    assert at_once != learnt(model.model_) and at_once["s0"][0]["scores"] != at_once["s1"][0]["scores"]
     assert after([new[row : row + 1] for row in range(len(new))]) == at_once
     cuts = np.sort(np.random.default_rng(0).choice(len(new), 9, replace=False)).tolist()
     edges = [0, *cuts, len(new)]
@@ -172,11 +179,11 @@ def test_rows_teach_the_same_one_by_one_in_batches_and_in_a_stream(of_two_places
     # One series after the other, too.
     assert after(new.partition_by("place")) == at_once
     if not begun:
-        stream = Stream(model.forecast_, Clock(["time"], {"time": ["2024-01-01 00:00:00"]}), "place")
+        stream = Stream(model.model_, Clock(["time"], {"time": ["2024-01-01 00:00:00"]}), "place")
         for row in new.with_columns(pl.col("time").dt.to_string("%Y-%m-%d %H:%M:%S")).to_dicts():
             answer = stream.reading(row)
         for name, track in stream.tracks.items():
-            assert [json.loads(one.to_json()) for one in track.calibrations] == at_once[name]
+            assert [state.to_dict() for state in track.calibrations] == at_once[name]
         # What is forecast then is said by these intervals, and teaches nothing a second time.
         said = sunhwan.Forecaster.load(tmp_path / "run").update(new).predict_interval()
         said = said.filter(pl.col("series") == answer["series"])
@@ -187,20 +194,20 @@ def test_rows_teach_the_same_one_by_one_in_batches_and_in_a_stream(of_two_places
 def test_rows_that_are_known_or_out_of_order_are_refused_and_none_is_taken(of_two_places):
     model, frame, hour = of_two_places
     model = copy.deepcopy(model)
-    before = learnt(model.forecast_), model.history_
+    before = learnt(model.model_), model.history_
     new = frame.filter(hour.is_between(500, 509))
     for rows, said in [
         (frame.filter(hour.is_between(499, 509)), "'s0' begin at 2024-01-21 19:00, but those up to"),
-        (pl.concat([new[:5], new[4:]]), "2024-01-22 00:00 of series 's0' stands twice"),
+        (pl.concat([new[:5], new[4:]]), "2024-01-22 00:00 of series 's0' occurs twice"),
         (new.reverse(), "rising timestamps"),
-        (new.with_columns(pl.col("time") + pl.duration(minutes=20)), "no multiple of the one that is known"),
+        (new.with_columns(pl.col("time") + pl.duration(minutes=20)), "not a multiple of the one"),
         (new.drop("p"), "the new rows lack 'p'"),
     ]:  # fmt: skip
         with pytest.raises(SunhwanError, match=said):
             model.update(rows)
-        assert (learnt(model.forecast_), model.history_) == before
+        assert (learnt(model.model_), model.history_) == before
     model.update(new)
-    with pytest.raises(SunhwanError, match="none was taken"):
+    with pytest.raises(SunhwanError, match="no row was added"):
         model.update(new)
 
 
@@ -252,27 +259,29 @@ def test_a_search_chooses_on_rows_before_validation_and_folds(monkeypatch):
         seen.append((wanted.split, count))
         options = replace(options, settings=replace(options.settings, units=4, cell="lstm"))
         wanted = replace(wanted, lookback=12, horizon=3)
-        return Found(wanted, options, ({"setting": 1},), {"tried": 1}, "tried")
+        return Searched(wanted, options, ({"setting": 1},), {"tried": 1}, "tried")
 
-    def judged(readings_, wanted, options, watcher, folds):
+    def tested(readings_, wanted, options, watcher, folds):
         seen.append((wanted.split, wanted.lookback, options.settings.cell, folds))
-        return SimpleNamespace(metrics={"verdict": "it is good"})
+        return Result(None, (), metrics={"verdict": "it is good"})
 
     def fitted_to(learnt, options, watcher):
         seen.append((learnt.plan.grid.lookback, options.settings.cell, int((learnt.part == 1).sum())))
-        raise SunhwanError("enough")
+        return SimpleNamespace(model="the model", notes=("fitted",))
 
-    monkeypatch.setattr(estimator, "search", tried)
-    monkeypatch.setattr(estimator, "backtest", judged)
-    monkeypatch.setattr(estimator.forecaster, "fit", fitted_to)
+    monkeypatch.setattr(running.searching, "search", tried)
+    monkeypatch.setattr(running, "backtest", tested)
+    monkeypatch.setattr(running, "fit", fitted_to)
     model = sunhwan.Forecaster("T", **SMALL | {"lookback": None}, search=3, folds=2, test=0.5)
-    with pytest.raises(SunhwanError, match="enough"):
-        model.fit(readings()[:500])
+    monkeypatch.setattr(model, "_remember", lambda records: None)
+    model.fit(readings()[:500])
     shares = (40.0, 10.0, 50.0)
     # In the end a fifth of all rows is validation, as without folds.
     assert seen == [(shares, 3), (shares, 12, "lstm", 2), (12, "lstm", 100)]
     assert model.search_ == {"tried": 1} and model.trials_ == ({"setting": 1},)
-    assert model.backtest_ == {"verdict": "it is good"}
+    assert model.backtest_ == {"verdict": "it is good", "search": {"tried": 1}}
+    assert model.model_ == "the model"
+    assert model.notes_[-3:] == ("fitted", "over 2 folds: it is good", "tried")
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ from click.testing import CliRunner
 from sunhwan.cli import group
 from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast import network
-from sunhwan.forecast.model import Options
-from sunhwan.forecast.network import Settings, Trained
+from sunhwan.forecast.network import Trained
+from sunhwan.forecast.options import Options, Settings
 from sunhwan.forecast.search import UNSTOPPED, search
 from sunhwan.training.progress import Nobody
 
-WANTED = Wanted(("T",), "6h", split=(50, 25, 25))
+WANTED = ForecastSpec(("T",), "6h", split=(50, 25, 25))
 
 
 def station(rows=1200):
@@ -43,10 +43,10 @@ class Tried:
     def __init__(self, loss):
         self.loss, self.settings, self.seen, self.windows = loss, [], [], []
 
-    def __call__(self, train, val, line, offsets, level, settings, seed, watcher):
+    def __call__(self, train, validation, ridge, offsets, level, settings, seed, watcher):
         self.settings.append((settings, train.plan.grid.lookback))
-        self.seen.append(max(rows.time.max() for rows in (train.rows, val.rows)))
-        self.windows.append((train.rows.time[train.last], val.rows.time[val.last]))
+        self.seen.append(max(rows.time.max() for rows in (train.rows, validation.rows)))
+        self.windows.append((train.rows.time[train.last], validation.rows.time[validation.last]))
         watcher.begin("gru", 5, 1)
         for epoch in range(1, 6):
             watcher.epoch({"epoch": epoch, "val_loss": self.loss(settings) + 1 / epoch, "loss": 0.0})
@@ -99,7 +99,7 @@ def test_the_best_is_chosen_and_what_falls_behind_is_stopped(trying):
     stopped = [row for row in found.trials if row["state"] == "stopped"]
     assert len(stopped) == found.summary["stopped"] > 0 and {row["epochs"] for row in stopped} == {2}
     assert all(row["state"] == "complete" for row in found.trials[:UNSTOPPED])
-    assert found.summary["chosen"] == best["setting"] and "less loss than the defaults there" in found.note
+    assert found.summary["chosen"] == best["setting"] and "lower loss there than the defaults" in found.note
 
 
 def test_what_is_hardly_better_is_not_taken(trying):
@@ -107,17 +107,17 @@ def test_what_is_hardly_better_is_not_taken(trying):
     options = Options(Settings(epochs=7))
     found = search(as_table(station()), WANTED, options, Nobody(), 10)
     assert found.options == options and found.wanted == WANTED and found.summary["chosen"] is None
-    assert "which are kept" in found.note
+    assert "so the defaults are used" in found.note
 
 
 def test_a_lookback_that_is_named_stays(trying):
     tried = trying(of_units)
-    search(as_table(station()), Wanted(("T",), "6h", "30h"), Options(), Nobody(), 6)
+    search(as_table(station()), ForecastSpec(("T",), "6h", "30h"), Options(), Nobody(), 6)
     assert {lookback for _, lookback in tried.settings} == {30}
 
 
 def test_too_few_rows_and_no_optuna_are_said(monkeypatch):
-    with pytest.raises(SunhwanError, match=r"chooses on its latest 33 %, but there .*leave out --search"):
+    with pytest.raises(SunhwanError, match=r"on the latest 33% of it, but there .*leave out --search"):
         search(as_table(station(300)), WANTED, Options(), Nobody(), 5)
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SunhwanError, match=r"pip install 'sunhwan\[search\]'"):

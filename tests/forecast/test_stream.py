@@ -12,17 +12,19 @@ import polars as pl
 import pytest
 
 from sunhwan import rundir
-from sunhwan.data import paths, table
+from sunhwan.baselines.naive import LastValue, Seasonal
+from sunhwan.data import table
 from sunhwan.data.files.records import Records
-from sunhwan.data.paths import Wanted
+from sunhwan.data.preparation import ForecastSpec
+from sunhwan.data.windows import encode
 from sunhwan.errors import SunhwanError
 from sunhwan.files import new_run
-from sunhwan.forecast import run as forecast
 from sunhwan.forecast.clock import Clock
-from sunhwan.forecast.model import Options
-from sunhwan.forecast.network import Settings
-from sunhwan.forecast.predict import ahead
-from sunhwan.forecast.stream import Kept, Stream, text_of
+from sunhwan.forecast.options import Options, Settings
+from sunhwan.forecast.predict import load, predict_table
+from sunhwan.forecast.run import learn, save
+from sunhwan.forecast.source import Source
+from sunhwan.forecast.stream import DurableStream, Stream, text_of
 from sunhwan.training.progress import Nobody
 
 TARGET = "T (degC)"
@@ -59,22 +61,28 @@ def station(rows, seed=0):
 def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("stream")
     station(900).write_csv(home / "station.csv")
-    readings, source = forecast.Source(home / "station.csv", ("when",), "place").read()
-    wanted = Wanted((TARGET, "p"), "6h", "12h")
+    readings, source = Source(home / "station.csv", ("when",), "place").read()
+    wanted = ForecastSpec((TARGET, "p"), "6h", "12h")
     options = Options(Settings(units=8, dense=16, epochs=1), seeds=2)
     # As if validation had chosen the network, however little it has learnt in one epoch.
     with mock.patch("sunhwan.forecast.mixture.weights", return_value={"network": 1.0}):
-        result = forecast.learn(readings, wanted, options, Nobody())
+        result = learn(readings, wanted, options, Nobody())
     folder = new_run("forecast", home / "run")
-    forecast.keep(result, rundir.record("forecast", [], {}, {}), folder, source)
+    save(result, rundir.record("forecast", [], {}, {}), folder, source)
     return folder
 
 
 def stream_of(run, **weights):
-    model, source = forecast.load(run)
+    model, source = load(run)
     if weights:
         flat = np.tile([-1.0, 1.0], (model.plan.outputs, 1)).astype(np.float32)
-        model = replace(model, weights=weights, spread={name: flat for name in weights})
+        naive = {"seasonal": Seasonal(model.plan), "last_value": LastValue(model.plan)}
+        model = replace(
+            model,
+            baselines={**model.baselines, **naive},
+            weights=weights,
+            spread={name: flat for name in weights},
+        )
     return Stream(model, Clock(source.time, source.times), source.series), model
 
 
@@ -89,7 +97,7 @@ def by_file(model, frame):
         time=["when"],
         series="place",
     )
-    found = ahead(model, readings, "1").columns
+    found = predict_table(model, readings, "1").columns
     steps = model.plan.steps
     said = np.stack([found[TARGET], found[f"{TARGET} lower 80%"], found[f"{TARGET} upper 80%"]], axis=1)
     return {
@@ -115,7 +123,7 @@ def by_stream(answers):
         {"ridge": 1.0},
         {"network": 0.75, "ridge": 0.25},
         {"network": np.linspace(1, 0, 6), "ridge": np.linspace(0, 1, 6)},
-        {"network": 0.5, "same_time_yesterday": 0.25, "last_value": 0.25},
+        {"network": 0.5, "seasonal": 0.25, "last_value": 0.25},
     ],
 )
 def test_a_stream_says_what_is_said_of_the_file(run, weights):
@@ -132,25 +140,16 @@ def test_a_window_s_forecast_has_the_same_bits_whatever_windows_are_beside_it(ru
     plan, random = model.plan, np.random.default_rng(0)
     # Over the whole window: products of ten numbers round alike.
     weights = random.normal(size=(plan.grid.timesteps * len(plan.names), plan.outputs)).astype(np.float32)
-    model = replace(model, line=replace(model.line, weights=weights, timesteps=plan.grid.timesteps))
+    ridge = replace(model.baselines["ridge"], weights=weights, timesteps=plan.grid.timesteps)
+    model = replace(model, baselines={**model.baselines, "ridge": ridge})
     readings = table.assemble(Records(station(300, seed=4), "new.csv", ""), time=["when"], series="place")
-    origins = paths.lay(readings, plan).origins()
-    single = model.exact
-    many = single.of(origins)
-    assert many.keys() == {"network", "ridge"} and len(origins) > 300
-    for some in (np.arange(1), np.arange(7, 10), np.arange(20, 220)):
-        for name, said in single.of(origins.take(some)).items():
-            np.testing.assert_array_equal(said, many[name][some])
-
-
-def test_one_window_at_a_time_says_what_a_batch_says(run):
-    _, model = stream_of(run, network=0.75, ridge=0.25)
-    frame = station(300, seed=4)
-    readings = table.assemble(Records(frame, "new.csv", ""), time=["when"], series="place")
-    origins = paths.lay(readings, model.plan).origins()
-    batch, single = model.quantiles(origins), model.quantiles(origins, exact=True)
+    origins = encode(readings, plan).origins()
+    predictors = {"network": model.exact, "ridge": ridge}
+    many = {key: predictor.predict(origins) for key, predictor in predictors.items()}
     assert len(origins) > 300
-    np.testing.assert_allclose(single, batch, rtol=1e-5, atol=1e-5 * model.plan.target_scale.std.max())
+    for some in (np.arange(1), np.arange(7, 10), np.arange(20, 220)):
+        for key, predictor in predictors.items():
+            np.testing.assert_array_equal(predictor.predict(origins.take(some)), many[key][some])
 
 
 def test_what_is_written_is_what_was_said(run):
@@ -176,7 +175,7 @@ def test_a_stream_goes_on_where_it_was(run, tmp_path, monkeypatch, way):
     expected = [through.line(line) for line in lines]
     path, found = tmp_path / "state.json", []
     for start in range(0, len(lines), 200):
-        kept = Kept(stream_of(run)[0], path, "model")
+        kept = DurableStream(stream_of(run)[0], path, "model")
         found += [kept.line(line) for line in lines[start : start + 200]]
         if way == "closed":
             kept.close()
@@ -200,17 +199,17 @@ def test_lines_that_are_no_readings_change_nothing(run):
     before = json.dumps(stream.state())
     last = json.loads(lines[-1])
     for line, said in [
-        ("{", "the line is no JSON"),
-        ("[" * 200_000, "the line is no JSON"),
-        ("[1]", "no object"),
-        (lines[-1], "stands twice"),
-        (lines[0], "so it is late"),
-        (json.dumps({**last, "when": "2024-03-05 00:30"}), "is no multiple of 1 h"),
-        (json.dumps({**last, "when": "2924-03-05 00:00"}), "of 2924-03-05 00:00 lies in the future"),
+        ("{", "the line is not JSON"),
+        ("[" * 200_000, "the line is not JSON"),
+        ("[1]", "not an object"),
+        (lines[-1], "repeats the previous time"),
+        (lines[0], "is late"),
+        (json.dumps({**last, "when": "2024-03-05 00:30"}), "is not a multiple of 1 h"),
+        (json.dumps({**last, "when": "2924-03-05 00:00"}), "of 2924-03-05 00:00 is in the future"),
         (json.dumps({**last, "when": "soon"}), "the reading's time is 'soon'; expected one such as"),
         (json.dumps({**last, "when": None}), "the reading's time is None"),
-        (json.dumps({key: value for key, value in last.items() if key != "when"}), "lacks 'when'"),
-        (json.dumps({key: value for key, value in last.items() if key != "place"}), "lacks 'place'"),
+        (json.dumps({key: value for key, value in last.items() if key != "when"}), "has no 'when'"),
+        (json.dumps({key: value for key, value in last.items() if key != "place"}), "has no 'place'"),
         (
             json.dumps({**last, "when": "2024-03-05 00:00", "p": "high"}),
             "the text 'high' in the number column 'p'",
@@ -235,7 +234,7 @@ def test_a_stream_waits_until_it_can_say_something(run):
     assert answers[0] == {
         "made_at": "2024-03-01 00:00",
         "series": "s0",
-        "waiting": "11 more rows until the next forecast, which reads 12 rows, 12 h",
+        "waiting": "the next forecast needs 11 more rows (window: 12 rows, 12 h)",
     }
     assert "waiting" in answers[10] and "forecast" in answers[11]
     assert model.plan.grid.span == 11
@@ -247,7 +246,7 @@ def test_a_stream_that_begins_long_after_training_says_how_long_it_waits_and_the
     frame = frame.with_columns(when="2025" + pl.col("when").str.slice(4))
     answers = [stream.line(line) for line in lines_of(frame)]
     for number, answer in enumerate(answers[:11]):
-        assert answer["waiting"].startswith(f"{11 - number} more rows until the next forecast")
+        assert answer["waiting"].startswith(f"the next forecast needs {11 - number} more rows")
     found, expected = by_stream(answers), by_file(model, frame)
     assert found.keys() == expected.keys() and len(found) == len(frame) - 11
     for key, said in expected.items():
@@ -257,28 +256,28 @@ def test_a_stream_that_begins_long_after_training_says_how_long_it_waits_and_the
 def test_after_a_gap_a_stream_says_how_long_it_waits(run):
     stream, model = stream_of(run)
     lines = lines_of(station(90).filter(pl.col("place") == "s0"))
-    fill, reads = model.plan.recipe.fill, model.plan.grid.span + 1
+    fill, reads = model.plan.encoder.fill, model.plan.grid.span + 1
     missing = fill + 3
     answers = [stream.line(line) for line in [*lines[:30], *lines[30 + missing :]]]
     waits = [answer["waiting"] for answer in answers[30:] if "waiting" in answer]
     assert len(waits) == reads - 1
     for number, waiting in enumerate(waits):
-        assert "has a gap longer than is filled" in waiting
-        assert f"; {reads - 1 - number} more rows until the next forecast" in waiting
+        assert "the input window has a gap in" in waiting and f"longer than {fill} h" in waiting
+        assert f"; the next forecast needs {reads - 1 - number} more rows" in waiting
     assert "forecast" in answers[30 + len(waits)]
 
 
 def test_a_state_of_another_run_is_refused(run, tmp_path):
-    kept = Kept(stream_of(run)[0], tmp_path / "state.json", "one")
+    kept = DurableStream(stream_of(run)[0], tmp_path / "state.json", "one")
     kept.line(lines_of(station(3))[0])
     kept.close()
     with pytest.raises(SunhwanError, match="of another run"):
-        Kept(stream_of(run)[0], tmp_path / "state.json", "another")
+        DurableStream(stream_of(run)[0], tmp_path / "state.json", "another")
     state = json.loads((tmp_path / "state.json").read_text())
     state["series"]["s0"]["rows"] = [[1]]
     (tmp_path / "state.json").write_text(json.dumps(state))
     with pytest.raises(SunhwanError, match="state cannot be read"):
-        Kept(stream_of(run)[0], tmp_path / "state.json", "one")
+        DurableStream(stream_of(run)[0], tmp_path / "state.json", "one")
 
 
 @pytest.mark.parametrize("signalled", [signal.SIGTERM, signal.SIGKILL])

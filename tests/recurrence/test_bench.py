@@ -44,9 +44,7 @@ def test_where_switching_forgets_all_programs_nothing_is_timed(monkeypatch):
 
     monkeypatch.delattr(jax, "make_user_context", raising=False)
     monkeypatch.setattr(accelerate, "_jax_context", None)
-    with pytest.raises(
-        SunhwanError, match=r"every program again .* only compilation could be timed"
-    ):
+    with pytest.raises(SunhwanError, match=r"every program again .* only compilation could be timed"):
         next(bench.compare(TINY, pairs=6))
 
 

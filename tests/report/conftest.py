@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sunhwan.report import style
-from sunhwan.report.pictures import evidence, plots
+from sunhwan import rundir
+from sunhwan.report import study, style
+from sunhwan.report.pictures import plots
 
 HOUR = np.timedelta64(3600, "s")
 
@@ -39,7 +40,9 @@ def write(
     `facts` change run.json. Readings without a series are of one.
     """
     metric, unit = METRICS[kind]
-    run = {"study": "parts", "kind": kind, "metric": metric, "unit": unit, "target": "T (degC)"}
+    run = rundir.record("study", [], {}, {"made": "ab"}) | {"state": "finished"}
+    run |= {"study": "parts", "study_kind": kind, "question": "Which is best?", "notes": ["made up"]}
+    run |= {"metric": metric, "unit": unit, "target": "T (degC)"}
     run |= {"epochs": 6, "seeds": 2, "few_epochs": False, "steps_per_epoch": 50, **facts}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
@@ -66,14 +69,16 @@ def scores(unit: str, models: dict[str, tuple], baselines: dict[str, tuple]) -> 
         "unit": unit,
         "models": {
             name: {
-                "val": {"mean": val, "std": std},
-                "test": {"mean": test, "std": std},
+                "validation": {"mean": val, "std": std, "values": [val, val]},
+                "test": {"mean": test, "std": std, "values": [test, test]},
+                "best_epochs": [5, 6],
                 "seconds_per_epoch": 1.5,
                 "parameters": 1000,
             }
             for name, (val, test, std) in models.items()
         },
-        "baselines": {name: {"val": val, "test": test} for name, (val, test) in baselines.items()},
+        "baselines": {name: {"validation": val, "test": test} for name, (val, test) in baselines.items()},
+        "verdict": "The verdict, with 1 number.",
     }
 
 
@@ -231,7 +236,7 @@ CASES = {
 
 def draw_pictures(run: Path, *names: str) -> dict[str, style.Picture]:
     """Every plot that the run has, or of those in `names`; not written."""
-    read = evidence.read(run)
+    read = study.read(run)
     with style.applied():
         drawn = {name: plots.PLOTS[name](read) for name in names or plots.PLOTS}
     return {name: picture for name, picture in drawn.items() if picture}
@@ -358,12 +363,11 @@ def station(target: str, rows: int = 600) -> pl.DataFrame:
 @pytest.fixture(scope="session")
 def forecast_run(tmp_path_factory):
     """A run of `forecast`, really made: two targets, the first of an evil name, in two series."""
-    from sunhwan import rundir
     from sunhwan.data import table
-    from sunhwan.data.paths import Wanted
-    from sunhwan.forecast import run as forecast
-    from sunhwan.forecast.model import Options
-    from sunhwan.forecast.network import Settings
+    from sunhwan.data.preparation import ForecastSpec
+    from sunhwan.forecast.options import Options, Settings
+    from sunhwan.forecast.run import learn, save
+    from sunhwan.forecast.source import Source
     from sunhwan.training.progress import Nobody
 
     target = "T </script><b onclick=x>&'\""
@@ -371,18 +375,17 @@ def forecast_run(tmp_path_factory):
     station(target).write_parquet(home / "station.parquet")
     readings = table.load(home / "station.parquet", series="place")
     options = Options(Settings(units=4, dense=8, epochs=2), seeds=2)
-    result = forecast.learn(readings, Wanted((target, "p"), "6h", "12h"), options, Nobody())
+    result = learn(readings, ForecastSpec((target, "p"), "6h", "12h"), options, Nobody())
     folder = home / "run"
     known = rundir.record("forecast", ["sunhwan", "forecast", "a file"], {"seeds": 2}, {"station": "ab"})
-    source = forecast.Source(home / "station.parquet", ("time",), "place")
-    forecast.keep(result, known, folder, source)
+    source = Source(home / "station.parquet", ("time",), "place")
+    save(result, known, folder, source)
     return folder
 
 
 @pytest.fixture(scope="session")
 def classify_run(tmp_path_factory):
     """A run of `classify`, really made: three classes, one of an evil name, and words that sometimes lie."""
-    from sunhwan import rundir
     from sunhwan.classify import run as classify
     from sunhwan.classify.texts.classifier import Options
     from sunhwan.classify.texts.network import Settings
@@ -400,12 +403,7 @@ def classify_run(tmp_path_factory):
     options = Options(Settings(units=4, embedding=4, epochs=1), seeds=1)
     result = classify.learn(source, (60, 20, 20), options, Nobody())
     folder = tmp_path_factory.mktemp("classify") / "run"
-    classify.keep(
-        result,
-        rundir.record("classify", [], {}, {"made.csv": "ab"}),
-        folder,
-        {"text": "text", "label": "label"},
-    )
+    classify.save(result, rundir.record("classify", [], {}, {"made.csv": "ab"}), folder)
     return folder
 
 
@@ -415,16 +413,23 @@ def audited():
     first = {
         "model": "LSTM 12 x 2, 672 windows of 60 x 1 -> 1",
         "lines": [34],
+        "where": "line 34",
         "rows": 168,
         "part": "test",
         "metric": "mae",
+        "metric_label": "MAE",
+        "units": None,
         "network": 2.0,
         "baselines": {"last_value": 1.5, "ridge": 1.4, "boosting": 2.5},
+        "names": {"last_value": "last value", "ridge": "ridge", "boosting": "boosting"},
         "labels": {"last_value": "last value", "ridge": "ridge on </script> windows", "boosting": "boosting"},
+        "figures": {"network": "2", "last_value": "1.5", "ridge": "1.4", "boosting": "2.5"},
+        "best_baseline": "ridge",
+        "better_baselines": ["last_value", "ridge"],
         "improvements": {
-            "last_value": {"percent": 25.0, "interval": [20.0, 30.0]},
-            "ridge": {"percent": 30.0, "interval": [24.0, 35.0]},
-            "boosting": {"percent": -25.0, "interval": [-40.0, 5.0]},
+            "last_value": {"percent": 25.0, "interval": [20.0, 30.0], "text": "25% lower error"},
+            "ridge": {"percent": 30.0, "interval": [24.0, 35.0], "text": "30% lower error"},
+            "boosting": {"percent": -25.0, "interval": [-40.0, 5.0], "text": "25% higher error"},
         },
         "skipped": {},
         "declined": None,
@@ -437,14 +442,19 @@ def audited():
         **first,
         "model": "GRU 3, 100 windows of 10 x 1 -> 2 classes",
         "metric": "accuracy",
+        "metric_label": "accuracy",
         "network": 0.9,
         "baselines": {"majority": 0.6, "logistic": 0.85},
+        "names": {"majority": "majority", "logistic": "logistic regression", "minirocket": "MiniRocket"},
         "labels": {"majority": "majority", "logistic": "logistic regression"},
+        "figures": {"network": "90.0%", "majority": "60.0%", "logistic": "85.0%"},
+        "best_baseline": "logistic",
+        "better_baselines": [],
         "improvements": {
-            "majority": {"percent": -300.0, "interval": [-350.0, -250.0]},
-            "logistic": {"percent": -50.0, "interval": None},
+            "majority": {"percent": -300.0, "interval": [-350.0, -250.0], "text": "300% higher error"},
+            "logistic": {"percent": -50.0, "interval": None, "text": "50% higher error"},
         },
-        "skipped": {"random_convolutions": "the budget is spent"},
+        "skipped": {"minirocket": "the budget is spent"},
         "speedup": None,
         "step_seconds": None,
         "not_timed": "the budget is spent",
@@ -452,18 +462,21 @@ def audited():
     finding = {
         "level": "leak",
         "name": "scaled_on_test",
-        "text": "MinMaxScaler learnt from 900 rows, those of the test part among them",
+        "text": "MinMaxScaler was fitted on 900 rows, including those of the test part",
         "certain": True,
         "lines": [13, 34],
         "code": ["scaled = scaler.fit_transform(close.reshape(-1, 1))", "model.fit(X, y) # <b onclick=x>"],
-        "evidence": {
-            "part": "test",
-            "rows": 900,
-            "examples": [{"test": 0, "training": 17}],
-            "share": 0.98765,
-        },
-        "mend": "Fit scalers to the training rows alone.",
-        "fit": 1,
+        "evidence": [
+            {
+                "fit": 1,
+                "part": "test",
+                "rows": 900,
+                "examples": [{"test": 0, "train": 17}],
+                "share": 0.98765,
+            }
+        ],
+        "fix": "Fit scalers on the training rows only.",
+        "fits": [1],
     }
     note = {**finding, "level": "note", "name": "one_seed", "text": "one seed", "lines": [], "code": []}
     likely = {
@@ -475,13 +488,15 @@ def audited():
     }
     return {
         "script": "stock.py",
+        "verdict": "1 leak is proved: the result looks better than it is.",
+        "counts": {"leak": 1, "warning": 1, "note": 1},
         "fits": [first, second],
         "findings": [
             finding,
-            {**likely, "lines": ["cell 3, line 1"], "code": ["x = 1"], "evidence": {}},
+            {**likely, "lines": ["cell 3, line 1"], "code": ["x = 1"], "evidence": [{"fit": 1}]},
             note,
         ],
-        "remarks": ["2 more calls of fit were not looked at"],
+        "remarks": ["2 more calls of fit were not audited"],
         "speed": "accelerated: 41 s instead of about 8 min 20 s",
         "seconds": 41.0,
         "seconds_otherwise": 500.0,

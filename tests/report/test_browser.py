@@ -113,10 +113,14 @@ def test_every_chart_draws_and_nothing_is_amiss(browser, page, tmp_path):
     assert browser.find_element(By.CSS_SELECTOR, ".answer").text == "The answer."
 
 
-@pytest.mark.parametrize("kind", ["forecast_run", "classify_run", "audited"])
+@pytest.mark.parametrize("kind", ["forecast_run", "classify_run", "audited", "forecast", "text", "adding"])
 def test_the_page_of_a_run_draws_whole_and_is_accessible(browser, kind, request, tmp_path):
-    given = request.getfixturevalue(kind)
-    page = audit_page.page(given) if kind == "audited" else pages.of([given])
+    if kind == "audited":
+        page = audit_page.page(request.getfixturevalue(kind))
+    elif kind.endswith("_run"):
+        page = pages.of([request.getfixturevalue(kind)])
+    else:
+        page = pages.of([request.getfixturevalue("write_case")(kind)])
     shown(browser, page, tmp_path)
     assert browser.get_log("browser") == []
     drawn = browser.execute_script(

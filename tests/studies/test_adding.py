@@ -78,13 +78,13 @@ def test_a_problem_for_each_length():
     ],
 )
 def test_lengths_that_are_none(prepare):
-    with pytest.raises(SunhwanError, match="expected timesteps = "):
+    with pytest.raises(SunhwanError, match="expected only timesteps = "):
         adding.problem(study(**prepare))
 
 
 def test_an_adding_study_needs_an_end_and_knows_one_baseline():
     with pytest.raises(SunhwanError, match="needs steps_per_epoch"):
         adding.problem(replace(study(), steps_per_epoch=None))
-    with pytest.raises(SunhwanError, match=r"the one baseline mean; \['ridge'\] was asked for"):
+    with pytest.raises(SunhwanError, match=r"are \['ridge'\]; expected \[.mean.\] or none"):
         adding.problem(replace(study(), baselines=("ridge",)))
     assert adding.problem(replace(study(timesteps=[5]), baselines=()))["5"].baselines == {}

@@ -5,17 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sunhwan.baselines.naive import LastValue
+from sunhwan.baselines.predictors import PREDICTORS
 from sunhwan.errors import SunhwanError
 from sunhwan.studies import forecasting
 from sunhwan.studies.study import load
 
-EVERY = ("last_value", "same_time_yesterday", "ridge", "boosting")
+EVERY = ("last_value", "seasonal", "ridge", "boosting")
 
 
 def test_the_problem_in_the_target_s_unit(study):
     problem = forecasting.problem(study())[""]
-    kept = problem.files["predictions.npz"]
-    recipe = problem.files["preparation.json"]
+    kept = problem.files["predictions"]
     assert (problem.metric.name, problem.metric.unit, problem.metric.loss) == ("mae", "degC", "mae")
     assert problem.input_shape == (6, 2)
     # What is kept is in degrees, and scores are the error of just that.
@@ -23,15 +24,13 @@ def test_the_problem_in_the_target_s_unit(study):
     for name, forecasts in problem.baselines.items():
         degrees = np.abs(kept[f"forecast:{name}"] - kept["truth"]).mean()
         assert problem.score(forecasts["test"], "test")["value"] == pytest.approx(degrees, rel=1e-5)
-    assert problem.metric.factor == recipe["target_std"]
-    assert [item["name"] for item in recipe["ingredients"]] == ["T (degC)", "p (mbar)"]
 
 
 def test_what_is_kept_is_truth_at_the_target_s_time(study, station):
     problem = forecasting.problem(study())[""]
     written = np.loadtxt(station, delimiter=",", skiprows=1, usecols=1)
     times = np.loadtxt(station, delimiter=",", skiprows=1, usecols=0, dtype="datetime64[s]")
-    kept, series = problem.files["predictions.npz"], problem.files["series.npz"]
+    kept, series = problem.files["predictions"], problem.files["series"]
     at = np.searchsorted(times, kept["time"])
     assert (times[at] == kept["time"]).all()
     assert (kept["truth"] == written[at]).all()
@@ -43,11 +42,7 @@ def test_what_is_kept_is_truth_at_the_target_s_time(study, station):
 
 def test_baselines_stand_in_one_order_and_only_if_asked_for(study, monkeypatch):
     # Boosting's many small parallel regions crawl where others hold the cores; here any forecast will do.
-    monkeypatch.setattr(
-        forecasting.baselines,
-        "boosting",
-        lambda series: {part: getattr(series, part).persistence for part in ("val", "test")},
-    )
+    monkeypatch.setitem(PREDICTORS, "boosting", LastValue)
     assert tuple(forecasting.problem(study(baselines=EVERY[::-1]))[""].baselines) == EVERY
     assert forecasting.problem(study(baselines=()))[""].baselines == {}
 
@@ -63,28 +58,31 @@ def test_ridge_is_fitted_for_the_linear_skip_even_where_it_is_no_baseline(study)
     skip = {"wide": {"builder": "gru_linear_skip"}}
     corrected = forecasting.problem(study(baselines=("last_value",), models=("wide",), model=skip))[""]
     assert plain.context == {}
-    assert set(corrected.context) == {"ridge", "linear"}
+    assert set(corrected.context) == {"ridge"}
     assert tuple(corrected.baselines) == ("last_value",)
 
 
-def test_the_linear_layer_says_what_ridge_says(study, station, tmp_path):
-    """With columns in another order, and gaps: filled, the target's own column has a mean of its own."""
-    lines = station.read_text().splitlines(keepends=True)
-    for row in (*range(40, 45), *range(112, 117), 250):
-        time, _, pressure = lines[row].split(",")
-        lines[row] = f"{time},,{pressure}"
-    gaps = tmp_path / "gaps.csv"
-    gaps.write_text("".join(lines))
-    prepare = {**study().prepare, "features": ["p (mbar)", "T (degC)"]}
-    problem = forecasting.problem(study(data={"name": "table", "path": str(gaps)}, prepare=prepare))[""]
-    recipe = problem.files["preparation.json"]
-    assert abs(recipe["feature_mean"][1] - recipe["target_mean"]) > 0.01
-    weights, bias = problem.context["linear"]
-    inputs, _ = problem.test.gather(np.arange(len(problem.test)))
-    said = np.einsum("btf,tf->b", inputs, weights) + bias
-    assert weights.shape == problem.input_shape
-    # The same float32 products in another order.
-    np.testing.assert_allclose(said, problem.baselines["ridge"]["test"], rtol=0, atol=2e-5)
+def test_daily_rows_have_a_season_of_a_week(study, tmp_path):
+    random = np.random.default_rng(0)
+    days = np.datetime64("2024-01-01") + np.arange(300)
+    file = tmp_path / "daily.csv"
+    file.write_text(
+        "time,T\n"
+        + "".join(f"{day},{value:.3f}\n" for day, value in zip(days, random.normal(size=300), strict=True))
+    )
+    problem = forecasting.problem(
+        study(
+            data={"name": "table", "path": str(file)},
+            prepare={"target": "T", "lookback": 7, "horizon": 3},
+            baselines=EVERY[:2],
+        )
+    )[""]
+    assert tuple(problem.baselines) == ("last_value", "seasonal")
+    saved = problem.files["predictions"]
+    values = dict(zip(days.astype("datetime64[s]"), problem.files["series"]["value"], strict=True))
+    week = np.timedelta64(7, "D")
+    expected = [values[time - week] for time in saved["time"]]
+    assert saved["forecast:seasonal"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_unit_is_the_study_s_or_the_name_s(study, tmp_path, station):
@@ -118,21 +116,21 @@ def test_a_time_column_may_be_named_as_text_or_in_a_list(study, station):
     ("prepare", "said"),
     [
         ({"lookbak": "6h"}, "unknown key 'lookbak'; a forecast has target, lookback, horizon, "),
-        ({"lookback": None}, "lacks lookback; expected rows or a duration"),
-        ({"horizon": None}, "lacks horizon; expected rows or a duration"),
+        ({"lookback": None}, "has no lookback; expected rows or a duration"),
+        ({"horizon": None}, "has no horizon; expected rows or a duration"),
         (
             {"target": ""},
-            r"no target is named; give one of the columns 'T \(degC\)', 'p \(mbar\)' with --target",
+            r"no target is named; name one of the columns 'T \(degC\)', 'p \(mbar\)' with --target",
         ),
         ({"target": None}, "no target is named"),
         ({"target": "T"}, r"'T'.*'T \(degC\)', 'p \(mbar\)'"),
         ({"target": 5}, "5"),
         ({"features": "T (degC)"}, "features is 'T"),
         ({"features": ["T (degC)", "q"]}, "'q'"),
-        ({"calendar": ["hour"]}, "no calendar feature 'hour'; there are hour_of_day"),
+        ({"calendar": ["hour"]}, "no calendar feature 'hour'; expected one of hour_of_day"),
         ({"lookback": "long"}, "lookback is 'long'; expected a number of rows or a duration"),
         ({"lookback": True}, "lookback is True; expected a number of rows"),
-        ({"lookback": 7, "step": 2}, "lookback of 7 rows is no multiple of the step of 2 rows"),
+        ({"lookback": 7, "step": 2}, "lookback of 7 rows is not a multiple of the step of 2 rows"),
         ({"horizon": 0}, "horizon is 0"),
         ({"horizon": "90min"}, "horizon is 90min, which is 1.5 rows of 1 h"),
         ({"split": [40.5, 60]}, "a split of 40.5/60 was given; expected three shares"),
@@ -150,7 +148,9 @@ def test_preparation_that_makes_no_sense_is_refused(prepare, said, study):
 
 
 def test_unknown_baselines_and_missing_files_are_refused(study):
-    with pytest.raises(SunhwanError, match="no baseline 'arima' for forecasts; there are last_value, "):
+    with pytest.raises(
+        SunhwanError, match="no baseline 'arima' for forecasts; expected some of last_value, "
+    ):
         forecasting.problem(study(baselines=("arima",)))
-    with pytest.raises(SunhwanError, match="works on a file of yours; give it with --data"):
+    with pytest.raises(SunhwanError, match="needs a file of yours; name it with --data"):
         forecasting.problem(load("table_temperature"))

@@ -176,14 +176,6 @@ def test_the_linear_skip_trains_the_correction_alone(readings):
     assert any((weight != 0).any() for weight in model.get_layer("correction").get_weights())
 
 
-def test_the_linear_skip_needs_the_target_s_past(station):
-    study = load("table_temperature").with_data(path=str(station)).with_models(["gru_linear_skip"])
-    study = study.with_prepare(target="T (degC)", lookback="12h", horizon="3h", features=["p (mbar)"])
-    problem = forecasting.problem(study)[""]
-    with pytest.raises(SunhwanError, match="the target's own past; name it in features"):
-        models.build("forecast", "gru_linear_skip", problem, {})
-
-
 @pytest.mark.parametrize("name", ["gru_stacked", "gru_deep", "gru_linear_skip", "gru_dropout"])
 def test_a_kept_model_says_the_same(name, readings, tmp_path):
     keras.utils.set_random_seed(0)

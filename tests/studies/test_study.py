@@ -34,7 +34,7 @@ def parsed(**changes):
 def test_shipped_studies_follow_the_schema_and_survive_a_round_trip(name):
     study = load(name)
     assert study.name == name
-    assert parse(tomli_w.dumps(study.as_dict()), "another name") == study
+    assert parse(tomli_w.dumps(study.to_dict()), "another name") == study
 
 
 def test_all_toml_files_are_shipped_studies():
@@ -73,7 +73,7 @@ def test_a_study_of_one_s_own(tmp_path):
     assert study.options("wide") == {"builder": "gru", "units": 64, "epochs": 5}
     assert (study.epochs_of("gru"), study.epochs_of("wide")) == (3, 5)
     assert (study.seeds, study.batch_size, study.steps_per_epoch) == (1, 128, None)
-    assert parse(tomli_w.dumps(study.as_dict()), "x") == study
+    assert parse(tomli_w.dumps(study.to_dict()), "x") == study
 
 
 def test_overriding_leaves_the_rest():
@@ -86,7 +86,7 @@ def test_overriding_leaves_the_rest():
     assert study.with_data(path="b.csv").data == {"name": "table", "path": "b.csv", "time": ["day", "clock"]}
     # Also after a run has kept and read it again.
     kept = study.with_models(["gru"])
-    assert parse(tomli_w.dumps(kept.as_dict()), "x") == kept
+    assert parse(tomli_w.dumps(kept.to_dict()), "x") == kept
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_overriding_leaves_the_rest():
         ({"question": 5}, "question is 5; expected a text"),
         ({"models": "gru"}, "models is 'gru'; expected an array"),
         ({"models": [], "model": {}}, r"models is \[\]; expected at least one"),
-        ({"models": ["gru", "gru"], "model": {}}, "names one twice"),
+        ({"models": ["gru", "gru"], "model": {}}, "has a name twice"),
         ({"models": ["../gru"], "model": {}}, "expected names of letters"),
         ({"models": ["a:b"], "model": {}}, "expected names of letters"),
         ({"models": [1], "model": {}}, "expected names of letters"),
@@ -169,7 +169,7 @@ def test_with_models_refuses_what_the_study_has_not():
 
 def test_as_dict_is_what_tomllib_reads():
     study = parsed()
-    assert tomllib.loads(tomli_w.dumps(study.as_dict())) == {
+    assert tomllib.loads(tomli_w.dumps(study.to_dict())) == {
         "name": "mine",
         "seeds": 1,
         "batch_size": 128,

@@ -42,31 +42,46 @@ def study(path, **prepare):
     return load("imdb_sentiment").with_data(path=str(path)).with_prepare(length=6, num_words=40, **prepare)
 
 
-def words_of(problem, part):
+@pytest.fixture(autouse=True)
+def vocabularies(monkeypatch):
+    """The vocabularies that were fitted, in order."""
+    fitted, fit = [], texts.Vocabulary.fit
+
+    def noted(*given):
+        fitted.append(fit(*given))
+        return fitted[-1]
+
+    monkeypatch.setattr(texts.Vocabulary, "fit", noted)
+    return fitted
+
+
+def words_of(problem, part, vocabulary):
     """The texts of a part as words again; "?" for what the vocabulary does not hold."""
-    known = dict(enumerate(problem.files["preparation.json"]["vocabulary"]["words"], start=4))
+    known = dict(enumerate(vocabulary.words, start=4))
     return [[known.get(int(i), "?") for i in row if i > 1] for row in getattr(problem, part).inputs]
 
 
-def test_the_vocabulary_knows_training_texts_alone(archive):
+def test_the_vocabulary_knows_training_texts_alone(archive, vocabularies):
     problem = texts.problem(study(archive(reviews())))[""]
-    words = problem.files["preparation.json"]["vocabulary"]["words"]
-    own = [word for word in words if word.startswith("only")]
+    (vocabulary,) = vocabularies
+    own = [word for word in vocabulary.words if word.startswith("only")]
     # 24 texts to train on less a fifth; each of the rest gave the one word that is its own.
     assert len(own) == len(problem.train) == 19
     assert (len(problem.val), len(problem.test)) == (5, 8)
     assert all(word.startswith("onlytrain") for word in own)
-    assert all("?" not in said for said in words_of(problem, "train"))
-    assert all(said.count("?") == 1 for part in ("val", "test") for said in words_of(problem, part))
+    assert all("?" not in said for said in words_of(problem, "train", vocabulary))
+    assert all(
+        said.count("?") == 1 for part in ("val", "test") for said in words_of(problem, part, vocabulary)
+    )
 
 
-def test_labels_stay_with_their_texts(archive):
+def test_labels_stay_with_their_texts(archive, vocabularies):
     problem = texts.problem(study(archive(reviews())))[""]
     for part in ("train", "val", "test"):
-        said = [int("pos" in words) for words in words_of(problem, part)]
+        said = [int("pos" in words) for words in words_of(problem, part, vocabularies[0])]
         assert said == getattr(problem, part).truth.tolist()
         assert 0 < sum(said) < len(said)
-    assert problem.files["predictions.npz"]["truth"].tolist() == problem.test.truth.tolist()
+    assert problem.files["predictions"]["truth"].tolist() == problem.test.truth.tolist()
 
 
 def test_the_split_is_one_for_all_runs(archive):
@@ -91,10 +106,23 @@ def test_baselines_are_scored_on_the_same_texts(archive):
         name: problem.score(said["test"], "test")["value"] for name, said in problem.baselines.items()
     }
     # A word gives the class away; the majority cannot know it.
-    assert accuracy == {"majority": 0.5, "tfidf_logistic": 1.0, "nb_svm": 1.0}
-    kept = problem.files["predictions.npz"]
+    assert accuracy == {"majority": 0.5, "tfidf": 1.0, "nb_svm": 1.0}
+    kept = problem.files["predictions"]
     assert {name for name in kept if ":" in name} == {f"probability:{name}" for name in accuracy}
     assert (kept["probability:nb_svm"] == problem.baselines["nb_svm"]["test"]).all()
+
+
+def test_baselines_do_not_read_test_labels_and_learn_nothing_from_test_texts():
+    reviews = [f"a {'dull' if i % 3 else 'fine'} film {i}" for i in range(60)]
+    written = {part: reviews for part in ("train", "val")}
+    labels = {part: np.arange(60) % 3 == 0 for part in written}
+    names = texts.BASELINES
+    first = texts.baseline_predictions(names, {**written, "test": written["val"]}, labels)
+    other = texts.baseline_predictions(names, {**written, "test": ["entirely other words"] * 5}, labels)
+    for name in names:
+        np.testing.assert_array_equal(first[name]["val"], other[name]["val"])
+        np.testing.assert_array_equal(first[name]["val"], first[name]["test"])
+        assert other[name]["test"].shape == (5,) and np.ptp(other[name]["test"]) == 0
 
 
 def test_the_outline_has_the_shape_of_the_problem(archive):

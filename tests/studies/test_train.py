@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
 from sunhwan.studies import models, train
 from sunhwan.studies.problem import Examples, Problem
@@ -61,54 +59,6 @@ def same(one, other):
     return all((a == b).all() for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
-# ---- the order of batches ---------------------------------------------------------------------------------
-
-schedules = some.builds(
-    Schedule,
-    epochs=some.just(1),
-    batch_size=some.integers(1, 7),
-    steps_per_epoch=some.none() | some.integers(1, 9),
-    seed=some.integers(0, 3),
-)
-
-
-@given(schedules, some.integers(1, 30), some.integers(0, 5))
-def test_an_epoch_has_whole_batches_of_examples_that_are_there(schedule, examples, epoch):
-    order = schedule.order(examples, epoch)
-    assert order.shape == (schedule.batches(examples), schedule.batch_size)
-    assert order.min() >= 0
-    assert order.max() < examples
-
-
-@given(schedules, some.integers(1, 30))
-def test_every_example_comes_once_before_any_comes_twice(schedule, examples):
-    needed = schedule.batches(examples) * schedule.batch_size
-    epochs = max(examples // needed, 1)
-    for first in (0, epochs):
-        seen = np.concatenate([schedule.order(examples, first + epoch).ravel() for epoch in range(epochs)])
-        counts = np.bincount(seen, minlength=examples)
-        assert counts.max() - counts.min() <= 1
-
-
-@given(schedules, some.integers(1, 30), some.integers(0, 5))
-def test_the_order_depends_on_seed_and_epoch_alone(schedule, examples, epoch):
-    assert (schedule.order(examples, epoch) == replace(schedule).order(examples, epoch)).all()
-
-
-def test_epochs_and_seeds_have_orders_of_their_own():
-    schedule = Schedule(epochs=2, batch_size=8, steps_per_epoch=None, seed=0)
-    first = schedule.order(80, 0)
-    assert (first != schedule.order(80, 1)).any()
-    assert (first != replace(schedule, seed=1).order(80, 0)).any()
-    assert (first.ravel() != np.arange(80)).any()
-
-
-def test_batches_an_epoch():
-    assert Schedule(1, 8, None, 0).batches(44) == 5
-    assert Schedule(1, 8, None, 0).batches(5) == 1
-    assert Schedule(1, 8, 500, 0).batches(44) == 500
-
-
 # ---- forecasts --------------------------------------------------------------------------------------------
 
 
@@ -121,15 +71,6 @@ def test_forecasts_are_the_model_s_of_every_example_in_order(count, tiny, monkey
     assert said.shape == (count,)
     # The same float32 products, summed over batches of another size.
     np.testing.assert_allclose(said, model.predict(part.inputs, verbose=0)[:, 0], rtol=1e-5, atol=1e-6)
-
-
-def test_batches_are_gathered_by_their_numbers(tiny):
-    order = np.array([[3, 1], [0, 2]])
-    batches = Batches(tiny.train, order)
-    inputs, targets = batches[1]
-    assert len(batches) == 2
-    assert (inputs == tiny.train.inputs[[0, 2]]).all()
-    assert (targets == tiny.train.truth[[0, 2]][:, None]).all()
 
 
 # ---- training ---------------------------------------------------------------------------------------------

@@ -1,22 +1,23 @@
-"""Hold anyone's recurrent model to the light: leaks that its arrays show, and how a straight line does.
+"""Audit anyone's recurrent model: leaks that its arrays prove, and how baselines do on the same rows.
 
 The data's way, one file each:
 
-    watch     Keras's fit, evaluate and predict, and scikit-learn's scalers, observed: a `Call` for each,
-              with its line in the script and the rows that it was given (`rows.Rows`), copied within bounds
-    fits      calls of one model on the same rows -> a `Fit` with its parts: train, val, tests, and the one
-              on which its result is reported
-    baselines the simple models, on exactly the rows and by exactly the metric of that part -> `Comparison`
-    leaks     small functions that read fits and answer with a `Finding` each, or with nothing;
-    cautions  those of leaks stand in the one, of warnings and notes in the other; overlap.py, shingles.py,
-              scaling.py and reach.py hold what they measure
-    account   fits, comparisons and findings -> text for people, one JSON object for programs
+    observe/watch   Keras's fit, evaluate and predict, and scikit-learn's scalers, observed: a `KerasCall` for
+    each,
+                    with its line in the script and its rows (`rows.ObservedRows`), copied within bounds
+    fits            calls of one model on the same rows -> a `Fit` with its parts: train, validation, tests,
+    and
+                    the part on which its result is reported
+    baselines       simple models on the same rows, with the same metric -> `Comparison`
+    findings/       small functions that read a fit and yield findings, each beside what it measures
+    text            fits, comparisons and findings -> text for people, one JSON object for programs
 
-While the script runs no random number is drawn, and nothing computed but the norm of its weights in the first
-steps (steps.py): arrays are copied, that is all. So its results have the same bits as without an audit.
+While the script runs no random number is drawn, and nothing is computed but the norm of its weights in the
+first steps (observe/steps.py): arrays are copied, and that is all. So its results have the same bits as
+without an audit.
 
-`with sunhwan.audit() as findings:` is `auditing.audit`; the package is called, since it has that name.
-`sunhwan.audit.Callback` is `callback.Callback`, imported when it is asked for, since Keras is with it.
+`with sunhwan.audit() as findings:` calls `session.audit`: the package is callable, since it has that name.
+`sunhwan.audit.Callback` is `callback.Callback`, imported on first use, since it imports Keras.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A callback that audits the fit that it is given to."""
+"""A callback that audits the `fit` that it is passed to."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any
 import keras
 
 from sunhwan.audit.baselines import Budget
-from sunhwan.audit.findings.cautions import no_test, one_seed
-from sunhwan.audit.findings.leaks import selected_on_reported
-from sunhwan.audit.observe.rows import Rows, Stream
-from sunhwan.audit.observe.watch import Call, Record, monitors_of, outward, rows_of, weights_of
-from sunhwan.audit.session import BUDGET, FINDERS, fill, undisturbed
+from sunhwan.audit.findings.finders import FINDERS
+from sunhwan.audit.findings.selection import no_test, one_seed, selected_on_reported
+from sunhwan.audit.observe.rows import ObservedRows, Stream
+from sunhwan.audit.observe.watch import KerasCall, Observations, monitors_of, outward, rows_of, weights_of
+from sunhwan.audit.session import BUDGET, fill, undisturbed
 from sunhwan.audit.text import Audit
 from sunhwan.recurrence.keras.accelerate import is_on
 
-OF_A_FIT = tuple(find for find in FINDERS if find not in (no_test, one_seed, selected_on_reported))
-"""What can be said of a fit by itself: nobody knows yet what its result will be told on."""
+FINDERS_OF_A_FIT = tuple(find for find in FINDERS if find not in (no_test, one_seed, selected_on_reported))
+"""Those that can judge a fit by itself: the rows that its result will be reported on are not known yet."""
 
 
 class Callback(keras.callbacks.Callback):
-    """Audits the `fit` that it is given to, and prints what it found when that ends.
+    """Audits the `fit` that it is passed to, and prints the findings when training ends.
 
-    It sees the rows of training and of validation: arrays, the batches of a generator as they pass, and what
-    can be read again (PyDataset, tf.data, a DataLoader) once training has ended. What comes before (scalers)
-    and after (`evaluate`, `predict`, other fits) it does not see, which `with sunhwan.audit():` around all of
-    it does. Training has the same bits as without.
+    It sees the training and validation rows: arrays, the batches of a generator as they pass, and datasets
+    that can be read again (PyDataset, tf.data, a DataLoader) once training has ended. It does not see what
+    comes before `fit` (scalers) and after it (`evaluate`, `predict`, other fits): for that, put
+    `with sunhwan.audit():` around all of it. Training has the same bits as without.
 
     Args:
-        budget: seconds, 60 unless said, that findings and baselines may take, once training has ended.
-        verbose: 0 prints nothing; `findings` has it all.
+        budget: seconds for findings and baselines once training has ended; 60 by default.
+        verbose: 0 prints nothing; everything is in `findings`.
 
     Attributes:
-        findings: what was found in the last fit; None before.
+        findings: the audit of the last fit; None before.
 
     Example:
         >>> import keras, numpy, sunhwan.audit
@@ -51,31 +51,31 @@ class Callback(keras.callbacks.Callback):
         GRU 4, 60 windows of 5 -> 1
     """
 
-    async_safe = True  # else a batch's end would be waited for, which it is not without this callback
+    async_safe = True  # otherwise Keras would wait for each batch to end
 
     def __init__(self, budget: float = BUDGET, verbose: int = 1):
         super().__init__()
         self.budget, self.verbose = budget, verbose
         self.findings: Audit | None = None
-        self.call: Call | None = None
+        self.call: KerasCall | None = None
 
     def on_train_begin(self, logs=None):
         frame = _fit_frame(self.model)
-        given = frame.f_locals
-        caller = next((one for one in outward(frame.f_back) if not _is_keras(one)), frame)
+        passed = frame.f_locals
+        caller = next((outer for outer in outward(frame.f_back) if not _is_keras(outer)), frame)
         self.source = caller.f_code.co_filename
-        self.call = Call("fit", self.model, (caller.f_lineno,), Rows())
-        self.call.given = rows_of(given["x"], given["y"], given.get("steps_per_epoch"))
-        passing(self.call.given, given.get("epoch_iterator"))
-        # By now Keras has cut validation off, where `validation_split` asks for it.
-        validation = given.get("validation_data")
+        self.call = KerasCall("fit", self.model, (caller.f_lineno,), ObservedRows())
+        self.call.rows = rows_of(passed["x"], passed["y"], passed.get("steps_per_epoch"))
+        pass_through(self.call.rows, passed.get("epoch_iterator"))
+        # By now Keras has cut off validation, where there is a `validation_split`.
+        validation = passed.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
-            self.call.val = rows_of(validation[0], validation[1])
+            self.call.validation = rows_of(validation[0], validation[1])
         elif validation is not None:
-            self.call.val = rows_of(validation, None, given.get("validation_steps"))
-        self.call.split = given.get("validation_split") or 0.0
-        self.call.options = {name: given.get(name) for name in ("epochs", "batch_size", "shuffle")}
-        self.call.monitors = monitors_of(given.get("callbacks"))
+            self.call.validation = rows_of(validation, None, passed.get("validation_steps"))
+        self.call.split = passed.get("validation_split") or 0.0
+        self.call.options = {name: passed.get(name) for name in ("epochs", "batch_size", "shuffle")}
+        self.call.monitors = monitors_of(passed.get("callbacks"))
         self.call.before = weights_of(self.model)
         self.call.accelerated = is_on()
 
@@ -86,9 +86,9 @@ class Callback(keras.callbacks.Callback):
         self.call.first.after(logs)
 
     def on_test_begin(self, logs=None):
-        # Validation's iterator is made only now, and kept by Keras for all epochs.
-        if self.call:  # and not `evaluate` by itself
-            passing(self.call.val, getattr(self.model, "_eval_epoch_iterator", None))
+        # Keras makes validation's iterator only now, for all epochs.
+        if self.call:  # None in `evaluate` by itself
+            pass_through(self.call.validation, getattr(self.model, "_eval_epoch_iterator", None))
 
     def on_epoch_end(self, epoch, logs=None):
         self.call.first.over = True
@@ -100,15 +100,16 @@ class Callback(keras.callbacks.Callback):
         self.findings = Audit(self.source)
         text = "".join(linecache.getlines(self.source))
         with undisturbed():
-            fill(self.findings, Record(self.source, [self.call]), text, Budget(self.budget), OF_A_FIT)
+            observed = Observations(self.source, [self.call])
+            fill(self.findings, observed, text, Budget(self.budget), FINDERS_OF_A_FIT)
         if self.verbose:
             print(self.findings)
 
 
-def passing(rows: Rows | Stream | None, iterator: Any) -> None:
-    """Has the batches of a generator pass by its stream on their way from Keras's adapter to the model.
+def pass_through(rows: ObservedRows | Stream | None, iterator: Any) -> None:
+    """Makes the batches of a generator pass through its stream, on their way from Keras to the model.
 
-    Where Keras keeps no such adapter, the stream stays empty, and the audit says that no batch was seen.
+    Where Keras has no such adapter, the stream stays empty, and the audit reports that no batch was seen.
     """
     adapter = getattr(iterator, "data_adapter", None)
     if (
@@ -123,12 +124,14 @@ def passing(rows: Rows | Stream | None, iterator: Any) -> None:
 
 
 def _fit_frame(model) -> FrameType:
-    """Where Keras's `fit` of a model is running, whose arguments are its variables."""
+    """The frame of Keras's `fit` of a model, whose variables are the arguments."""
     for frame in outward(sys._getframe(1)):
         names = frame.f_locals
         if frame.f_code.co_name == "fit" and names.get("self") is model and {"x", "y"} <= set(names):
             return frame
-    raise RuntimeError("sunhwan.audit.Callback belongs among the callbacks of a model's fit")
+    raise RuntimeError(
+        "sunhwan.audit.Callback was called outside of fit; pass it among the callbacks of a model's fit"
+    )
 
 
 def _is_keras(frame: FrameType) -> bool:

@@ -1,4 +1,4 @@
-"""Calls of Keras joined to fits: one model on one set of rows, and the parts on which it was judged."""
+"""Calls of Keras grouped into fits: one model on one set of rows, and the parts on which it was scored."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from sunhwan.audit.observe.rows import Rows, Stream
-from sunhwan.audit.observe.watch import Call, Record
+from sunhwan.audit.observe.rows import ObservedRows, Stream
+from sunhwan.audit.observe.watch import KerasCall, Observations
 
 MOST_OUTPUTS = 64
-"""A target of more numbers than this is not forecast by baselines."""
+"""Baselines do not forecast a target of more numbers than this."""
 
 METRICS = {
     "mae": "mae",
@@ -30,33 +30,38 @@ METRICS = {
     "categorical_accuracy": "accuracy",
     "sparse_categorical_accuracy": "accuracy",
 }
-"""Keras's names of the metrics that baselines are scored by."""
+"""Keras's names of the metrics that baselines are scored with."""
 
 CLASS_LOSSES = {"binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"}
 
 
 @dataclass(eq=False)
 class Part:
-    """Rows on which a fit learnt or was judged.
+    """Rows on which a model was trained or scored.
 
     Attributes:
-        name: "training", "validation" or "test".
-        rows: as they were given.
-        call: the call that judged them; for validation that of `fit`.
+        name: "train", "validation" or "test".
+        rows: as passed to Keras.
+        call: the call that scored them; of validation that of `fit`.
     """
 
     name: str
-    rows: Rows
-    call: Call
+    rows: ObservedRows
+    call: KerasCall
+
+    @property
+    def words(self) -> str:
+        """The name as sentences have it."""
+        return "training" if self.name == "train" else self.name
 
     @cached_property
     def digest(self) -> str:
         """Equal for equal rows."""
-        found = hashlib.blake2b(repr((self.rows.count, np.shape(self.rows.x))).encode(), digest_size=16)
+        digest = hashlib.blake2b(repr((self.rows.count, np.shape(self.rows.x))).encode(), digest_size=16)
         for array in (self.rows.x, self.rows.y):
             if array is not None:
-                found.update(np.ascontiguousarray(array, np.float32).reshape(len(array), -1))
-        return found.hexdigest()
+                digest.update(np.ascontiguousarray(array, np.float32).reshape(len(array), -1))
+        return digest.hexdigest()
 
     def same_inputs(self, other: Part | None) -> bool:
         return (
@@ -76,18 +81,19 @@ class Fit:
     Attributes:
         number: counted from 1.
         calls: of `fit`, in order.
-        train, val: the parts; `val` may be None.
-        tests: other rows that the model was evaluated on, or predicted, after `fit`.
-        no_tests: calls of `evaluate` and `predict` that are no test, each with the reason.
+        train, validation: the parts; `validation` may be None.
+        tests: other rows that were evaluated, or predicted, after `fit`.
+        evaluated_validationidation: the validation rows where they were evaluated after `fit`.
+        no_tests: calls of `evaluate` and `predict` that are not on a test part, each with the reason.
     """
 
     number: int
-    calls: list[Call]
+    calls: list[KerasCall]
     train: Part
-    val: Part | None
+    validation: Part | None
     tests: list[Part] = field(default_factory=list)
-    evaluated_val: Part | None = None
-    no_tests: list[tuple[Call, str]] = field(default_factory=list)
+    evaluated_validation: Part | None = None
+    no_tests: list[tuple[KerasCall, str]] = field(default_factory=list)
 
     @property
     def model(self) -> Any:
@@ -97,57 +103,52 @@ class Fit:
     def lines(self) -> list[int]:
         return list(dict.fromkeys(self.calls[0].lines[:1]))
 
-    @property
-    def parts(self) -> list[Part]:
-        """All but training."""
-        return ([self.val] if self.val else []) + self.tests
-
     @cached_property
     def reported(self) -> Part:
-        """The part on which the result is told: a test with targets, else validation, else training.
+        """The part on which the result is reported: a test part with targets, else validation, else training.
 
-        `evaluate` outranks `predict`, and what came last what came before.
+        `evaluate` comes before `predict`, and later calls before earlier ones.
         """
         known = [part for part in self.tests if part.rows.y is not None]
         for kind in ("evaluate", "predict"):
             for part in reversed(known):
                 if part.call.kind == kind:
                     return part
-        return self.evaluated_val or self.val or self.train
+        return self.evaluated_validation or self.validation or self.train
 
     @property
     def declined(self) -> str:
-        """Why nothing can be said of it, or ""."""
+        """Why it cannot be audited, or ""."""
         rows = self.train.rows
         if rows.declined:
             return rows.declined
         if rows.y is None:
-            return "the model is trained without targets that Keras is given"
+            return "the model is trained without passing targets to Keras"
         if rows.joined and self.embeds:
-            return "there are several inputs, and ids of words among them"
+            return "the model has several inputs with token ids among them"
         if isinstance(self.model.loss, (list, dict)) or len(getattr(self.model, "outputs", None) or [1]) > 1:
             return "the model has several outputs"
         if rows.x.shape == rows.y.shape and np.array_equal(rows.x, rows.y):
-            return "the target is the input itself (an autoencoder), which no baseline forecasts"
+            return "the target is the input itself (an autoencoder), which has no baseline"
         numbers = int(np.prod(rows.y.shape[1:]))
         if self.task == "regression" and numbers > MOST_OUTPUTS:
-            return f"the target has {numbers:,} numbers a row; baselines forecast up to {MOST_OUTPUTS}"
+            return f"the target has {numbers:,} numbers per row; baselines forecast at most {MOST_OUTPUTS}"
         if self.task == "classes" and rows.y.ndim > 2:
-            return "there is a class for each timestep, not one for each row"
+            return "the model classifies each timestep, not each row"
         return ""
 
     @cached_property
     def layers(self) -> list[Any]:
-        """Every layer, those within others too, in order."""
+        """Every layer in order, including those inside others."""
         import keras
 
-        found, waiting = [], [self.model]
+        layers, waiting = [], [self.model]
         while waiting:
             layer = waiting.pop()
-            if layer not in found:
-                found.append(layer)
+            if layer not in layers:
+                layers.append(layer)
                 waiting.extend(reversed(list(layer._flatten_layers(include_self=False, recursive=False))))
-        return [layer for layer in found if not isinstance(layer, keras.Model)]
+        return [layer for layer in layers if not isinstance(layer, keras.Model)]
 
     @cached_property
     def recurrent(self) -> list[Any]:
@@ -163,16 +164,11 @@ class Fit:
 
     @cached_property
     def kind(self) -> str:
-        """What a row is: "tokens" (ids of words, for an Embedding) or "numbers"."""
+        """What a row is: "tokens" (ids, for an Embedding) or "numbers"."""
         x = self.train.rows.x
-        if (
-            self.embeds
-            and x is not None
-            and x.ndim == 2
-            and (x.dtype.kind in "iu" or np.array_equal(x, np.floor(x)))
-        ):
-            return "tokens"
-        return "numbers"
+        if not self.embeds or x is None or x.ndim != 2:
+            return "numbers"
+        return "tokens" if x.dtype.kind in "iu" or np.array_equal(x, np.floor(x)) else "numbers"
 
     @cached_property
     def loss(self) -> str:
@@ -197,13 +193,13 @@ class Fit:
 
     @cached_property
     def metric_names(self) -> list[str]:
-        """Keras's names of the metrics beside the loss, in the order in which they were compiled."""
+        """Keras's names of the metrics besides the loss, in the order in which they were compiled."""
         named = [*self.calls[-1].history, *self.reported.call.scores]
         return [name for name in dict.fromkeys(named) if name != "loss" and not name.startswith("val_")]
 
     @cached_property
     def metric_name(self) -> str:
-        """Keras's name of what the network is scored by; "loss" where it is that."""
+        """Keras's name of the metric that the network is scored with; "loss" where it is that."""
         fitting = {"accuracy"} if self.task == "classes" else {"mae", "mse", "rmse"}
         for name in self.metric_names:
             if METRICS.get(name) in fitting:
@@ -219,7 +215,7 @@ class Fit:
 
     @property
     def scored(self) -> float | None:
-        """What Keras itself said on the reported part, or None: baselines know no weights of rows."""
+        """Keras's own score on the reported part, or None: baselines know no sample weights."""
         part = self.reported
         if part.call.options.get("weighted"):
             return None
@@ -230,7 +226,7 @@ class Fit:
         history = self.calls[-1].history
         prefix = "val_" if part.name == "validation" else ""
         values = history.get(prefix + self.metric_name)
-        # With a callback that gives the best weights back the last epoch's value is not the model's.
+        # With a callback that restores the best weights the last epoch's value is not the model's.
         return values[-1] if values and not self.calls[-1].monitors else None
 
     @cached_property
@@ -245,17 +241,17 @@ class Fit:
     @property
     def title(self) -> str:
         """As `LSTM 50 x 2, 12,340 windows of 60 x 1 -> 1`."""
-        found: list[list] = []
+        layers: list[list] = []
         for layer in self.recurrent or self.layers:
             units = getattr(layer, "units", "")
             name = f"{type(layer).__name__} {units}".strip()
             if not self.recurrent and not units:
                 continue
-            if found and found[-1][0] == name:
-                found[-1][1] += 1
+            if layers and layers[-1][0] == name:
+                layers[-1][1] += 1
             else:
-                found.append([name, 1])
-        what = ", ".join(name if times == 1 else f"{name} x {times}" for name, times in found)
+                layers.append([name, 1])
+        what = ", ".join(name if times == 1 else f"{name} x {times}" for name, times in layers)
         rows = self.train.rows
         if rows.x is None:
             return what
@@ -285,7 +281,7 @@ class Fit:
 
 
 def windows(x: np.ndarray) -> np.ndarray:
-    """(rows, timesteps, features) float32, of whatever shape a model takes.
+    """(rows, timesteps, features) float32, from inputs of any shape.
 
     Example:
         >>> windows(np.zeros((4, 7))).shape, windows(np.zeros(4)).shape
@@ -297,39 +293,50 @@ def windows(x: np.ndarray) -> np.ndarray:
     return x[:, :, None] if x.ndim == 2 else x.reshape(*x.shape[:2], -1)
 
 
+def spaced(count: int, most: int) -> np.ndarray:
+    """The indices of all of `count` rows, or of `most` evenly spaced ones.
+
+    Example:
+        >>> spaced(3, 5).tolist(), spaced(9, 3).tolist()
+        ([0, 1, 2], [0, 4, 8])
+    """
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
 def outputs(y: np.ndarray) -> np.ndarray:
     """(rows, numbers) float64 targets."""
     return np.asarray(y, np.float64).reshape(len(y), -1)
 
 
-def read(record: Record) -> list[Fit]:
-    """The fits of what was observed. Streams that can be read again are read now."""
+def read(observed: Observations) -> list[Fit]:
+    """The fits among the observed calls. Streams that can be read again are read now."""
     fits: list[Fit] = []
-    for call in record.calls:
-        rows = _rows(call.given)
+    for call in observed.calls:
+        rows = _read(call.rows)
         if call.kind == "fit":
-            train = Part("training", rows, call)
-            val = None if call.val is None else Part("validation", _rows(call.val), call)
+            train = Part("train", rows, call)
+            has_validation = call.validation is not None
+            validation = Part("validation", _read(call.validation), call) if has_validation else None
             earlier = next(
                 (fit for fit in fits if fit.model is call.model and _continues(fit, call, train)), None
             )
             if earlier:
                 earlier.calls.append(call)
             else:
-                fits.append(Fit(len(fits) + 1, [call], train, val))
+                fits.append(Fit(len(fits) + 1, [call], train, validation))
         else:
             fit = _fit_of(fits, call, rows)
-            if fit and (why := rows.declined or _judge(fit, Part("test", rows, call))):
+            if fit and (why := rows.declined or _score(fit, Part("test", rows, call))):
                 fit.no_tests.append((call, f"{call.kind}: {why}" if rows.declined else why))
     return fits
 
 
-def _rows(given):
-    return given.rows() if isinstance(given, Stream) else given
+def _read(rows):
+    return rows.rows() if isinstance(rows, Stream) else rows
 
 
 def _continues(fit, call, train):
-    before, now = fit.calls[-1].given, call.given
+    before, now = fit.calls[-1].rows, call.rows
     if isinstance(before, Stream) or isinstance(now, Stream):
         return isinstance(before, Stream) and isinstance(now, Stream) and before.source is now.source
     return fit.train.same_inputs(train)
@@ -347,19 +354,19 @@ def _fit_of(fits, call, rows):
     return None
 
 
-def _judge(fit: Fit, part: Part) -> str:
-    """Adds a part on which a fit was judged; or says why it is none: it is training, say, or validation."""
+def _score(fit: Fit, part: Part) -> str:
+    """Adds a part on which a fit was scored; or returns why it is no test part: it is training, say."""
     kind, rows, ours = part.call.kind, part.rows, fit.train.rows
     if not len(rows):
-        return f"{kind} was given no row"
+        return f"{kind} was called on no rows"
     if part.same_inputs(fit.train):
-        return f"{kind} was given the {rows.count:,} training rows"
-    if part.same_inputs(fit.val):
+        return f"{kind} was called on the {rows.count:,} training rows"
+    if part.same_inputs(fit.validation):
         if kind == "evaluate" and rows.y is not None:
-            fit.evaluated_val = Part("validation", rows, part.call)
-        return f"{kind} was given the {rows.count:,} validation rows"
-    if kind == "predict" and ours.x is not None and rows.count > ours.count and _holds(rows.x, ours.x):
-        return f"predict was given {rows.count:,} rows, all those of training among them"  # to be drawn
+            fit.evaluated_validation = Part("validation", rows, part.call)
+        return f"{kind} was called on the {rows.count:,} validation rows"
+    if kind == "predict" and ours.x is not None and rows.count > ours.count and _contains(rows.x, ours.x):
+        return f"predict was called on {rows.count:,} rows, including all training rows"  # for a plot
     fit.tests = [
         earlier
         for earlier in fit.tests
@@ -369,10 +376,10 @@ def _judge(fit: Fit, part: Part) -> str:
     return ""
 
 
-def _holds(rows, others):
-    """Whether nearly all of `others` stand among `rows`."""
+def _contains(rows, others):
+    """Whether nearly all of `others` are among `rows`."""
     if rows.shape[1:] != others.shape[1:] or not len(others):
         return False
-    there = {row.tobytes() for row in np.asarray(rows, np.float32)}
+    known = {row.tobytes() for row in np.asarray(rows, np.float32)}
     sample = np.asarray(others[:: max(len(others) // 500, 1)], np.float32)
-    return sum(row.tobytes() in there for row in sample) > 0.9 * len(sample)
+    return sum(row.tobytes() in known for row in sample) > 0.9 * len(sample)

@@ -1,10 +1,10 @@
 """How much faster a fit was on fused kernels: some of its training steps, stock and accelerated in turns.
 
-Nothing is measured while the program runs. Afterwards its own model takes the first batches of its fit again,
-each block from the same weights, optimizer, seeds and states, and all of these are put back to their bits.
-What a fit would have taken is scaled from that: its steps by the ratio, and nothing else, so that compiling
-and validation count as they were. Ratios are of blocks that took turns, which a busy machine disturbs little;
-how long the steps of the fit took is told by the fastest block, which it disturbs least.
+Nothing is measured while the program runs. Afterwards its own model trains on the first batches of its fit
+again, each block from the same weights, optimizer, seeds and states, and all of these are restored to the
+bit. What a fit would have taken is scaled from that: its steps by the ratio, and nothing else, so that
+compiling and validation count as they were. Ratios are of blocks that took turns, which a busy machine
+disturbs little; the duration of a step is that of the fastest block, which it disturbs least.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from sunhwan.recurrence.keras.dispatch_log import FUSED, KERAS
 from sunhwan.recurrence.keras.explain import explain
 
 STEPS = 8
-"""Steps of a block, at most."""
+"""The most steps of a block."""
 
 PAIRS = 5
-"""Blocks of each kind, at most."""
+"""The most blocks of each kind."""
 
 MOST_SECONDS = 8.0
-"""After so long no further pair of blocks is begun for a fit."""
+"""After this long no further pair of blocks is begun for a fit."""
 
 BLOCK_SECONDS = 0.5
-"""A block of the slower kind lasts about so long, if its steps are enough for that."""
+"""A block of the slower kind lasts about this long, if there are enough steps."""
 
 SAME = 1e-4
-"""Losses that differ by no more than this share of them are called the same."""
+"""Losses that differ relatively by no more than this are called the same."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """A training step of a fit, stock and accelerated.
+    """The duration of a training step of a fit, stock and accelerated.
 
     Attributes:
-        ratio: how many times faster, the median over pairs of blocks.
+        ratio: how many times faster it is accelerated, the median over pairs of blocks.
         accelerated: seconds of a step in the fastest block.
         steps: how many of each kind were timed.
-        difference: by what share the losses of the same steps differ, at most.
+        difference: the largest relative difference between losses of the same steps.
         declined: why nothing was measured, or "".
     """
 
@@ -69,7 +69,7 @@ class Speed:
 
 
 def measure(fits: list[Fit], limit: Budget) -> list[Speed]:
-    """The speed of each fit; fits of equal models on batches of equal shape are measured once."""
+    """The speed of each fit; equal models on batches of equal shape are measured once."""
     known: dict[tuple, Speed] = {}
     speeds = []
     for fit in fits:
@@ -87,27 +87,27 @@ def speed(fit: Fit, limit: Budget) -> Speed:
     if why := unfit(fit):
         return Speed(declined=why)
     if limit.left <= 0:
-        return Speed(declined="the budget is spent")
+        return Speed(declined="the time budget is spent")
     try:
         with unchanged(model) as put_back, quiet():
             return in_turns(fit, limit, put_back)
-    except Exception as error:  # somebody's model: why it would not run again is told
-        return Speed(declined=f"its first batches would not run again ({type(error).__name__}: {error})")
+    except Exception as error:  # the script's model, which may not run again
+        return Speed(declined=f"its first batches could not be run again ({type(error).__name__}: {error})")
 
 
 def unfit(fit: Fit) -> str:
-    """Why nothing of a fit can be measured, or ""."""
+    """Why a fit cannot be measured, or ""."""
     if fit.train.rows.declined:
         return fit.train.rows.declined
     if not fit.recurrent:
-        return "it has no recurrent layer"
+        return "the model has no recurrent layer"
     if not type(fit.model).train_step.__module__.startswith("keras."):
-        return "the model has a training step of its own, which may do more than compute"
+        return "the model has a train_step of its own, which may do more than train"
     return switch.forgets_programs() or ""
 
 
 def in_turns(fit: Fit, limit: Budget, put_back: Any) -> Speed:
-    """Blocks of steps in turns, each from the same beginning."""
+    """Blocks of steps in turns, each from the same state."""
     import keras
 
     x, y, batch = first_batches(fit)
@@ -127,37 +127,38 @@ def in_turns(fit: Fit, limit: Budget, put_back: Any) -> Speed:
             )
         return clock
 
-    block(switch.accelerated, 1)  # compiles, and shows what is fused
+    block(switch.accelerated, 1)  # compiles, and shows which layers are fused
     with switch.accelerated():
         rows = explain(fit.model).rows
     if not any(row.path == FUSED for row in rows):
         reasons = dict.fromkeys(row.reason for row in rows if row.path == KERAS)
-        return Speed(declined=f"nothing was fused: {'; '.join(reasons)}")
+        return Speed(declined=f"no layer is accelerated: {'; '.join(reasons)}")
     block(stock, 1)
     if limit.left <= 0:
-        return Speed(declined="the budget is spent")
+        return Speed(declined="the time budget is spent")
     once = block(stock, 1).seconds
     most = min(STEPS, -(-len(x) // batch))
     steps = int(np.clip(BLOCK_SECONDS / max(once, 1e-6), 1, most))
-    begun, taken, losses = time.monotonic(), [], 0.0
-    while len(taken) < PAIRS:
-        lasted = (time.monotonic() - begun) / max(len(taken), 1)
-        if taken and (time.monotonic() - begun > MOST_SECONDS or limit.left < lasted):
+    begun, seconds, losses = time.monotonic(), [], 0.0
+    while len(seconds) < PAIRS:
+        lasted = (time.monotonic() - begun) / max(len(seconds), 1)
+        if seconds and (time.monotonic() - begun > MOST_SECONDS or limit.left < lasted):
             break
         slow, fast = block(stock, steps), block(switch.accelerated, steps)
-        taken.append((slow.seconds / steps, fast.seconds / steps))
-        losses = max(losses, apart(slow.losses, fast.losses))
-    slow, fast = np.array(taken).T
-    return Speed(float(np.median(slow / fast)), float(fast.min()), steps * len(taken), losses)
+        seconds.append((slow.seconds / steps, fast.seconds / steps))
+        losses = max(losses, difference(slow.losses, fast.losses))
+    slow, fast = np.array(seconds).T
+    return Speed(float(np.median(slow / fast)), float(fast.min()), steps * len(seconds), losses)
 
 
 def first_batches(fit: Fit) -> tuple[Any, Any, int]:
     """Inputs and targets of the first batches, and how many rows a batch has."""
     call = fit.calls[0]
-    rows, given = fit.train.rows, call.given
+    rows = fit.train.rows
     if rows.x is None:
         return None, None, 0
-    batch = len(given.batches[0][0]) if isinstance(given, Stream) else call.options.get("batch_size") or 32
+    streamed = isinstance(call.rows, Stream)
+    batch = len(call.rows.batches[0][0]) if streamed else call.options.get("batch_size") or 32
     batch = min(batch, len(rows))
     whole = max(len(rows) // batch, 1) * batch
     most = min(STEPS * batch, whole)
@@ -166,7 +167,7 @@ def first_batches(fit: Fit) -> tuple[Any, Any, int]:
 
 @contextmanager
 def stock() -> Iterator[None]:
-    """Keras's own paths for the length of a `with` block."""
+    """Keras's own path for the length of a `with` block."""
     before = switch.is_on()
     switch.restore()
     try:
@@ -177,7 +178,7 @@ def stock() -> Iterator[None]:
 
 
 def timed() -> Any:
-    """A callback that sums up the seconds of steps, and keeps their losses."""
+    """A callback that sums up the seconds of steps, and collects their losses."""
     import keras
 
     class Clock(keras.callbacks.Callback):
@@ -195,14 +196,14 @@ def timed() -> Any:
     return Clock()
 
 
-def apart(ones: list[float], others: list[float]) -> float:
-    """By what share two rows of losses differ, at most.
+def difference(losses: list[float], others: list[float]) -> float:
+    """The largest relative difference between two lists of losses.
 
     Example:
-        >>> apart([1.0, 2.0], [1.0, 2.5]), apart([float("nan")], [float("nan")])
+        >>> difference([1.0, 2.0], [1.0, 2.5]), difference([float("nan")], [float("nan")])
         (0.2, 0.0)
     """
-    a, b = np.array(ones), np.array(others)
+    a, b = np.array(losses), np.array(others)
     largest = np.maximum(np.abs(a), np.abs(b))
     differ = ~((a == b) | (np.isnan(a) & np.isnan(b)))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -211,7 +212,7 @@ def apart(ones: list[float], others: list[float]) -> float:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of a whole program, as it ran and as it would have run otherwise, which is an estimate."""
+    """Seconds of a whole program, as it ran and, estimated, as it would have run otherwise."""
 
     ran: float
     otherwise: float
@@ -219,7 +220,7 @@ class Times:
 
 
 def estimate(fits: list[Fit], speeds: list[Speed], ran: float) -> Times | None:
-    """What a program would have taken without acceleration, or with it where it had none.
+    """How long a program would have run without acceleration, or with it where it had none.
 
     Args:
         ran: seconds that it took.
@@ -227,46 +228,47 @@ def estimate(fits: list[Fit], speeds: list[Speed], ran: float) -> Times | None:
     Returns:
         None where no fit was measured.
     """
-    measured = [(fit, one) for fit, one in zip(fits, speeds, strict=True) if one]
+    measured = [(fit, speed) for fit, speed in zip(fits, speeds, strict=True) if speed]
     if not measured:
         return None
     on = all(call.accelerated for fit, _ in measured for call in fit.calls)
     change = 0.0
-    for fit, one in measured:
+    for fit, speed in measured:
         for call in fit.calls:
             if on:
-                change += min(call.steps * one.accelerated, call.seconds) * (one.ratio - 1)
+                change += min(call.steps * speed.accelerated, call.seconds) * (speed.ratio - 1)
             elif not call.accelerated:
-                change += min(call.steps * one.stock, call.seconds) * (1 - 1 / one.ratio)
+                change += min(call.steps * speed.stock, call.seconds) * (1 - 1 / speed.ratio)
     return Times(ran, ran + change if on else max(ran - change, 0.0), on)
 
 
-def told(times: Times | None, speeds: list[Speed]) -> str:
+def sentence(times: Times | None, speeds: list[Speed]) -> str:
     """The line about speed at the end of an audit.
 
     Example:
-        >>> one = Speed(12.0, accelerated=0.01, steps=40, difference=2e-7)
-        >>> told(Times(41.0, 500.0, True), [one]).partition(" (")[0]
+        >>> speed = Speed(12.0, accelerated=0.01, steps=40, difference=2e-7)
+        >>> sentence(Times(41.0, 500.0, True), [speed]).partition(" (")[0]
         'accelerated: 41 s instead of about 8 min 20 s'
     """
     if times is None:
-        reasons = "; ".join(dict.fromkeys(one.declined for one in speeds))
-        return f"no speed is told: {reasons}" if reasons else ""
-    measured = list(dict.fromkeys(one for one in speeds if one))
-    low, high = (end(one.ratio for one in measured) for end in (min, max))
+        reasons = "; ".join(dict.fromkeys(speed.declined for speed in speeds))
+        return f"speed not measured: {reasons}" if reasons else ""
+    measured = list(dict.fromkeys(speed for speed in speeds if speed))
+    low, high = (end(speed.ratio for speed in measured) for end in (min, max))
     ratio = times_faster(low)
     if times_faster(high) != ratio:
         ratio += f" to {times_faster(high)}"
     text = f"{spent(times.ran)} instead of about {spent(times.otherwise)}"
     if not times.accelerated:
         text = f"about {spent(times.otherwise)} instead of {spent(times.ran)}"
-    differ = max(one.difference for one in measured)
-    same = "same losses" if differ <= SAME else f"losses differ by up to {differ:.1g} of them"
-    steps = sum(one.steps for one in measured)
-    missing = sum(not one for one in speeds)
+    differ = max(speed.difference for speed in measured)
+    same = "same losses" if differ <= SAME else f"losses differ by up to {100 * differ:.1g}%"
+    steps = sum(speed.steps for speed in measured)
+    missing = sum(not speed for speed in speeds)
     left_out = f"; {missing} of {len(speeds)} fits not measured" if missing else ""
     begin = "accelerated" if times.accelerated else "with sunhwan.accelerate()"
-    return f"{begin}: {text} (fit step {ratio}, estimated from {steps} steps of each kind{left_out}); {same}"
+    how = f"training step {ratio} faster, estimated from {steps} steps of each kind{left_out}"
+    return f"{begin}: {text} ({how}); {same}"
 
 
 def times_faster(ratio: float) -> str:

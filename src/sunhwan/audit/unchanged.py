@@ -1,4 +1,4 @@
-"""A program's model, used once more and then as it was: it goes on with the bits that it would have had."""
+"""A program's model, used again and then restored to the bit, so that the program goes on unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @contextmanager
 def unchanged(model: Any) -> Iterator[Any]:
-    """Yields what gives a model the bits back that it has now; that is done at the end, too."""
+    """Yields a function that restores a model to its present bits, which also happens at the end."""
     from keras.src.backend.common import global_state
 
     shared = global_state.get_global_attribute("global_seed_generator")
@@ -22,9 +22,14 @@ def unchanged(model: Any) -> Iterator[Any]:
         if hasattr(state, "assign")
     ]
     optimizer = getattr(model, "optimizer", None)
-    found = [*model.variables, *model.metrics_variables, *(optimizer.variables if optimizer else ()), *states]
-    found += [shared.state] if shared else []
-    variables = list({id(variable): variable for variable in found}.values())
+    tensors = [
+        *model.variables,
+        *model.metrics_variables,
+        *(optimizer.variables if optimizer else ()),
+        *states,
+    ]
+    tensors += [shared.state] if shared else []
+    variables = list({id(variable): variable for variable in tensors}.values())
     values = [np.array(variable.numpy()) for variable in variables]
     attributes = {name: getattr(model, name, None) for name in ("history", "stop_training")}
 

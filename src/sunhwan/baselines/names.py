@@ -13,6 +13,7 @@ NAMES = {
     "ridge": "ridge regression",
     "boosting": "gradient boosting",
     "majority": "majority class",
+    "logistic": "logistic regression",
     "tfidf": "TF-IDF with logistic regression",
     "nb_svm": "NB-SVM",
     "summary": "summary statistics",

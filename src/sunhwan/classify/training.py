@@ -1,41 +1,67 @@
 """One network of a classifier trained by Keras; validation chooses the epoch.
 
-What is scored and kept is an average of the weights along the way (Izmailov et al., "Averaging weights leads
-to wider optima", UAI 2018): single steps swing by a point of accuracy and more.
+What is scored and saved is an average of the weights along the way (Izmailov et al., "Averaging weights leads
+to wider optima", UAI 2018): single steps vary by a point of accuracy and more.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.special import log_softmax
 
+from sunhwan.classify.network import Network, weights_of
+from sunhwan.data.ragged import Ragged
+from sunhwan.training import loop
+from sunhwan.training.cells import check_cell
+
 if TYPE_CHECKING:
     import keras
 
+    from sunhwan.training.progress import Watcher
+
 LEAST_STEPS, MOST_STEPS = 40, 1_500
-"""Training steps of an epoch: of few examples it holds several rounds, of many each epoch sees others."""
+"""Training steps of an epoch: with few examples it repeats them, with many each epoch sees others."""
 
 SNAPSHOT = 32
 """Training steps between two weights that are averaged; an epoch has one at its end in any case."""
 
 GAIN = 1e-3
-"""Of validation loss, in nats: epochs that gain less are waited for as if they gained nothing."""
+"""Of validation loss, in nats: patience counts epochs that gain less."""
 
 POOL = 32
-"""Batches that are made at once of examples in random order, so that each is of about one length."""
+"""Batches that are made at once of examples in random order, so that each has examples of similar length."""
 
 
-class Network(Protocol):
-    """What was trained, as plain arrays."""
+@dataclass(frozen=True)
+class Settings:
+    """What a network is, and how it is trained; texts and recordings have their own defaults.
 
-    def logits(self, examples: object) -> np.ndarray:
-        """(examples, classes) float32: their softmax are probabilities."""
-        ...
+    Attributes:
+        cell: out of `cells.CELLS`.
+        units: of each direction of a recurrent layer.
+        dropout: of the recurrent layers' inputs, and of their pooled outputs.
+        learning_rate: of Adam.
+        averaging: the weight of the past in the average of weights, at each snapshot.
+        batch: examples of a training step, fewer where examples are few.
+        epochs: at most.
+        patience: epochs without a gain after which training ends.
+    """
+
+    cell: str = "lstm"
+    units: int = 32
+    dropout: float = 0.5
+    learning_rate: float = 1e-3
+    averaging: float = 0.85
+    batch: int = 64
+    epochs: int = 12
+    patience: int = 2
+
+    def __post_init__(self) -> None:
+        check_cell(self.cell)
 
 
 @dataclass(frozen=True)
@@ -53,90 +79,118 @@ class Trained:
     history: tuple[dict, ...]
 
 
-@dataclass(frozen=True)
-class Routine:
-    """How a network is trained, whatever it reads.
+class Trainer:
+    """Trains networks on some examples; a subclass says what they read and how they are built.
 
     Attributes:
-        learning_rate: of Adam.
-        averaging: the weight of the past in the average of weights, at each snapshot.
-        epochs: at most.
-        patience: epochs without a gain after which training ends.
+        settings: of the networks.
+        outline: a network without weights.
+        steps: what it reads of each example.
     """
 
-    learning_rate: float
-    averaging: float
-    epochs: int
-    patience: int
+    least_batches: ClassVar[int]
+    """Batches are as small as it takes for so many to have different examples."""
+
+    def __init__(self, outline: Network, examples: Ragged, settings: Settings):
+        self.settings, self.outline, self.steps = settings, outline, outline.read(examples)
+
+    def build(self, prior: np.ndarray) -> keras.Model:
+        """The network for training: from `batch` to scores (batch, columns), which begin at the prior."""
+        raise NotImplementedError
+
+    def batch(self, index: np.ndarray, width: int, random: np.random.Generator) -> object:
+        """What a model reads of the examples numbered `index`, padded to `width`, with random noise."""
+        raise NotImplementedError
+
+    def feed(self, labels: np.ndarray, seed: int) -> Feed:
+        """The batches of each epoch."""
+        size = max(1, min(self.settings.batch, len(self.steps) // self.least_batches))
+        length = self.outline.length
+        lengths = np.minimum(self.steps.lengths, length)
+        return Feed(lengths, labels, size, seed, widths(length), self.batch)
+
+    def train(
+        self,
+        labels: np.ndarray,
+        classes: int,
+        seed: int,
+        watcher: Watcher,
+        validation: tuple[Ragged, np.ndarray] | None = None,
+        name: str = "network",
+        epochs: int | None = None,
+    ) -> Trained:
+        """Train one network; validation chooses the epoch, or all epochs are trained.
+
+        Args:
+            labels: (examples,) 0 to classes - 1.
+            classes: how many there are.
+            seed: of weights, dropout and order.
+            watcher: notified of each batch and epoch.
+            validation: examples and labels.
+            name: of the network, for the watcher.
+            epochs: at most; by default those of the settings.
+        """
+        import keras
+
+        from sunhwan.recurrence.keras.accelerate import accelerated
+
+        keras.utils.set_random_seed(seed)
+        settings, feed = self.settings, self.feed(labels, seed)
+        epochs = epochs or settings.epochs
+        watcher.begin(name, epochs, len(feed))
+        with accelerated():
+            model = self.build(prior(labels, classes))
+            loss = (
+                keras.losses.BinaryCrossentropy(from_logits=True)
+                if classes == 2
+                else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            )
+            model.compile(keras.optimizers.Adam(settings.learning_rate), loss=loss)
+            fitting = Fitting(self, model, feed, watcher, validation)
+            progress = loop.run(fitting, epochs, watcher, patience=settings.patience, gain=GAIN)
+        best = fitting.best or fitting.network
+        return Trained(best, progress.best_epoch or progress.epoch, tuple(progress.rows))
 
 
-def train(
-    model: keras.Model,
-    feed: Feed,
-    classes: int,
-    routine: Routine,
-    taken: Callable[[keras.Model], dict[str, np.ndarray]],
-    made: Callable[[Mapping[str, np.ndarray]], Network],
-    watcher,
-    held: tuple[object, np.ndarray] | None,
-) -> Trained:
-    """Train a model; validation chooses the epoch, or all are trained.
+class Fitting(loop.Fitting):
+    """A compiled model in training; its weights are averaged."""
 
-    Args:
-        model: built, not compiled; for two classes it says one number, else one for each class.
-        feed: the batches of each epoch.
-        classes: how many there are.
-        routine: how it is trained.
-        taken: the model's weights by name.
-        made: the network of such weights.
-        watcher: told of each batch and epoch.
-        held: what the network's `logits` takes, and the labels of validation.
-    """
-    import keras
+    best: Network | None = None
 
-    from sunhwan.training.batches import Ticker
+    def __init__(self, trainer: Trainer, model, feed: Feed, watcher: Watcher, validation):
+        self.trainer, self.model, self.feed = trainer, model, feed
+        self.watcher, self.validation, self.average = watcher, validation, None
 
-    best, average, history, lowest, waited = None, None, [], np.inf, 0
-    loss = (
-        keras.losses.BinaryCrossentropy(from_logits=True)
-        if classes == 2
-        else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    model.compile(keras.optimizers.Adam(routine.learning_rate), loss=loss)
-    for epoch in range(routine.epochs):
-        began = time.perf_counter()
-        batches, losses = feed.epoch(epoch), []
-        ticker = Ticker(watcher, epoch + 1)
+    def train(self, epoch: int) -> dict[str, float]:
+        from sunhwan.training.batches import Prepared, Ticker, fit
+
+        batches, losses = self.feed.epoch(epoch), []
+        ticker = Ticker(self.watcher, epoch + 1)
         for start in range(0, len(batches), SNAPSHOT):
             some = batches[start : start + SNAPSHOT]
-            fitted = model.fit(sequence(some), epochs=1, shuffle=False, verbose=0, callbacks=[ticker])
-            losses += [fitted.history["loss"][0]] * len(some)
-            average = averaged(average, taken(model), routine.averaging)
-        network = made(average)
-        row = {"epoch": epoch + 1, "loss": float(np.mean(losses))}
-        if held is None:
-            row["seconds"] = round(time.perf_counter() - began, 3)
-            history.append(row)
-            best = Trained(network, epoch + 1, ())
-            continue
-        said = log_softmax(network.logits(held[0]), axis=1)
-        row["val_loss"] = float(-said[np.arange(len(said)), held[1]].mean())
-        row["val_accuracy"] = float((said.argmax(axis=1) == held[1]).mean())
-        row["seconds"] = round(time.perf_counter() - began, 3)
-        history.append(row)
-        watcher.epoch(row)
-        waited = 0 if row["val_loss"] < lowest - GAIN else waited + 1
-        if row["val_loss"] < lowest:
-            best, lowest = Trained(network, epoch + 1, ()), row["val_loss"]
-        if waited >= routine.patience:
-            break
-    return replace(best, history=tuple(history))
+            losses += [fit(self.model, Prepared(some), ticker)["loss"]] * len(some)
+            self.average = averaged(self.average, weights_of(self.model), self.trainer.settings.averaging)
+        self.network = replace(self.trainer.outline, weights=self.average)
+        return {"loss": float(np.mean(losses))}
+
+    def validate(self) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        examples, labels = self.validation
+        log_p = log_softmax(self.network.logits(examples), axis=1)
+        return {
+            "val_loss": float(-log_p[np.arange(len(log_p)), labels].mean()),
+            "val_accuracy": float((log_p.argmax(axis=1) == labels).mean()),
+        }
+
+    def improved(self) -> None:
+        self.best = self.network
 
 
 def averaged(
     before: Mapping[str, np.ndarray] | None, now: Mapping[str, np.ndarray], past: float
 ) -> dict[str, np.ndarray]:
-    """The running average of weights; the first are taken as they are."""
+    """The running average of weights; it begins with the first."""
     if before is None:
         return dict(now)
     return {name: past * before[name] + np.float32(1 - past) * array for name, array in now.items()}
@@ -154,7 +208,7 @@ def prior(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def reach(lengths: np.ndarray, most: int) -> int:
-    """Steps that a network reads of an example: what holds 98 of 100 whole, rounded up to 8, at most `most`.
+    """Steps that a network reads of an example: all of 98 in 100 examples, rounded up to 8, at most `most`.
 
     Example:
         >>> reach(np.array([3, 20, 9]), 400), reach(np.array([3, 2_000]), 400)
@@ -165,7 +219,7 @@ def reach(lengths: np.ndarray, most: int) -> int:
 
 
 def widths(length: int) -> list[int]:
-    """To which batches are padded: few widths, since each is compiled; a batch's examples are about as long.
+    """The widths that batches are padded to: few, since each is compiled.
 
     Example:
         >>> widths(400), widths(8)
@@ -176,15 +230,15 @@ def widths(length: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Feed:
-    """The batches of each epoch, by seed and epoch, of examples of about one length.
+    """The batches of each epoch, by seed and epoch, with examples of similar length in each.
 
     Args:
         lengths: (examples,) their steps.
         labels: (examples,) integers.
         size: examples of a training step.
         seed: of their order.
-        to: the widths to which they are padded, ascending.
-        made: numbers of examples, a width and a generator -> what the network reads, an array or several.
+        to: the widths that they are padded to, ascending.
+        batch: numbers of examples, a width and a generator -> what the network reads, one array or several.
     """
 
     lengths: np.ndarray
@@ -192,7 +246,7 @@ class Feed:
     size: int
     seed: int
     to: Sequence[int]
-    made: Callable[[np.ndarray, int, np.random.Generator], object]
+    batch: Callable[[np.ndarray, int, np.random.Generator], object]
 
     def __len__(self) -> int:
         return int(np.clip(len(self.lengths) // self.size, LEAST_STEPS, MOST_STEPS))
@@ -204,27 +258,13 @@ class Feed:
         schedule = Schedule(number + 1, self.size, len(self), self.seed)
         order = schedule.order(len(self.lengths), number).ravel()
         random = np.random.default_rng([self.seed, number, 1])
-        batches = []
+        indices = []
         for start in range(0, len(order), POOL * self.size):
             some = order[start : start + POOL * self.size]
-            batches += list(some[np.argsort(self.lengths[some], kind="stable")].reshape(-1, self.size))
-        random.shuffle(batches)
-        made = []
-        for index in batches:
+            indices += list(some[np.argsort(self.lengths[some], kind="stable")].reshape(-1, self.size))
+        random.shuffle(indices)
+        batches = []
+        for index in indices:
             width = next(width for width in self.to if width >= self.lengths[index].max())
-            made.append((self.made(index, width, random), self.labels[index][:, None]))
-        return made
-
-
-def sequence(batches: list[tuple[object, np.ndarray]]) -> keras.utils.PyDataset:
-    """Batches as Keras takes them."""
-    import keras
-
-    class Given(keras.utils.PyDataset):
-        def __len__(self):
-            return len(batches)
-
-        def __getitem__(self, number):
-            return batches[number]
-
-    return Given()
+            batches.append((self.batch(index, width, random), self.labels[index][:, None]))
+        return batches

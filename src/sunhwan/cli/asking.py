@@ -1,4 +1,4 @@
-"""What several commands ask: lists of names, texts, shares of a split, and the options of what is trained."""
+"""Options that several commands share: lists of names, texts, shares of a split, and those of training."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from pathlib import Path
 import click
 
 from sunhwan.errors import SunhwanError
+from sunhwan.recurrence.cells import CELLS
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str]:
     """Names as a list: with commas between them, or the option given once for each."""
-    given = ",".join(value)
-    parts = [part.strip() for part in given.split(",")] if value else []
+    joined = ",".join(value)
+    parts = [part.strip() for part in joined.split(",")] if value else []
     if not all(parts) or len(set(parts)) < len(parts):
-        raise click.BadParameter(f"{given!r} was given; expected names with commas between them, each once")
+        raise click.BadParameter(f"{joined!r} was given; expected names with commas between them, each once")
     return parts
 
 
 names = partial(click.option, multiple=True, callback=_names)
-"""An option that takes names."""
+"""An option whose value is a list of names."""
 
 
 def text(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """An option that is not empty if it is given."""
+    """An option that must not be empty."""
     if value is not None and not value.strip():
         raise click.BadParameter("an empty text was given; expected a value, or leave the option out")
     return value
@@ -37,7 +38,7 @@ def shares(counts: Sequence[int], expected: str) -> Callable:
 
     Args:
         counts: how many there may be.
-        expected: what messages say was.
+        expected: the shares that an error message asks for.
     """
 
     def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
@@ -54,14 +55,15 @@ def shares(counts: Sequence[int], expected: str) -> Callable:
     return read
 
 
-def learning(task: str, split: str, cells: Sequence[str], epochs: int | str) -> Callable:
-    """Give a command the options of what is trained on a user's file.
+def learning(task: str, split: str, cell: str, seeds: int, epochs: int | str) -> Callable:
+    """Give a command the options of training on a user's file.
 
     Args:
-        task: as the run's directory is named.
-        split: what the shares are, for the help.
-        cells: the recurrent layers to choose from, the default first.
-        epochs: by default; a text where they depend on what is learnt, which the task then knows.
+        task: as the run directory is named.
+        split: how the file is split, for the help.
+        cell: of the recurrent layers, by default.
+        seeds: by default.
+        epochs: by default; a text where they depend on the data, which the task then knows.
     """
     either = "three shares such as 60/20/20, or with --test two such as 80/20"
     directory = click.Path(path_type=Path)
@@ -71,25 +73,29 @@ def learning(task: str, split: str, cells: Sequence[str], epochs: int | str) -> 
             callback=shares((2, 3), either),
             help=f"{split}  [default: 60/20/20, with --test 80/20]",
         ),
-        click.option("--test", type=directory, help="A file to test on, in place of a share."),
+        click.option("--test", type=directory, help="A file to test on, instead of a share."),
         click.option(
-            "--seeds", type=click.IntRange(1, 20), default=2, show_default=True, help="Networks averaged."
+            "--seeds",
+            type=click.IntRange(1, 20),
+            default=seeds,
+            show_default=True,
+            help="Networks to train and average.",
         ),
         click.option(
-            "--model",
-            type=click.Choice(cells),
-            default=cells[0],
+            "--cell",
+            type=click.Choice(sorted(CELLS)),
+            default=cell,
             show_default=True,
-            help="The recurrent layers.",
+            help="The kind of recurrent layers.",
         ),
         click.option(
             "--epochs",
             type=click.IntRange(1),
             default=epochs if isinstance(epochs, int) else None,
             show_default=epochs if isinstance(epochs, str) else True,
-            help="At most.",
+            help="The most epochs of a network.",
         ),
-        click.option("--out", type=directory, help=f"The run's directory.  [default: runs/{task}-TIME]"),
+        click.option("--out", type=directory, help=f"The run directory.  [default: runs/{task}-TIME]"),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line."),
     )
 
@@ -102,7 +108,7 @@ def learning(task: str, split: str, cells: Sequence[str], epochs: int | str) -> 
 
 
 def split_of(split: Sequence[float] | None, test: Path | None) -> tuple[float, ...]:
-    """The shares: as given, or by default; two where the test part is a file of its own."""
+    """The shares, as given or by default; two where the test part is a file of its own."""
     if test and split and len(split) == 3:
         raise SunhwanError("--test names the test part, so --split has two shares, such as 80/20")
     if not test and split and len(split) == 2:
@@ -111,7 +117,7 @@ def split_of(split: Sequence[float] | None, test: Path | None) -> tuple[float, .
 
 
 def asked() -> dict[str, object]:
-    """What the command line says, for the run's record; not where the run goes, or how it is printed."""
+    """The options of the command line, for the run's record; not where the run goes, or how it is printed."""
     return {
         key: str(value) if isinstance(value, Path) else value
         for key, value in click.get_current_context().params.items()

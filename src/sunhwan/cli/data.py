@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  sunhwan data list\n  sunhwan data fetch imdb\n  sunhwan data export imdb reviews"
 )
 def command() -> None:
-    """List the datasets, fetch them into the cache, and export them as CSV."""
+    """List the datasets, download them into the cache, and export them as CSV."""
 
 
 @command.command("list")
 def list_datasets() -> None:
-    """The datasets, what they are, and whether they lie in the cache."""
+    """List the datasets, and which are in the cache."""
     from sunhwan.data.sets import download
 
     width = max(len(name) for name in DATASETS)
     for name, dataset in DATASETS.items():
-        fetched = source(name)
-        here = fetched and (download.cache_folder() / fetched[1]).exists()
-        click.echo(f"{name:<{width}}  {dataset.about}{' (in the cache)' if here else ''}")
-    click.echo(f"cache: {download.cache_folder()} (SUNHWAN_CACHE overrides)")
+        file = source(name)
+        cached = file and (download.cache_folder() / file[1]).exists()
+        click.echo(f"{name:<{width}}  {dataset.about}{' (in the cache)' if cached else ''}")
+    click.echo(f"cache: {download.cache_folder()} (set SUNHWAN_CACHE to use another folder)")
 
 
 @command.command("fetch", epilog="\b\nExample:\n  sunhwan data fetch jena")
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Download a dataset into the cache, or say that there is nothing to download."""
+    """Download a dataset into the cache, if it is one to download."""
     from sunhwan.data.sets import download
 
     if name not in DATASETS:
-        raise SunhwanError(f"there is no dataset {name!r}; there are {', '.join(DATASETS)}")
-    if fetched := source(name):
-        click.echo(download.fetch(*fetched))
+        raise SunhwanError(f"there is no dataset {name!r}; choose one of {', '.join(DATASETS)}")
+    if file := source(name):
+        click.echo(download.fetch(*file))
     else:
         click.echo(f"{name}: nothing to download; {DATASETS[name].about}")
 
@@ -60,24 +60,26 @@ Examples:
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="The archive you already have.  [default: the cache]"
+    "--data",
+    type=click.Path(path_type=Path),
+    help="An archive that you already have.  [default: the cache]",
 )
 def export(name: str, folder: Path, data: Path | None) -> None:
-    """Write a dataset into FOLDER as CSV, to try `forecast` and `classify` on.
+    """Write a dataset into FOLDER as CSV, to try `forecast` and `classify`.
 
-    Of newyork there is a file for each airport; of imdb one for each part, with columns text and label.
+    newyork has a file for each airport; imdb has train.csv and test.csv, with columns text and label.
     """
     from sunhwan.files import atomic
 
     if name not in EXPORTED:
-        raise SunhwanError(f"{name!r} cannot be exported; there are {' and '.join(EXPORTED)}")
+        raise SunhwanError(f"{name!r} cannot be exported; only {' and '.join(EXPORTED)} can")
     if name == "newyork" and data is not None:
-        raise SunhwanError("--data is for imdb; the weather of New York ships inside")
-    rows, each = EXPORTED[name]
+        raise SunhwanError("--data is for imdb; the weather of New York is installed with Sunhwan")
+    rows, unit = EXPORTED[name]
     for (part,), frame in rows(data).partition_by("part", as_dict=True, maintain_order=True).items():
         with atomic(folder / f"{part}.csv") as temporary:
             frame.drop("part").write_csv(temporary, datetime_format="%Y-%m-%d %H:%M:%S")
-        click.echo(f"{len(frame):,} {each} in {folder / f'{part}.csv'}")
+        click.echo(f"{len(frame):,} {unit} in {folder / f'{part}.csv'}")
 
 
 def weather(data: None) -> pl.DataFrame:
@@ -93,15 +95,15 @@ def weather(data: None) -> pl.DataFrame:
 
 
 def reviews(data: Path | None) -> pl.DataFrame:
-    """The film reviews of IMDB, `text` and `label`; `part` is the official one."""
+    """The film reviews of IMDB, `text` and `label`; `part` is train or test, as published."""
     import polars as pl
 
     from sunhwan.data.sets import imdb
 
-    found = imdb.load(data)
-    labels = [found.classes[label] for label in found.labels]
-    return pl.DataFrame({"text": found.texts, "label": labels, "part": found.part})
+    reviews = imdb.load(data)
+    labels = [reviews.classes[label] for label in reviews.labels]
+    return pl.DataFrame({"text": reviews.texts, "label": labels, "part": reviews.part})
 
 
 EXPORTED = {"newyork": (weather, "readings"), "imdb": (reviews, "texts")}
-"""What makes the rows of a dataset that can be exported, and what a row is."""
+"""For each dataset that can be exported: what makes its rows, and what a row is called."""

@@ -27,9 +27,8 @@ REQUIRED = (
     "jinja2",
     "orjson",
     "rich",
-    "platformdirs",
+    "pooch",
     "requests",
-    "urllib3",
     "filelock",
     "tomli-w",
 )

@@ -1,4 +1,4 @@
-"""`sunhwan predict`: what a run says of new rows."""
+"""`sunhwan predict`: predictions of a run for new rows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 TIMES = "%Y-%m-%d %H:%M:%S"
-"""How times are written as CSV."""
+"""The format of times in CSV."""
 
 GROUP = 20_000
-"""Rows that a Parquet file holds together."""
+"""Rows in a row group of a Parquet file."""
 
 
 @click.command(
@@ -28,7 +28,7 @@ GROUP = 20_000
 Examples:
   sunhwan predict runs/forecast-20260101-120000 station.csv
   sunhwan predict RUN station.csv --every 24h --out forecasts.csv
-  sunhwan predict RUN reviews.jsonl --explain --out told.csv"""
+  sunhwan predict RUN reviews.jsonl --explain --out predictions.csv"""
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
@@ -40,46 +40,46 @@ Examples:
     callback=text,
     help="Forecast from every so many rows (1, 24h).  [default: from the last row of each series]",
 )
-@click.option("--explain", is_flag=True, help="Of texts: say which words moved each answer; slower.")
+@click.option("--explain", is_flag=True, help="Texts: list the words behind each prediction; slower.")
 def command(run: Path, file: Path, out: Path | None, every: str | None, explain: bool) -> None:
-    """Say what comes after the rows of FILE, or of which class they are, by the model in the directory RUN.
+    """Predict for the rows of FILE with the model in the run directory RUN: future values, or classes.
 
-    Of a forecast, FILE has the columns that the run was trained on, and at least as many rows as a forecast
-    reads. Columns that are known in advance go on beyond the last observed row, with the target left empty.
+    For a forecast, FILE has the columns that the run was trained on, and at least as many rows as its
+    lookback. Columns that are known in advance continue after the last observed row, with the target empty.
 
-    Of texts, FILE is CSV, Parquet, JSON lines or a folder of .txt files, and may be larger than memory. Each
-    row is given back with all its columns, the likeliest class and the probability of each. Of sensor
+    For texts, FILE is CSV, Parquet, JSON lines or a folder of .txt files, and may be larger than memory. Each
+    row is returned with all its columns, the predicted class and the probability of each class. For sensor
     readings there is a row for each recording.
 
-    What was met is said on stderr.
+    Notes on the file go to stderr.
     """
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise SunhwanError(f"--out is {str(out)!r}; expected a name that ends with .csv or .parquet")
     from sunhwan import rundir
 
-    task = rundir.task_of(run)
-    if task == "forecast" and explain:
+    kind = rundir.kind_of(run)
+    if kind == "forecast" and explain:
         raise SunhwanError(f"--explain is for runs of `classify`; {str(run)!r} is one of `forecast`")
-    if task == "classify" and every is not None:
+    if kind == "classify" and every is not None:
         raise SunhwanError(f"--every is for runs of `forecast`; {str(run)!r} is one of `classify`")
     import polars as pl
 
-    if task == "forecast":
+    if kind == "forecast":
         from sunhwan.forecast.predict import predict
 
-        found = predict(run, file, every)
-        say((*found.notes, *found.warnings))
-        write([pl.DataFrame(found.columns)], out)
+        forecast = predict(run, file, every)
+        say((*forecast.notes, *forecast.warnings))
+        write([pl.DataFrame(forecast.columns)], out)
         return
-    from sunhwan.classify.predict import labelling
+    from sunhwan.classify.predict import predict
     from sunhwan.cli.progress import Bars
 
-    # A bar between the lines of an answer on the same terminal would be no help.
+    # Not among the predictions, where these are printed on the same terminal.
     with Bars(shown=out is not None or not sys.stdout.isatty()) as bars:
-        bars.show(f"looking at {file.name}", None)
-        told = labelling(run, file, explain)
-        write(told.frames(bars), out)
-    say(told.notes())
+        bars.show(f"reading {file.name}", None)
+        predictions = predict(run, file, explain)
+        write(predictions.frames(bars), out)
+    say(predictions.notes())
 
 
 def say(notes: Iterable[str]) -> None:
@@ -88,7 +88,7 @@ def say(notes: Iterable[str]) -> None:
 
 
 def write(frames: Iterable[pl.DataFrame], out: Path | None) -> None:
-    """Write frames of the same columns, one after the other, to a file, or as CSV to stdout."""
+    """Write frames with the same columns one after the other, to a file, or as CSV to stdout."""
     from sunhwan.files import atomic
 
     if out is None:
@@ -114,7 +114,7 @@ def write(frames: Iterable[pl.DataFrame], out: Path | None) -> None:
 
 
 def parquet(frames: Iterator[pl.DataFrame], path: Path) -> None:
-    """Write frames as one Parquet file, without holding more than a few."""
+    """Write frames as one Parquet file, with few of them in memory at a time."""
     from polars.io.plugins import register_io_source
 
     first = next(frames)

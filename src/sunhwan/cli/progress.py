@@ -1,4 +1,4 @@
-"""Bars on a terminal; silence on stderr where there is none."""
+"""Progress bars on a terminal; elsewhere stderr stays silent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ stderr = Console(stderr=True, force_terminal=sys.stderr.isatty())
 
 
 class Bars:
-    """A `training.progress.Watcher` that draws a bar for the work being done, if on a terminal.
+    """A `training.progress.Watcher` that draws a bar for the current work, if stderr is a terminal.
 
     Use it as a context manager. Within it a Ctrl-C is never lost: Keras swallows KeyboardInterrupt while it
     waits for a loss (a bare `except:` in its `pythonify_logs`), and Python prints and drops it in JAX's
-    callback of the garbage collector. Both were met often; so it is raised again when training next tells of
-    itself.
+    callback of the garbage collector. Both happen often, so it is raised again when training next reports.
 
     Args:
         shown: whether to draw on a terminal.
@@ -40,7 +39,7 @@ class Bars:
         self.interrupted = False
 
     def __enter__(self) -> Bars:
-        # Not where the shell has SIGINT ignored, as it does for jobs in the background.
+        # Not where the shell ignores SIGINT, as it does for jobs in the background.
         self.heeds = signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if self.heeds:
             signal.signal(signal.SIGINT, self.interrupt)
@@ -56,22 +55,22 @@ class Bars:
             sys.unraisablehook = self.hook
 
     def interrupt(self, *signalled: object) -> None:
-        """Note a Ctrl-C, and raise it as Python does by itself."""
+        """Note a Ctrl-C, and raise it as Python does."""
         self.interrupted = True
         raise KeyboardInterrupt
 
     def dropped(self, dropped) -> None:
-        """What Python cannot raise is printed, but for a Ctrl-C, which `heed` raises."""
+        """Print what Python cannot raise, except a Ctrl-C, which `heed` raises."""
         if not isinstance(dropped.exc_value, KeyboardInterrupt):
             self.hook(dropped)
 
     def heed(self) -> None:
-        """Raise a Ctrl-C again that was swallowed."""
+        """Raise a swallowed Ctrl-C again."""
         if self.interrupted:
             raise KeyboardInterrupt
 
     def show(self, description: str, total: int | None) -> None:
-        """One bar in place of the one before."""
+        """Replace the current bar."""
         if self.task is not None:
             self.bars.remove_task(self.task)
         self.task = self.bars.add_task(description, total=total, figure="")

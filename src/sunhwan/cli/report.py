@@ -1,4 +1,4 @@
-"""`sunhwan report`: a run, or several beside each other, as one page to look at."""
+"""`sunhwan report`: a run, or a comparison of several, as one HTML page."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from sunhwan.errors import SunhwanError
     epilog="""\b
 Examples:
   sunhwan report runs/forecast-20260101-120000 --open
+  sunhwan report runs/newyork_temperature-20260101-120000
   sunhwan report runs/gru runs/lstm --out comparison.html"""
 )
 @click.argument("run", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The page.  [default: report.html in the run's directory; of several, comparison.html beside them]",
+    help="The page.  [default: report.html in the run's directory; for several, comparison.html beside them]",
 )
-@click.option("--open", "opened", is_flag=True, help="Show it in the browser.")
+@click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
 def command(run: tuple[Path, ...], out: Path | None, opened: bool) -> None:
-    """Make a page of the runs in the directories RUN: the answer, what it rests on, and how to repeat it.
+    """Write an HTML page of the run in the directory RUN: verdict, scores, charts, how to reproduce it.
 
-    The page is one HTML file that holds its charts and needs no network. Several runs of one task are set
-    beside each other.
+    RUN is a run of `forecast`, `classify` or `study run`. The page is one file with its charts and needs no
+    network. Several runs of `forecast`, or several of `classify`, are compared on one page.
     """
     if out is None:
         out = run[0] / "report.html" if len(run) == 1 else run[0].parent / "comparison.html"
@@ -44,8 +45,8 @@ def command(run: tuple[Path, ...], out: Path | None, opened: bool) -> None:
 
 
 def show(page: Path) -> None:
-    """Opens a page in the browser, or says that there is none."""
+    """Open a page in the browser, or say that none was found."""
     import webbrowser
 
     if not webbrowser.open(page.resolve().as_uri()):
-        click.echo("no browser was found here; open the page by hand", err=True)
+        click.echo("no browser was found; open the page by hand", err=True)

@@ -19,42 +19,42 @@ Examples:
   echo '{"Date Time": "2024-06-09 11:40:00", "T (degC)": 21.5}' | sunhwan stream RUN
 
 \b
-A line is one reading, with the columns of the file that the run was trained on (and,
-of columns known in advance, "ahead": {"holiday": [values of the steps to come]}).
-Each is answered by one line: a forecast, what is still waited for, or an error."""
+A line is one reading, with the columns of the file that the run was trained on, and with
+the future values of known columns: "ahead": {"holiday": [a value for each step]}.
+Each is answered by one line: a forecast, what is missing for one, or an error."""
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
-    help="The file in which the state is kept over restarts.  [default: RUN/stream.json]",
+    help="File that saves the state across restarts.  [default: RUN/stream.json]",
 )
 def command(run: Path, state: Path | None) -> None:
-    """Answer each reading on stdin by a forecast on stdout, by the model in the directory RUN.
+    """Answer each reading on stdin with a forecast on stdout, from the model in the directory RUN.
 
-    The state is kept: a stream that is stopped, or killed, goes on where it was. Late, duplicate and
-    malformed lines are answered by an error and passed over.
+    The state is saved: a stream that is stopped or killed continues where it was. Late, duplicate and
+    malformed lines are answered with an error and otherwise ignored.
     """
     from sunhwan import rundir
-    from sunhwan.forecast import run as forecast
     from sunhwan.forecast.clock import Clock
-    from sunhwan.forecast.stream import Kept, Stream, text_of
+    from sunhwan.forecast.predict import load
+    from sunhwan.forecast.stream import DurableStream, Stream, text_of
 
-    rundir.task_of(run)
-    model, source = forecast.load(run)
+    rundir.kind_of(run)
+    model, source = load(run)
     stream = Stream(model, Clock(source.time, source.times), source.series)
-    kept = Kept(stream, state or run / "stream.json", rundir.checksum(run / "model.json"))
+    durable = DurableStream(stream, state or run / "stream.json", rundir.checksum(run / "model.json"))
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         for number, text in enumerate(sys.stdin, start=1):
             if not text.strip():
                 continue
             try:
-                # Who writes lines with a byte order mark does so on the first.
-                answer = kept.line(text.removeprefix("\ufeff"))
+                # A byte order mark may stand before the first line.
+                answer = durable.line(text.removeprefix("\ufeff"))
             except SunhwanError as error:
                 answer = {"error": str(error), "line": number}
             sys.stdout.write(text_of(answer) + "\n")
             sys.stdout.flush()
     finally:
-        kept.close()
+        durable.close()

@@ -1,4 +1,4 @@
-"""`sunhwan study`: list, show and run."""
+"""`sunhwan study`: list studies, show one, run one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Examples:
   sunhwan study run mine.toml --models gru,gru_linear_skip --seeds 3"""
 )
 def command() -> None:
-    """List, show and run studies: models beside baselines on real data."""
+    """List, show and run studies, which compare models with baselines on real data."""
 
 
 @command.command("list")
 def list_studies() -> None:
-    """The shipped studies and the question that each answers."""
+    """List the shipped studies and the question that each answers."""
     from sunhwan.studies.study import shipped
 
     studies = shipped()
@@ -41,22 +41,22 @@ def list_studies() -> None:
 @command.command("show", epilog="\b\nExample:\n  sunhwan study show imdb_sentiment")
 @click.argument("name")
 def show(name: str) -> None:
-    """Print a study as TOML: a start for one of your own."""
+    """Print a study as TOML, as a template for your own."""
     import tomli_w
 
     from sunhwan.studies.study import load
 
-    click.echo(tomli_w.dumps(load(name).as_dict()), nl=False)
+    click.echo(tomli_w.dumps(load(name).to_dict()), nl=False)
 
 
 READING = (
     click.option(
-        "--data", type=click.Path(path_type=Path), help="A file you already have.  [default: the study's]"
+        "--data", type=click.Path(path_type=Path), help="A file that you have.  [default: the study's data]"
     ),
-    names("--time", help="Table: the column, or columns, that hold the time."),
+    names("--time", help="Table: the column or columns with the time."),
     click.option("--target", callback=text, help="Table: the column to forecast."),
-    click.option("--series", callback=text, help="Table: the column that tells several series apart."),
-    names("--features", help="Table: the columns to forecast from.  [default: all that can serve]"),
+    click.option("--series", callback=text, help="Table: the column that names the series of each row."),
+    names("--features", help="Table: the input columns.  [default: all usable columns]"),
     click.option("--lookback", callback=text, help="Rows, or a duration such as 10d."),
     click.option(
         "--horizon",
@@ -69,11 +69,11 @@ READING = (
         help="Shares of train, validation and test by time, such as 60/20/20.",
     ),
 )
-"""The options that say how a study's data is read and prepared."""
+"""The options on how a study's data is read and prepared."""
 
 
 def reading(command):
-    """Give a command the options of `READING`."""
+    """Add the options of `READING` to a command."""
     for option in reversed(READING):
         command = option(command)
     return command
@@ -90,7 +90,7 @@ Examples:
   sunhwan study run newyork_temperature --resume""",
 )
 @click.argument("study")
-@names("--models", help="Some of the study's models, comma-separated.  [default: all]")
+@names("--models", help="Names of the study's models, comma-separated.  [default: all]")
 @click.option(
     "--seeds", type=click.IntRange(1), help="Train each model with seeds 0 .. N - 1.  [default: the study's]"
 )
@@ -98,10 +98,10 @@ Examples:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The run's directory.  [default: runs/STUDY-TIME]"
 )
-@click.option("--resume", is_flag=True, help="Go on with an unfinished run (--out, or the study's latest).")
+@click.option("--resume", is_flag=True, help="Continue an unfinished run (--out, or the study's latest).")
 @reading
-@click.option("--unit", callback=text, help="Table: the target's unit.  [default: read out of its name]")
-@click.option("--no-plots", is_flag=True, help="Leave out the plots.")
+@click.option("--unit", callback=text, help="Table: the target's unit.  [default: from its name: T (degC)]")
+@click.option("--no-plots", is_flag=True, help="Draw no plots.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def run_study(
     study: str,
@@ -113,33 +113,32 @@ def run_study(
     resume: bool,
     no_plots: bool,
     as_json: bool,
-    **given,
+    **options,
 ) -> None:
-    """Train a study's models beside its baselines and keep all evidence in a directory.
+    """Train the models of a study, compare them with its baselines, and write a run directory.
 
-    STUDY is the name of a shipped study or the path of a TOML file.
+    STUDY is the name of a shipped study, or the path of a TOML file.
     """
+    from sunhwan import rundir
     from sunhwan.studies import run
     from sunhwan.studies.study import load
 
-    def as_told(chosen):
+    def with_options(chosen):
         chosen = chosen.with_models(models) if models else chosen
         chosen = chosen.with_epochs(epochs) if epochs else chosen
-        return reading_as_told(
-            replace(chosen, seeds=seeds or chosen.seeds, unit=unit or chosen.unit), **given
-        )
+        return with_reading(replace(chosen, seeds=seeds or chosen.seeds, unit=unit or chosen.unit), **options)
 
     declared = load(study)
     if resume:
-        folder, kept = run.resumable(declared.name, out)
-        chosen = as_told(kept)
-        if chosen != kept:
+        folder, saved = run.resumable(declared.name, out)
+        chosen = with_options(saved)
+        if chosen != saved:
             raise SunhwanError(
-                f"the run in {str(folder)!r} was begun with other options; "
-                "leave them out after --resume, or begin a new run"
+                f"the run in {str(folder)!r} began with other options; "
+                "leave them out after --resume, or start a new run"
             )
     else:
-        chosen = as_told(declared)
+        chosen = with_options(declared)
         folder = run.fresh(chosen, out)
     need_backend()
 
@@ -162,33 +161,33 @@ def run_study(
                 command=["sunhwan", *sys.argv[1:]],
                 declared_epochs=declared.epochs,
             )
-        click.echo(metrics["headline"])
-        # Wider than any table: in the width of a narrow terminal rich would cut figures off.
+        click.echo(metrics["verdict"])
+        # Wider than any table: rich would cut off figures in a narrow terminal.
         Console(width=200).print(results(metrics))
         if not no_plots:
             with stderr.status("drawing the plots"):
                 drawn = plots.draw(folder)
             click.echo(f"{len(drawn)} plots in {folder / 'plots'}")
     except (KeyboardInterrupt, OSError) as error:
-        if run.begun(folder):
+        if rundir.is_run(folder):
             again = f"sunhwan study run {shlex.quote(study)} --resume --out {shlex.quote(str(folder))}"
-            error.add_note(f"to go on: {again}")
+            error.add_note(f"to continue: {again}")
         raise
-    click.echo(f"everything is in {folder}")
+    click.echo(f"the run is in {folder}")
     if as_json:
         click.echo(json.dumps(metrics, ensure_ascii=False, allow_nan=False))
 
 
-def reading_as_told(study, *, data: Path | None, time: list[str], series: str | None, **how):
-    """The study with what the options of `READING` say in place of what its file says."""
+def with_reading(study, *, data: Path | None, time: list[str], series: str | None, **how):
+    """The study with the options of `READING` in place of the values in its file."""
     path = data or study.data.get("path")
     # Absolute, so that the run can be resumed from anywhere.
     path = str(Path(path).expanduser().absolute()) if path else None
-    told = {key: value for key, value in (("path", path), ("time", time), ("series", series)) if value}
-    study = study.with_data(**told) if told else study
+    values = {key: value for key, value in (("path", path), ("time", time), ("series", series)) if value}
+    study = study.with_data(**values) if values else study
     how = {key: value for key, value in how.items() if value}
     if how and study.kind != "forecast":
         raise SunhwanError(
-            f"--{next(iter(how))} is for forecasts; study {study.name!r} is about {study.kind}"
+            f"--{next(iter(how))} is for forecasts; study {study.name!r} is of kind {study.kind}"
         )
     return study.with_prepare(**how) if how else study

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from sunhwan.cli import need_backend
-from sunhwan.cli.study import reading, reading_as_told
+from sunhwan.cli.study import reading, with_reading
 
 
 @click.command(
@@ -19,12 +19,12 @@ Examples:
 @click.argument("study")
 @click.argument("model")
 @reading
-def command(study: str, model: str, **given) -> None:
+def command(study: str, model: str, **options) -> None:
     """Print the layers of a study's model, their output shapes and parameters."""
     from sunhwan.studies import run
     from sunhwan.studies.study import load
 
-    chosen = reading_as_told(load(study).with_models([model]), **given)
+    chosen = with_reading(load(study).with_models([model]), **options)
     need_backend()
 
     from sunhwan.studies import models

@@ -1,4 +1,4 @@
-"""How sound a table's columns are: what is missing, stuck or drifting, in numbers that JSON can hold."""
+"""The health of a table's columns: what is missing, stuck or drifting, in numbers for JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def health(readings: Table, part: np.ndarray, later: Table | None = None) -> dic
     Args:
         readings: the table.
         part: (rows,) 0 train, 1 validation, 2 test.
-        later: the test part, where it is a table of its own.
+        later: the test part, if it is a table of its own.
 
     Returns:
         `rows` by part; `from`, `to` of the times of each part; `months`, and for each of `columns`: `name`,
@@ -26,8 +26,8 @@ def health(readings: Table, part: np.ndarray, later: Table | None = None) -> dic
         `longest_gap` (rows), and of a column of numbers `mean` and `sd` by part, `stuck` (the most rows in
         which one value repeats), `drift` (of the mean from train to test, in training standard deviations)
         and `outside` (the share of test values beyond all training values); of a column of texts `values`
-        (how many differ) and `unseen` (the share of test values that training lacks). What a part without
-        values cannot have is null.
+        (how many differ) and `unseen` (the share of test values that do not occur in training). Figures of
+        a part without values are null.
 
     Example:
         >>> import polars as pl
@@ -94,7 +94,7 @@ def of_column(pieces: Sequence[pl.Series], part: np.ndarray, series: np.ndarray,
 
 
 def longest(true: np.ndarray, series: np.ndarray) -> int:
-    """The most rows of one series in a row that are true."""
+    """The most consecutive rows of one series that are true."""
     edge = np.flatnonzero(np.diff(np.where(true, series + 1, 0), prepend=0, append=0))
     runs = np.diff(edge)
     return int(runs[true[edge[:-1]]].max(initial=0)) if len(edge) else 0

@@ -1,7 +1,7 @@
 """Windows of sensor readings, each with one label: a file's rows -> recordings of any length.
 
-A file has a row for each reading, a column that tells which recording it is of, and a column with the
-recording's label. Rows stand in the order of their time within each recording; only that order counts.
+A file has a row for each reading, a column with the ID of its recording, and a column with the recording's
+label. Within each recording rows are ordered by time; only that order counts.
 """
 
 from __future__ import annotations
@@ -16,34 +16,36 @@ import numpy as np
 import polars as pl
 
 from sunhwan.data import table
-from sunhwan.data.features import features, missing
-from sunhwan.data.features.recipe import Recipe, ingredients
+from sunhwan.data.features import missing
+from sunhwan.data.features.encoder import Encoder, bulk, choose, scaled, starts
+from sunhwan.data.features.kinds import of_filled
 from sunhwan.data.features.scale import Scale
 from sunhwan.data.files.records import Records, listed, read
 from sunhwan.data.files.timestamps import customary, timestamps
+from sunhwan.data.ragged import Ragged
 from sunhwan.data.table import Table
 from sunhwan.data.texts.labelled import as_labels
 from sunhwan.errors import SunhwanError
 
 ANY = 10**9
-"""Rows of a gap that are filled from the past: all of them, since a mask stands beside what is filled."""
+"""Rows of a gap that are filled from the past: all of them, since a mask marks what is filled."""
 
 LARGEST = 20.0
-"""Readings lie at most so many standard deviations from the mean: beyond, a sensor says that it failed."""
+"""Readings are clipped at so many standard deviations from the mean: beyond, a sensor has failed."""
 
 ROW = np.timedelta64(1, "s")
-"""The interval of a table whose times are no more than an order."""
+"""The interval of a table whose times are only an order."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a file of recordings are called.
+    """The names of the columns of a file of recordings.
 
     Attributes:
-        series: tells the recordings apart.
-        label: their labels.
-        time: order the rows of each; none for the order of the file.
-        features: that are read; none for all that can serve.
+        series: the ID of the recording.
+        label: its label.
+        time: columns that order the rows of each; none for the order of the file.
+        features: columns that are read; none for every usable one.
     """
 
     series: str
@@ -51,26 +53,26 @@ class Columns:
     time: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict:
+    def to_dict(self) -> dict:
         """For JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, kept: dict) -> Columns:
-        """What `as_dict` gave."""
-        return cls(kept["series"], kept["label"], tuple(kept["time"]), tuple(kept["features"]))
+    def from_dict(cls, saved: dict) -> Columns:
+        """What `to_dict` gave."""
+        return cls(saved["series"], saved["label"], tuple(saved["time"]), tuple(saved["features"]))
 
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
-    """Recordings, as they stand in a file.
+    """Recordings, as read from a file.
 
     Attributes:
         table: their rows, each recording a series.
-        labels: (n,) strings; null where there is none, which only new recordings have.
-        columns: by which they were read, those of the time found by their names, too.
+        labels: (n,) strings; null where a new recording has none.
+        columns: that they were read from, with the columns of time if they were found by name.
         fingerprint: SHA-256 of what was read.
-        notes: what was met and left out.
+        notes: what was found and left out.
     """
 
     table: Table
@@ -102,9 +104,9 @@ class Recordings:
             dtype=pl.String,
         )
 
-    def take(self, kept: np.ndarray) -> Table:
-        """The rows of the recordings where `kept`, (n,) bool."""
-        return taken(self.table, kept)
+    def take(self, chosen: np.ndarray) -> Table:
+        """The rows of the recordings where `chosen`, (n,) bool."""
+        return taken(self.table, chosen)
 
 
 def load(path: Path, columns: Columns, *, labelled: bool = True) -> Recordings:
@@ -112,8 +114,8 @@ def load(path: Path, columns: Columns, *, labelled: bool = True) -> Recordings:
 
     Args:
         path: the file.
-        columns: what they are called.
-        labelled: whether each must have a label, and be left out else.
+        columns: their names.
+        labelled: whether recordings without a label are left out.
 
     Raises:
         SunhwanError: the file cannot be read, lacks a column, or a recording has two labels.
@@ -127,21 +129,21 @@ def load(path: Path, columns: Columns, *, labelled: bool = True) -> Recordings:
         (['u', 'v'], array([0, 0, 1], dtype=int32), array([0.5, 1.5, 2.5]))
     """
     if path.is_dir():
-        raise SunhwanError(f"{str(path)!r} is a folder; recordings are read from a CSV or Parquet file")
+        raise SunhwanError(f"{str(path)!r} is a folder; expected a CSV or Parquet file of recordings")
     return of(read(path), columns, labelled=labelled)
 
 
 def of(records: Records, columns: Columns, *, labelled: bool = True) -> Recordings:
-    """`load`, of the rows of a file or a frame."""
+    """Like `load`, from the rows of a file or a frame."""
     columns = found_in(records, columns, labelled)
     notes = [*records.notes]
     ids = records.frame[columns.series].cast(pl.String).str.strip_chars()
-    nobody = (ids.is_null() | (ids == "")).to_numpy()
-    if nobody.all():
+    missing_id = (ids.is_null() | (ids == "")).to_numpy()
+    if missing_id.all():
         raise SunhwanError(f"no row of {records.name} has a value in {columns.series!r}; fill it in")
-    if nobody.any():
-        notes.append(f"{nobody.sum():,} rows without a value in {columns.series!r} are left out")
-        records, ids = records.take(np.flatnonzero(~nobody)), ids.filter(~nobody)
+    if missing_id.any():
+        notes.append(f"{missing_id.sum():,} rows without a value in {columns.series!r} are left out")
+        records, ids = records.take(np.flatnonzero(~missing_id)), ids.filter(~missing_id)
     names = tuple(ids.unique(maintain_order=True))
     codes = ids.replace_strict(names, range(len(names)), return_dtype=pl.Int32).to_numpy()
     order = np.lexsort((moments(records, columns.time), codes))
@@ -151,7 +153,7 @@ def of(records: Records, columns: Columns, *, labelled: bool = True) -> Recordin
     wanted = columns.features or [name for name in records.frame.columns if name not in keys]
     readings, more = table.numbers(replace(records, frame=records.frame.select(wanted)))
     if not readings.columns:
-        raise SunhwanError(f"{records.name} has no column beside {listed(sorted(keys))}; expected readings")
+        raise SunhwanError(f"{records.name} has no columns of readings, only {listed(sorted(keys))}")
     rows = Table(
         np.zeros(len(codes), "datetime64[s]"), codes, names, readings, ROW, records.name, records.fingerprint
     )
@@ -173,7 +175,7 @@ def of(records: Records, columns: Columns, *, labelled: bool = True) -> Recordin
 
 
 def found_in(records: Records, columns: Columns, labelled: bool) -> Columns:
-    """The columns, those of the time found by their names, after refusing what the file has not."""
+    """The columns, with those of the time found by name, once the file is known to have them."""
     frame, names = records.frame, [columns.series, *columns.time, *columns.features]
     if labelled:
         names.append(columns.label)
@@ -181,13 +183,13 @@ def found_in(records: Records, columns: Columns, labelled: bool) -> Columns:
     if lacking:
         raise SunhwanError(
             f"{records.name} has no column {listed(lacking)}; it has {listed(frame.columns)}: name "
-            "others with --series, --label, --time and --features"
+            "its columns with --series, --label, --time and --features"
         )
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise SunhwanError(
-            f"the column {twice[0]!r} was named for two things; expected columns of their own for --series, "
-            "--label, --time and --features"
+            f"the column {twice[0]!r} was named twice; expected different columns for --series, --label, "
+            "--time and --features"
         )
     if columns.time or not labelled:
         return columns
@@ -199,7 +201,7 @@ def found_in(records: Records, columns: Columns, labelled: bool) -> Columns:
 
 
 def moments(records: Records, time: Sequence[str]) -> np.ndarray:
-    """(rows,) what orders the rows of a recording: a number, or a time; zeros for the order of the file.
+    """(rows,) numbers that order the rows of a recording, from numbers or times; zeros for the file's order.
 
     Raises:
         SunhwanError: a row has none.
@@ -214,8 +216,8 @@ def moments(records: Records, time: Sequence[str]) -> np.ndarray:
             if lacking.any():
                 row = int(lacking.argmax())
                 raise SunhwanError(
-                    f"{records.where(row)} of {records.name} has no value in {time[0]!r}, by which rows are "
-                    f"ordered ({lacking.sum():,} such rows); fill it in, or leave those rows out"
+                    f"{records.where(row)} of {records.name} has no value in {time[0]!r}, which orders "
+                    f"rows ({lacking.sum():,} such rows); fill it in, or leave those rows out"
                 )
             return numbers.cast(pl.Float64).to_numpy()
         if column.dtype in (pl.Datetime, pl.Date, pl.Duration, pl.Time) and not column.null_count():
@@ -242,8 +244,8 @@ def labels_of(records: Records, label: str, codes: np.ndarray, names: Sequence[s
         before = int(first[codes[row]])
         raise SunhwanError(
             f"the recording {names[codes[row]]!r} of {records.name} has two labels, {labels[before]!r} "
-            f"({records.where(before)}) and {labels[row]!r} ({records.where(row)}); expected one: mend "
-            "them, or give what lies between two changes of the label an ID of its own"
+            f"({records.where(before)}) and {labels[row]!r} ({records.where(row)}); expected one: correct "
+            "them, or start a new ID where the label changes"
         )
     return labels.gather(pl.Series(first).replace(-1, None))
 
@@ -253,104 +255,54 @@ def offsets(rows: Table) -> np.ndarray:
     return np.searchsorted(rows.series, np.arange(len(rows.series_names) + 1))
 
 
-def taken(rows: Table, kept: np.ndarray) -> Table:
-    """The rows of the recordings where `kept`, (recordings,) bool."""
-    mine = kept[rows.series]
+def taken(rows: Table, chosen: np.ndarray) -> Table:
+    """The rows of the recordings where `chosen`, (recordings,) bool."""
+    mine = chosen[rows.series]
     return replace(
         rows,
         time=rows.time[mine],
-        series=(np.cumsum(kept) - 1).astype(np.int32)[rows.series[mine]],
-        series_names=tuple(name for name, keep in zip(rows.series_names, kept, strict=True) if keep),
+        series=(np.cumsum(chosen) - 1).astype(np.int32)[rows.series[mine]],
+        series_names=tuple(itertools.compress(rows.series_names, chosen)),
         columns=rows.columns.filter(mine),
     )
 
 
-def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Recipe, list[str]]:
-    """How rows become what a model reads, and what was met on the way.
+def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Encoder, list[str]]:
+    """How rows become what a model reads, and notes on the columns.
 
     Args:
         rows: of all recordings.
-        wanted: columns; none for all that can serve.
+        wanted: columns; none for every usable one.
         training: (rows,) bool: the rows to learn from.
 
     Raises:
-        SunhwanError: no column can serve, or a wanted one cannot.
+        SunhwanError: no column is usable, or a wanted one is not.
     """
-    chosen = features.choose(rows, wanted, (), training)
-    if not chosen.names:
+    features, notes = choose(rows, training, wanted)
+    if not features:
         raise SunhwanError(
-            f"no column of {rows.name} can be classified from ({'; '.join(chosen.notes)}); expected numbers "
-            "that vary"
+            f"no column of {rows.name} is usable ({'; '.join(notes)}); expected numbers that vary"
         )
-    values, mask = missing.fill_forward(chosen.values, rows.series, ANY)
-    notes, masked = list(chosen.notes), []
-    # The values of one text column are missing together: one account and one mask serve them all.
-    for i in [i for i, column in enumerate(chosen.columns) if column not in chosen.columns[:i]]:
-        absent = np.isnan(chosen.values[:, i])
+    raw, masks = bulk(features, rows), []
+    _, mask = missing.fill_forward(raw, rows.series, ANY)
+    # The values of one text column are missing together: they need only one note and one mask.
+    for item, first in zip(features, starts(features), strict=True):
+        absent = np.isnan(raw[:, first])
         if absent.any():
             notes.append(
-                f"{chosen.columns[i]}: {absent.sum():,} of {len(absent):,} values missing; the last one "
-                "before, or the mean where there is none, stands for them"
+                f"{item.column}: {absent.sum():,} of {len(absent):,} values missing; they are replaced by "
+                "the last value before, or by the mean if there is none"
             )
-        if mask[training, i].any():
-            masked.append(i)
-    scale = Scale.fit(chosen.values[training], chosen.binary)
-    columns = [chosen.columns[i] for i in masked]
-    chosen = replace(chosen, values=values).add(
-        [features.filled_name(column) for column in columns], columns, mask[:, masked]
-    )
-    ones = np.ones(len(masked))
-    scale = Scale(np.append(scale.mean, 0 * ones), np.append(scale.std, ones))
-    return Recipe(ingredients(chosen, ()), scale, ANY, ROW), notes
+        masks += of_filled(item.column, mask[training, first])
+    scale = Scale.fit(raw[training], ~scaled(features)).extended(len(masks))
+    return Encoder((*features, *masks), scale, ANY, ROW), notes
 
 
-@dataclass(frozen=True, eq=False)
-class Sequences:
-    """Recordings as a model reads them.
+def encode(rows: Table, recipe: Encoder) -> tuple[Ragged, list[str]]:
+    """The readings of each recording as a model reads them, scaled, without gaps; and notes on what was done.
 
-    Attributes:
-        values: (rows, features) float32, scaled, without gaps.
-        offsets: (recordings + 1,) where each begins, and the end of the last.
+    Raises:
+        SunhwanError: a column is missing, or has text where training had numbers.
     """
-
-    values: np.ndarray
-    offsets: np.ndarray
-
-    @classmethod
-    def of(cls, rows: Table, recipe: Recipe) -> tuple[Sequences, list[str]]:
-        """The rows of recordings by a recipe, and what was met.
-
-        Raises:
-            SunhwanError: a column is missing, or holds text where numbers were learnt.
-        """
-        values, notes = recipe.apply(rows)
-        return cls(np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST), offsets(rows)), notes
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(recordings,) rows of each."""
-        return np.diff(self.offsets)
-
-    def part(self, start: int, end: int) -> Sequences:
-        """The recordings from number `start` to before `end`."""
-        ends = self.offsets[start : end + 1]
-        return Sequences(self.values[ends[0] : ends[-1]], ends - ends[0])
-
-    def thinned(self, step: int) -> Sequences:
-        """Each `step` rows of a recording, and what is left at its end, as their mean.
-
-        Example:
-            >>> some = Sequences(np.array([[1.0], [3.0], [5.0], [9.0]]), np.array([0, 3, 4]))
-            >>> some.thinned(2).values.ravel(), some.thinned(2).offsets
-            (array([2., 5., 9.]), array([0, 2, 3]))
-        """
-        if step == 1:
-            return self
-        place = np.arange(len(self.values)) - np.repeat(self.offsets[:-1], self.lengths)
-        starts = np.flatnonzero(place % step == 0)
-        counts = np.diff(starts, append=len(self.values))
-        values = np.add.reduceat(self.values, starts, axis=0) / counts[:, None].astype(self.values.dtype)
-        return Sequences(values, np.append(0, np.cumsum(-(-self.lengths // step))))
+    values, notes = recipe.bulk(rows)
+    return Ragged(np.clip(np.nan_to_num(values, nan=0.0), -LARGEST, LARGEST), offsets(rows)), notes

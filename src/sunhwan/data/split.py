@@ -1,6 +1,6 @@
-"""Which rows train, which choose the epoch, and which are looked at once, at the end.
+"""Which rows train, which choose the epoch, and which are held out until the end.
 
-Rows in time by their order; examples with labels by class, equal ones together.
+Rows are split in order of time; labelled examples by class, equal ones together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def chronological(series: np.ndarray, split: Sequence[float | int]) -> np.ndarra
     """The part of each row, earlier rows first, in each series for itself.
 
     Args:
-        series: (rows,) the series of each row; the rows of a series stand together, in order of time.
+        series: (rows,) the series of each row; the rows of a series are adjacent, in order of time.
         split: three shares for train, validation and test, of each series' rows (they are scaled to add up
             to one); or two row numbers at which validation and test begin, as in the tutorial.
 
@@ -102,7 +102,7 @@ def checked(split: Sequence[float | int]) -> tuple[np.ndarray | None, np.ndarray
 def shuffled(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of a training and a validation part, drawn without regard to order.
 
-    For texts, which know no time and often lie sorted by label (as IMDB's do).
+    For texts, which have no order in time and are often sorted by label (as IMDB's are).
 
     Args:
         count: how many there are.
@@ -117,13 +117,13 @@ def shuffled(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarra
         (array([0, 1, 2, 3, 5, 7, 8, 9]), array([4, 6]))
     """
     order = np.random.default_rng(seed).permutation(count)
-    held = round(count * share)
-    if not 0 < held < count:
+    validation = round(count * share)
+    if not 0 < validation < count:
         raise SunhwanError(
             f"{count} examples cannot be split with a validation share of {share}; expected more, or "
-            "a share between 0 and 1 that leaves some on either side"
+            "a share between 0 and 1 that leaves some in both parts"
         )
-    return np.sort(order[held:]), np.sort(order[:held])
+    return np.sort(order[validation:]), np.sort(order[:validation])
 
 
 def stratified(
@@ -131,7 +131,7 @@ def stratified(
 ) -> np.ndarray:
     """The part of each example: shuffled, with every class in every part, and equal ones in one part.
 
-    A text that stands in training and in test would be remembered, not judged.
+    A text in both training and test would be remembered, not classified.
 
     Args:
         keys: n texts, or what else is equal for equal examples.
@@ -158,10 +158,10 @@ def stratified(
     part = np.zeros(len(first), np.int8)
     for label in np.unique(of_group):
         rows = random.permutation(np.flatnonzero(of_group == label))
-        # What a share rounds to, but one of a class at least; the first part has what is left.
-        held = np.maximum(1, np.round(len(rows) * shares[1:]).astype(int))
+        # What a share rounds to, but at least one of each class; the first part has the rest.
+        counts = np.maximum(1, np.round(len(rows) * shares[1:]).astype(int))
         start = 0
-        for number, count in enumerate(held, start=1):
+        for number, count in enumerate(counts, start=1):
             part[rows[start : start + count]] = number
             start += count
     return part[group]

@@ -1,4 +1,4 @@
-"""Anyone's CSV or Parquet file, verified and laid on a regular grid of time.
+"""A CSV or Parquet file, verified and laid out on a regular grid of time.
 
 A table goes through three steps, each of which says what it met: `records.read` (bytes to columns),
 `timestamps.timestamps` (one or several columns to one time) and `assemble` (numbers made numbers, order
@@ -36,7 +36,7 @@ class Table:
 
     Attributes:
         time: (rows,) datetime64[s]; within a series each row is one `interval` after the row before.
-        series: (rows,) int32, the index of each row's series; the rows of a series stand together.
+        series: (rows,) int32, the index of each row's series; the rows of a series are adjacent.
         series_names: the name of each series; `("",)` where the file holds one unnamed series.
         columns: the readings, one column each, (rows,) float64 or text; null where there is none.
         interval: the time from row to row.
@@ -61,8 +61,7 @@ class Table:
         """The numeric column `name`: (rows,) float64, NaN where there is no reading."""
         if name not in self.columns.columns:
             raise SunhwanError(
-                f"there is no column {name!r} of readings in {self.name}; "
-                f"it has {listed(self.columns.columns)}"
+                f"{self.name} has no data column {name!r}; it has {listed(self.columns.columns)}"
             )
         column = self.columns[name]
         if not column.dtype.is_numeric():
@@ -100,7 +99,7 @@ def load(
         path: the file. CSV may be separated by comma, semicolon or tab, in UTF-8 or Latin-1.
         time: the column that holds the time, or several (year, month, day, hour; or a date and a time of
             day); see `timestamps.timestamps`. Without it a column with a customary name is taken.
-        series: the column that tells several series apart, or none.
+        series: the column that separates several series, or none.
         name: what to call the data; by default the file's name.
 
     Returns:
@@ -108,7 +107,7 @@ def load(
 
     Raises:
         SunhwanError: the file is missing, ragged or empty, a column is not there, a time cannot be read,
-            timestamps stand twice, run backwards or keep to no grid, or a number column holds text.
+            timestamps repeat, run backwards or are not on a grid, or a number column has text.
 
     Example:
         >>> import tempfile
@@ -163,7 +162,7 @@ def assemble(
     else:
         series_names, codes = ("",), np.zeros(len(moments), np.int32)
     interval = checked_interval(records, moments, codes, series_names, interval)
-    zone = told_of_zone(moments, codes, interval, any(zoned(records.frame[name]) for name in time))
+    zone = zone_notes(moments, codes, interval, any(zoned(records.frame[name]) for name in time))
     readings, notes = numbers(replace(records, frame=records.frame.drop(keys)))
     if not readings.columns:
         raise SunhwanError(f"{name} has no column beside {listed(keys)}; a column of readings was expected")
@@ -184,7 +183,7 @@ def assemble(
 def read_alike(
     records: Records, time: Sequence[str], like: Mapping[str, Sequence[str]]
 ) -> tuple[np.ndarray, list[str]]:
-    """The time of each row, in the format of earlier times where that reads all; what is to be said of it."""
+    """The time of each row, in the format of earlier times where that reads all; notes."""
     texts = records.frame.select(time)
     if not set(time) <= set(like) or any(kind != pl.String for kind in texts.dtypes):
         return timestamps(records, time), []
@@ -217,10 +216,10 @@ def checked_interval(
     if len(wrong):
         row, step = int(wrong[0]), int(steps[wrong[0]])
         owner = f" of series {series_names[codes[row]]!r}" if len(series_names) > 1 else ""
-        what = "stands twice" if step == 0 else f"comes after {human(moments[row])}"
+        what = "occurs twice" if step == 0 else f"comes after {human(moments[row])}"
         mend = "remove the repeats" if step == 0 else "sort the rows by time"
         if len(series_names) == 1:
-            mend += ", or name the column that tells several series apart (--series)"
+            mend += ", or name the column that separates several series (--series)"
         if -3600 <= step < 0 or (step == 0 and clock_changes(moments[row])):
             mend += "; where the clock is set back in autumn, write times in UTC or in standard time"
         raise SunhwanError(
@@ -240,7 +239,7 @@ def checked_interval(
         per = f" in its {len(series_names):,} series" if len(series_names) > 1 else ""
         which = "the commonest" if known is None else "the one that is known"
         raise SunhwanError(
-            f"{off:,} of {len(steps):,} steps between the timestamps of {name}{per} are no multiple of "
+            f"{off:,} of {len(steps):,} steps between the timestamps of {name}{per} are not a multiple of "
             f"{which}, {duration(interval)} (the first is from {human(moments[row])} to "
             f"{human(moments[row + 1])}, {records.where(row + 1)}); readings at regular times were expected: "
             "average them to a regular interval"
@@ -262,10 +261,10 @@ def clock_changes(moment: np.datetime64) -> bool:
     return sunday and month in (3, 4, 9, 10, 11) and bool(moment - day <= np.timedelta64(3, "h"))
 
 
-def told_of_zone(moments: np.ndarray, codes: np.ndarray, interval: np.timedelta64, in_utc: bool) -> list[str]:
-    """What is to be said of the clock by which times were written, in sentences."""
+def zone_notes(moments: np.ndarray, codes: np.ndarray, interval: np.timedelta64, in_utc: bool) -> list[str]:
+    """Notes about the clock by which times were written."""
     if in_utc:
-        return ["times say their offset from UTC and are read in UTC, as forecasts will be"]
+        return ["times have an offset from UTC and are read in UTC, as forecasts will be"]
     hour = np.timedelta64(3600, "s")
     jumps = np.flatnonzero((np.diff(moments) == interval + hour) & (codes[1:] == codes[:-1]))
     jumps = [row for row in jumps if clock_changes(moments[row] + interval)]

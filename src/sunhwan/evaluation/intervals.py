@@ -1,38 +1,39 @@
-"""Prediction intervals that hold what they promise: calibrated on validation, and kept so over time.
+"""Prediction intervals with the coverage that they promise: calibrated on validation, and kept so over time.
 
-A forecast says, for each step of its horizon, a lower and an upper bound (two quantiles), or a point, which
-is both. `Calibration` widens or narrows them by a margin, one for each step:
+A forecast has, for each step of its horizon, a lower and an upper bound (two quantiles), or a point, which is
+both. `Calibration` widens or narrows them by a margin, one for each step:
 
-1. *Scores.* How far a truth y lay outside its bounds: E = max(lower - y, y - upper), below 0 inside. For a
+1. *Scores.* How far an actual value y lay outside its bounds: E = max(lower - y, y - upper), below 0 inside.
+For a
    point it is the absolute error.
 2. *Margin.* Of the n latest scores of a step, the k-th smallest, k = ceil((n + 1) (1 - a)), at most n; a is
    the step's miss rate, at first 1 - level. The interval is [lower - margin, upper + margin], or where the
    margin is so far below 0 that nothing is left, the middle of the bounds. On validation scores alone this is
    split conformal prediction.
-3. *Feedback.* When a truth arrives, each step h looks at the forecast made h steps before: was the truth
-   outside the interval *that was said then*? Then a <- min(a + rate (1 - level - miss), ceiling), with miss 1
-   or 0: after a miss intervals widen by much, after a hit they narrow by little. The score joins the latest
-   ones, and the oldest goes. So what is said at time t rests on nothing that came true after t.
+3. *Feedback.* When an actual value arrives, each step h looks at the forecast made h steps before: was the
+   value outside the interval *of that forecast*? Then a <- min(a + rate (1 - level - miss), ceiling), with
+   miss 1 or 0: after a miss intervals widen by much, after a hit they narrow by little. The score joins the
+   latest ones, and the oldest goes. So an interval made at time t depends on nothing after t.
 
-What holds. If scores of validation and later are exchangeable, step 2 alone covers a truth with a probability
-of at least `level`. If they are not, which in time series is the rule, the sum of step 3 telescopes: over any
-stretch of n truths of a step, whatever their distribution,
+What is guaranteed. If scores of validation and later are exchangeable, step 2 alone covers a value with a
+probability of at least `level`. If they are not, which in time series is the rule, the sum of step 3
+telescopes: over any stretch of n values of a step, whatever their distribution,
 
     misses / n  <=  1 - level + (a before - a after) / (rate n)
 
 so the long run misses no more than 1 - level as long as a does not run away below 0. The delay changes
-nothing of that, since each truth is counted once; it makes the response late, and with rate * h above 1 / e
+nothing of that, since each value is counted once; it makes the response late, and with rate * h above 1 / e
 it would overshoot as a controller with a dead time does, so a step's rate is at most 1 / (e h).
 
-Two things differ from the paper. Where a asks for more than the largest of the latest scores, the paper says
-the whole line; we say the largest, since a stream's bounds must be finite; so errors that grow for ever are
-missed. And a has a ceiling: where truths tie (hours without rain) intervals of no width still hold them, and
-a would climb for as long, and be paid back in as many misses when the rain begins. The ceiling leaves the
-inequality above as it is, and gives away that intervals are never wider than need be.
+Two things differ from the paper. Where a asks for more than the largest of the latest scores, the paper
+takes the whole line; we take the largest, since a stream's bounds must be finite; so errors that grow without
+end are missed. And a has a ceiling: where values tie (hours without rain) intervals of no width still cover
+them, and a would climb for as long, and be paid back in as many misses when the rain begins. The ceiling
+leaves the inequality above as it is, and gives away that intervals are never wider than need be.
 
-What does not hold. Coverage is of each step by itself over time: not of whole paths (all steps at once hold
-less often), not of each hour or kind of weather by itself, and not right after a change, to which scores and
-a need some time to respond. Truths that were never observed are not counted.
+What is not guaranteed. Coverage is of each step by itself over time: not of whole paths (all steps at once
+are covered less often), not of each hour or kind of weather by itself, and not right after a change, to which
+scores and a need some time to respond. Missing values are not counted.
 
 Sources: Romano, Patterson and Candès, "Conformalized quantile regression", NeurIPS 2019; Gibbs and Candès,
 "Adaptive conformal inference under distribution shift", NeurIPS 2021; for several steps ahead, Wang and
@@ -41,11 +42,10 @@ Hyndman, "Online conformal inference for multi-step time series forecasting", 20
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from ctypes import byref
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ from sunhwan import native
 from sunhwan.errors import SunhwanError
 
 RECENT = 500
-"""Scores that a step keeps. The fewer, the more chance in the margin: 90 % is 90 ± 1.3 of 500, ± 3 of 100."""
+"""Scores that a step keeps. With fewer, margins vary more: 90% is 90 ± 1.3% with 500, ± 3% with 100."""
 
 RATE = 0.01
 """How much a miss moves a step's miss rate. Gibbs and Candès take 0.005; this responds in half the time."""
@@ -76,13 +76,13 @@ class Calibration:
 
     The order of calls is that of time: `issue` a forecast, `update` with what came true next, and again. A
     time at which nothing is forecast, or nothing is observed, passes with an `update` alone, of NaN if need
-    be. Memory is constant: `recent` scores a step, and the forecasts whose truths are outstanding.
+    be. Memory is constant: `recent` scores a step, and the forecasts whose actual values are outstanding.
 
-    Several series have one each (see `fit_series`), and share nothing once they run: the size of errors
-    differs between series, a miss in one says little of the next one's, and a margin between them would hold
-    one series too often and another too rarely, though both together look right.
+    Each series has its own (see `fit_series`), and they share nothing once they run: the size of errors
+    differs between series, a miss in one says little about the next, and a common margin would cover one
+    series too often and another too rarely, though both together look right.
 
-    Several targets have one each as well. Made by `fit` or `from_json`. A calibration belongs to one thread.
+    Each target has its own as well. Made by `fit` or `from_dict`. A calibration belongs to one thread.
 
     Example: a forecast of two steps, off by up to 1 at the first and by up to 2 at the second.
         >>> truth = np.linspace(-1, 1, 99)[:, None] * [1, 2]
@@ -90,7 +90,7 @@ class Calibration:
         >>> lower, upper = calibration.issue([10.0, 10.0], [10.0, 10.0])
         >>> upper.round(2)
         array([10.92, 11.84])
-        >>> calibration.update(11.5)  # outside of what was said for one step ahead
+        >>> calibration.update(11.5)  # outside the interval for one step ahead
         >>> calibration.miss_rates.round(3), calibration.margins.round(2)
         (array([0.091, 0.1  ]), array([0.94, 1.84]))
     """
@@ -115,7 +115,7 @@ class Calibration:
         count = len(self.steps)
         self._miss_rates = np.array(miss_rates or [self._target] * count, np.float64)
         # The latest scores of each step (steps, recent), NaN where there are none yet; the place of the next,
-        # which is that of the oldest; how many there are. And the same in order, since sorting 500 anew at
+        # which is that of the oldest; how many there are. And the same in order, since sorting 500 at
         # every step takes twenty times as long as inserting one.
         self._recent = recent
         self._scores, self._ordered = np.full((2, count, recent), np.nan)
@@ -123,13 +123,13 @@ class Calibration:
         for column, known in enumerate(scores):
             self._keep(column, list(known)[-recent:])
             self._ordered[column, : self._counts[column]] = sorted(self._latest(column))
-        # A hair less, so that 10 * 0.9 is 9 however it is rounded. Below the ceiling it is never less than 1.
+        # Slightly less, so that 10 * 0.9 is 9 however it is rounded. Below the ceiling it is at least 1.
         rank = np.ceil((self._counts + 1) * (1 - self._miss_rates) - 1e-9)
         place = (np.minimum(rank, self._counts) - 1).astype(np.int64)
         self._margins = self._ordered[np.arange(count), place]
-        # What was said at each of the latest times and now, in the place `time % room`: lower bounds, upper
-        # bounds and margins (3, room, steps), NaN where nothing was. Made when something is: of 1,440 steps
-        # it takes 50 MB.
+        # The forecasts of the latest times and of now, in the place `time % room`: lower bounds, upper bounds
+        # and margins (3, room, steps), NaN where there was none. Allocated with the first: for 1,440 steps it
+        # takes 50 MB.
         self._room = max(self.steps) + 1
         self._said: np.ndarray | None = None
         self._made = np.zeros(self._room, np.uint8)
@@ -150,8 +150,8 @@ class Calibration:
         self._issued = [bounds.ctypes.data for bounds in self._bounds]
 
     def __reduce__(self):
-        # Arrays of a copy lie elsewhere, so what points at them is made anew.
-        return Calibration.from_json, (self.to_json(),)
+        # Arrays of a copy lie elsewhere, so the pointers to them are made again.
+        return Calibration.from_dict, (self.to_dict(),)
 
     @classmethod
     def fit(
@@ -169,16 +169,17 @@ class Calibration:
 
         Args:
             lower, upper: (windows, steps) validation forecasts in time order, in the target's unit; of point
-                forecasts give the point as both. Where lower is above upper they are swapped. NaN: none.
-            truth: (windows, steps) what came true; NaN where it was not observed.
-            level: the share of truths to hold, such as 0.9.
+                forecasts give the point as both. Where lower is above upper they are swapped. NaN where there
+                is no forecast.
+            truth: (windows, steps) actual values; NaN where missing.
+            level: the share of actual values to cover, such as 0.9.
             steps: (steps,) how many steps ahead each column is, rising; 1, 2, ... if not given.
             recent: scores that each step keeps.
             rate: how much a miss moves a step's miss rate; 0 leaves it as it is.
 
         Raises:
-            ValueError: the shapes differ, or an argument is none.
-            SunhwanError: a step has too few observed truths for the level: of 90 % it takes 9, of 95 % 19.
+            ValueError: the shapes differ, or an argument is out of range.
+            SunhwanError: a step has too few actual values for the level: 90% takes 9, 95% takes 19.
         """
         score = scores(*sorted_bounds(lower, upper), np.asarray(truth, np.float64))
         steps = checked(score, level, steps, recent, rate)
@@ -186,8 +187,8 @@ class Calibration:
         for ahead, known in zip(steps, lists, strict=True):
             if len(known) < fewest(level):
                 raise SunhwanError(
-                    f"step {ahead} has {len(known):,} validation forecasts whose truth was observed; "
-                    f"{100 * level:g} % intervals take at least {fewest(level)}: give more validation data "
+                    f"step {ahead} has {len(known):,} validation forecasts whose actual value is known; "
+                    f"{100 * level:g}% intervals need at least {fewest(level)}: give more validation data "
                     "or a lower level"
                 )
         return cls(level, steps, rate, lists, recent)
@@ -223,7 +224,7 @@ class Calibration:
         )
         score = scores(*sorted_bounds(lower, upper), np.asarray(truth, np.float64))
         if len(series) != len(score):
-            raise ValueError(f"series has {len(series):,} ids, expected one a window, {len(score):,}.")
+            raise ValueError(f"series has {len(series):,} ids, expected one for each window, {len(score):,}.")
         checked(score, level, steps, recent, rate)
         pooled = []
         for column in range(len(everyone.steps)):
@@ -248,10 +249,9 @@ class Calibration:
         Example:
             >>> calibration = Calibration.fit(np.zeros((9, 1)), np.zeros((9, 1)), np.ones((9, 1)), level=0.9)
             >>> _ = calibration.issue([5.0], [5.0])
-            >>> calibration.rested().update(99.0)  # nothing was said of it
+            >>> calibration.rested().update(99.0)  # no forecast was made of it
         """
-        kept = json.loads(self.to_json())
-        return Calibration.from_json(json.dumps({**kept, "outstanding": [], "now": None}))
+        return Calibration.from_dict({**self.to_dict(), "outstanding": [], "now": None})
 
     @property
     def margins(self) -> np.ndarray:
@@ -278,9 +278,9 @@ class Calibration:
         return widened(lower, upper, limited(self._margins, lower, upper))
 
     def issue(self, lower: np.ndarray, upper: np.ndarray) -> Bounds:
-        """The intervals of a forecast made now, noted down to be judged when the truths are there.
+        """The intervals of a forecast made now, noted down until the actual values arrive.
 
-        Twice at one time, the second stands.
+        Of two at one time, the second counts.
 
         Args:
             lower, upper: (steps,) in the target's unit; NaN where there is no forecast.
@@ -299,7 +299,7 @@ class Calibration:
         return Bounds(*self._bounds.copy())
 
     def update(self, truth: float) -> None:
-        """Goes on to the next time, at which `truth` was observed: every step learns from what it had said.
+        """Goes on to the next time, at which `truth` was observed: every step learns from its forecast.
 
         Args:
             truth: the target at that time, in its unit; NaN if it was not observed.
@@ -315,7 +315,7 @@ class Calibration:
     def run(
         self, lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, at: np.ndarray | None = None
     ) -> Bounds:
-        """Intervals of a whole part in time order, those that `issue` and `update` would say one by one.
+        """Intervals of a whole part in time order, as `issue` and `update` would give them one by one.
 
         They are the same to the last bit, and so is the state afterwards: that of the time at which the last
         window was forecast. Truths after it are given but not known then, so they teach nothing. It takes
@@ -339,8 +339,8 @@ class Calibration:
             >>> truth, said = random.normal(size=(2000, 1)), np.zeros((2000, 1))
             >>> calibration = Calibration.fit(said[:500], said[:500], truth[:500], level=0.9)
             >>> lower, upper = calibration.run(said[500:], said[500:], 3 * truth[500:])
-            >>> held = (lower <= 3 * truth[500:]) & (3 * truth[500:] <= upper)
-            >>> round(float(held[:100].mean()), 2), round(float(held.mean()), 2)
+            >>> covered = (lower <= 3 * truth[500:]) & (3 * truth[500:] <= upper)
+            >>> round(float(covered[:100].mean()), 2), round(float(covered.mean()), 2)
             (0.82, 0.9)
         """
         lower, upper = sorted_bounds(lower, upper)
@@ -367,21 +367,21 @@ class Calibration:
         return widened(lower, upper, margins)
 
     def _note(self, ago: int, *said: np.ndarray) -> None:
-        """Note down lower bounds, upper bounds and margins, each (steps,), that were said so long ago."""
+        """Note down lower bounds, upper bounds and margins, each (steps,), of a forecast made so long ago."""
         if self._said is None:
             self._begin()
         place = (self._native.time - ago) % self._room
         self._said[:, place], self._made[place] = said, True
 
     def _begin(self) -> None:
-        """Make room for what is said."""
+        """Allocate room for forecasts."""
         self._said = np.full((3, self._room, len(self.steps)), np.nan)
         self._native.said = self._said.ctypes.data
 
     def _one_by_one(
         self, column: int, times: list[int], score: list[float], narrowest: list[float]
     ) -> list[float]:
-        """The margins of one step's forecasts, each by what had come true when it was made.
+        """The margins of one step's forecasts, each by what was known when it was made.
 
         It does for one step and a whole part what `update` does for all steps at one time: in plain numbers,
         since arrays of one take longer.
@@ -426,33 +426,30 @@ class Calibration:
         scores = np.roll(self._scores[column], -self._place[column])
         return scores[~np.isnan(scores)].tolist()
 
-    def to_json(self) -> str:
-        """The whole state as JSON text, for a stream that is stopped and goes on: no bit is lost.
+    def to_dict(self) -> dict:
+        """The whole state for JSON, so that a stream can stop and continue: no bit is lost.
 
         Example:
             >>> calibration = Calibration.fit(np.zeros((9, 1)), np.zeros((9, 1)), np.ones((9, 1)), level=0.9)
-            >>> Calibration.from_json(calibration.to_json()).margins
+            >>> Calibration.from_dict(calibration.to_dict()).margins
             array([1.])
         """
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "level": self.level,
-                "steps": self.steps,
-                "rate": self.rate,
-                "recent": self._recent,
-                "miss_rates": self._miss_rates.tolist(),
-                "scores": [self._latest(column) for column in range(len(self.steps))],
-                "outstanding": [
-                    self._written(ago) for ago in range(min(self._native.time, max(self.steps)), 0, -1)
-                ],
-                "now": self._written(0),
-            },
-            allow_nan=False,
-        )
+        return {
+            "format": FORMAT,
+            "level": self.level,
+            "steps": list(self.steps),
+            "rate": self.rate,
+            "recent": self._recent,
+            "miss_rates": self._miss_rates.tolist(),
+            "scores": [self._latest(column) for column in range(len(self.steps))],
+            "outstanding": [
+                self._written(ago) for ago in range(min(self._native.time, max(self.steps)), 0, -1)
+            ],
+            "now": self._written(0),
+        }
 
     def _written(self, ago: int) -> list | None:
-        """What was said so long ago: lower and upper bounds and margins, null for NaN; None if nothing."""
+        """The forecast made so long ago: lower and upper bounds and margins, None for NaN; or None."""
         place = (self._native.time - ago) % self._room
         if not self._made[place]:
             return None
@@ -461,43 +458,42 @@ class Calibration:
         ]
 
     @classmethod
-    def from_json(cls, text: str) -> Calibration:
-        """The calibration that `to_json` wrote.
+    def from_dict(cls, saved: Mapping) -> Calibration:
+        """From what `to_dict` returned.
 
         Raises:
-            SunhwanError: `text` is no such JSON, or of another format.
+            SunhwanError: something is missing or malformed, or it is of another format.
         """
         try:
-            value = json.loads(text)
-            if value["format"] != FORMAT:
+            if saved["format"] != FORMAT:
                 raise SunhwanError(
-                    f"the calibration is of format {value['format']}, but this version reads {FORMAT}; fit "
-                    "it anew or use the version that made it"
+                    f"the calibration has format {saved['format']}, but this version reads {FORMAT}; fit it "
+                    "again, or use the version that saved it"
                 )
-            if not all(value["scores"]) or len(value["scores"]) != len(value["miss_rates"]):
+            if not all(saved["scores"]) or len(saved["scores"]) != len(saved["miss_rates"]):
                 raise ValueError("a step has no scores")
             steps = checked(
-                np.empty((0, len(value["miss_rates"]))),
-                value["level"],
-                value["steps"],
-                value["recent"],
-                value["rate"],
+                np.empty((0, len(saved["miss_rates"]))),
+                saved["level"],
+                saved["steps"],
+                saved["recent"],
+                saved["rate"],
             )
-            lists = [[float(score) for score in known] for known in value["scores"]]
-            if not np.isfinite([*value["miss_rates"], *(score for known in lists for score in known)]).all():
+            scores = [[float(score) for score in known] for known in saved["scores"]]
+            if not np.isfinite([*saved["miss_rates"], *(score for known in scores for score in known)]).all():
                 raise ValueError("a number is not finite")
             calibration = cls(
-                value["level"], steps, value["rate"], lists, value["recent"], value["miss_rates"]
+                saved["level"], steps, saved["rate"], scores, saved["recent"], saved["miss_rates"]
             )
-            said = [*value["outstanding"][-max(steps) :], value["now"]]
-            calibration._native.time = len(said) - 1
-            for ago, one in enumerate(reversed(said)):
-                if one is not None:
-                    calibration._note(ago, *np.array(one, np.float64).reshape(3, len(steps)))
+            forecasts = [*saved["outstanding"][-max(steps) :], saved["now"]]
+            calibration._native.time = len(forecasts) - 1
+            for ago, forecast in enumerate(reversed(forecasts)):
+                if forecast is not None:
+                    calibration._note(ago, *np.array(forecast, np.float64).reshape(3, len(steps)))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise SunhwanError(
-                f"got {text[:40]!r}, expected the JSON that a calibration wrote ({error}); take it from "
-                "where it was kept, or fit the calibration anew"
+                f"got {str(saved)[:40]!r}, expected the state that a calibration saved ({error}); restore it "
+                "from where it was saved, or fit the calibration again"
             ) from error
         return calibration
 

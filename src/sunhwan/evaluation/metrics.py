@@ -2,8 +2,8 @@
 
 Forecasts are arrays (windows, horizon) of one target, or (windows, horizon, targets). *Means run over windows
 and steps of the horizon, never over targets*, whose units differ: with several targets every figure is an
-array (targets,). *A truth that is NaN was not observed and is not scored; a forecast that is NaN where the
-truth is known makes its figure NaN*, so a network that broke down cannot look good.
+array (targets,). *A missing (NaN) actual value is not scored; a forecast that is NaN where the
+actual value is known makes its figure NaN*, so a network that broke down cannot look good.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.special import log_softmax, logsumexp
 from sunhwan.errors import SunhwanError
 
 BINS = 15
-"""Bins of equal width that calibration is judged in, as Guo et al. have them."""
+"""Bins of equal width that calibration is measured in, as in Guo et al."""
 
 TEMPERATURES = (0.05, 20.0)
 """Where a temperature is looked for."""
@@ -32,9 +32,9 @@ class ForecastErrors:
         mae: mean absolute error over windows and steps.
         rmse: root of the mean squared error over windows and steps.
         mae_per_step: (horizon,) or (horizon, targets) mean absolute error of each step over windows; NaN for
-            a step without an observed truth.
+            a step without an actual value.
         mae_last_step: of the last step.
-        count: how many truths were scored.
+        count: how many actual values were scored.
     """
 
     mae: float | np.ndarray
@@ -52,7 +52,7 @@ def forecast_errors(forecast: np.ndarray, truth: np.ndarray) -> ForecastErrors:
 
     Raises:
         ValueError: the shapes are no such shapes, or differ.
-        SunhwanError: a target has no observed truth.
+        SunhwanError: a target has no actual value.
 
     Example:
         >>> errors = forecast_errors([[1.0, 2.0], [3.0, 4.0]], [[1.0, 4.0], [2.0, np.nan]])
@@ -79,11 +79,11 @@ def errors_of_windows(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
         forecast, truth: (windows, horizon) or (windows, horizon, targets).
 
     Returns:
-        (windows,) or (windows, targets), NaN for a window without an observed truth.
+        (windows,) or (windows, targets), NaN for a window without an actual value.
 
     Raises:
         ValueError: the shapes are no such shapes, or differ.
-        SunhwanError: a target has no observed truth.
+        SunhwanError: a target has no actual value.
 
     Example:
         >>> errors_of_windows([[1.0, 2.0], [3.0, 4.0]], [[1.0, 4.0], [np.nan, np.nan]])
@@ -98,14 +98,14 @@ class IntervalScores:
     """How prediction intervals did; with several targets (targets,) for each.
 
     Attributes:
-        level: the share of truths that the intervals were to hold, such as 0.9.
-        coverage: the share that they held, bounds included.
+        level: the share of actual values that the intervals should cover, such as 0.9.
+        coverage: the share that they covered, bounds included.
         mean_width: in the target's unit.
         winkler: the interval score, in the target's unit; lower is better. It is the width and, for a truth
             outside, its distance from the interval times 2 / (1 - level).
         coverage_per_step: (horizon,) or (horizon, targets).
         mean_width_per_step: (horizon,) or (horizon, targets), in the target's unit.
-        count: how many truths were scored.
+        count: how many actual values were scored.
     """
 
     level: float
@@ -118,9 +118,9 @@ class IntervalScores:
 
 
 def interval_scores(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, level: float) -> IntervalScores:
-    """Coverage, width and interval score of intervals that should hold a share `level` of the truths.
+    """Coverage, width and interval score of intervals that should cover a share `level` of the actual values.
 
-    Where a bound is NaN and the truth is known, the truth counts as not held and the width is NaN.
+    Where a bound is NaN and the actual value is known, it counts as not covered and the width is NaN.
 
     Args:
         lower, upper, truth: (windows, horizon) or (windows, horizon, targets), in the target's unit.
@@ -128,7 +128,7 @@ def interval_scores(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, lev
 
     Raises:
         ValueError: the shapes differ, `level` is none, or a lower bound is above its upper one.
-        SunhwanError: a target has no observed truth.
+        SunhwanError: a target has no actual value.
 
     Source: Winkler, "A decision-theoretic approach to interval estimation", JASA 67 (1972); Gneiting and
     Raftery, "Strictly proper scoring rules, prediction, and estimation", JASA 102 (2007), section 6.2.
@@ -144,24 +144,24 @@ def interval_scores(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, lev
     if crossed:
         raise ValueError(f"lower is above upper in {crossed:,} of {lower.size:,} intervals; sort them first.")
     known = observed(truth)
-    held = (lower <= truth) & (truth <= upper)
+    covered = (lower <= truth) & (truth <= upper)
     width = upper - lower
     # Not written with min or max of a difference: an infinite bound would meet 0 * inf.
     outside = np.where(truth < lower, lower - truth, np.where(truth > upper, truth - upper, 0.0))
     score = width + 2 / (1 - level) * outside
     return IntervalScores(
         level=level,
-        coverage=plain(mean(held, known)),
+        coverage=plain(mean(covered, known)),
         mean_width=plain(mean(width, known)),
         winkler=plain(mean(score, known)),
-        coverage_per_step=mean(held, known, axis=0),
+        coverage_per_step=mean(covered, known, axis=0),
         mean_width_per_step=mean(width, known, axis=0),
         count=plain(known.sum(axis=(0, 1))),
     )
 
 
 def pinball_loss(forecast: np.ndarray, truth: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
-    """The loss that a forecast of a quantile makes least: its distance from the truth, weighted by the side.
+    """The loss that a quantile minimises: its distance from the actual value, weighted by the side.
 
     Args:
         forecast: (windows, horizon[, targets], quantiles), in the target's unit.
@@ -173,7 +173,7 @@ def pinball_loss(forecast: np.ndarray, truth: np.ndarray, quantiles: Sequence[fl
 
     Raises:
         ValueError: the shapes do not fit, or a level is none.
-        SunhwanError: a target has no observed truth.
+        SunhwanError: a target has no actual value.
 
     Source: Koenker and Bassett, "Regression quantiles", Econometrica 46 (1978).
 
@@ -212,11 +212,11 @@ def alike(truth: np.ndarray, **forecasts: np.ndarray) -> list[np.ndarray]:
 
 
 def observed(truth: np.ndarray) -> np.ndarray:
-    """Where the truth was observed; every target must have been, once."""
+    """Where actual values are known; every target must have one."""
     known = ~np.isnan(truth)
     if not known.any(axis=(0, 1)).all():
         raise SunhwanError(
-            f"a target has no observed truth in {truth.shape[0]:,} windows of {truth.shape[1]:,} steps; "
+            f"a target has no actual value in {truth.shape[0]:,} windows of {truth.shape[1]:,} steps; "
             "expected at least one reading to score forecasts on"
         )
     return known
@@ -243,14 +243,15 @@ def share(name: str, value: float) -> float:
 
 @dataclass(frozen=True)
 class Classification:
-    """How well classes were told.
+    """How well examples were classified.
 
     Attributes:
-        accuracy: the share of examples whose class was told.
+        accuracy: the share of examples classified correctly.
         macro_f1: the mean of `f1` over the classes that occur, in truth or prediction: a rare class weighs as
             much as a common one.
-        precision: (classes,) of the examples said to be of a class, the share that is; 0 where none was said.
-        recall: (classes,) of the examples of a class, the share that was said to be; 0 where there is none.
+        precision: (classes,) of the examples predicted as a class, the share that is; 0 where none is
+            predicted.
+        recall: (classes,) of the examples of a class, the share predicted as it; 0 where there are none.
         f1: (classes,) the harmonic mean of both; 0 where both are.
         support: (classes,) examples of each class.
         confusion: (classes, classes) examples by true class (row) and predicted class (column).
@@ -283,7 +284,7 @@ def classification(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Cl
         >>> scores.accuracy, round(scores.macro_f1, 3), scores.confusion.tolist()
         (0.75, 0.778, [[1, 1, 0], [0, 1, 0], [0, 0, 1]])
     """
-    # Here, since forecasts are judged and predicted without it, and it takes half a second.
+    # Here, since forecasts are scored and predicted without it, and it takes half a second.
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     truth, predicted = labels("truth", truth, classes), labels("predicted", predicted, classes)
@@ -306,13 +307,13 @@ def classification(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Cl
 
 @dataclass(frozen=True)
 class Reliability:
-    """The reliability table: of the examples told with some confidence, how many were right.
+    """The reliability table: of the examples predicted with some confidence, how many were correct.
 
     Attributes:
         edges: (bins + 1,) from 0 to 1. A bin holds confidences above its lower edge, up to its upper one.
         count: (bins,) examples.
-        confidence: (bins,) their mean confidence, NaN where there is none.
-        accuracy: (bins,) the share of them that was right, NaN where there is none.
+        confidence: (bins,) their mean confidence, NaN where there are none.
+        accuracy: (bins,) the share of them that was correct, NaN where there are none.
         expected_calibration_error: the mean over examples of their bin's |accuracy - confidence|.
     """
 
@@ -434,7 +435,7 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> Temperature:
 
     Source: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
 
-    Example: three of four are right, all told with a confidence of 0.9; at the best temperature it is 0.75.
+    Example: three of four are correct, all with a confidence of 0.9; at the best temperature it is 0.75.
         >>> logits = np.log([[0.9, 0.1]] * 4)
         >>> temperature = fit_temperature(logits, [0, 0, 0, 1])
         >>> temperature.value.__round__(2), temperature.probabilities(logits)[0].round(3)
@@ -443,17 +444,17 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> Temperature:
     logits, truth = labelled("logits", logits, truth)
     if not (logits < np.inf).all():
         raise ValueError("logits holds NaN or +inf, expected finite logits, or -inf for a probability of 0.")
-    told = logits[np.arange(len(truth)), truth]
-    impossible = int((told == -np.inf).sum())
+    true = logits[np.arange(len(truth)), truth]
+    impossible = int((true == -np.inf).sum())
     if impossible:
         raise SunhwanError(
-            f"{impossible:,} of {len(truth):,} validation examples are of a class whose probability was said "
-            "to be 0, which no temperature mends; give logits, or probabilities above 0"
+            f"{impossible:,} of {len(truth):,} validation examples are of a class with a predicted "
+            "probability of 0, which no temperature can change; give logits, or probabilities above 0"
         )
 
     def loss(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
-        return float((logsumexp(scale * logits, axis=1) - scale * told).mean())
+        return float((logsumexp(scale * logits, axis=1) - scale * true).mean())
 
     low, high = np.log(TEMPERATURES)
     if (logits.argmax(axis=1) == truth).all():

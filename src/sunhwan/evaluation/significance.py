@@ -1,8 +1,9 @@
-"""Whether a difference is one: a bootstrap for forecasts, McNemar's test for classifiers, spread over seeds.
+"""Whether a difference is significant: a bootstrap for forecasts, McNemar's test for classifiers, spread over
+seeds.
 
-Errors of forecasts that follow each other are alike, so a test part of 8,000 hourly windows says far less
-than 8,000 independent ones. Resampling blocks of time keeps that likeness; resampling windows one by one, or
-a paired t-test, would call chance a difference.
+Errors of successive forecasts are correlated, so a test part of 8,000 hourly windows is worth far less than
+8,000 independent ones. Resampling blocks of time preserves the correlation; resampling windows one by one, or
+a paired t-test, would mistake chance for a difference.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import scipy.stats
 from sunhwan.errors import SunhwanError
 
 FEWEST_BLOCKS = 5
-"""Of fewer blocks than this, no interval is given: resampling four of them only looks like knowledge."""
+"""With fewer blocks than this, no interval is given: resampling four of them would be misleading."""
 
 FEW_DISCORDANT = 25
 """Below so many discordant pairs McNemar's test is exact."""
 
 DRAWN = 500_000
-"""Blocks drawn at a time: what is held in memory does not grow with resamples."""
+"""Blocks drawn at a time, so that memory use does not grow with resamples."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Improvement:
     """By how much one forecast's error is lower than another's, and how sure that is.
 
     Attributes:
-        percent: by which the mean absolute error is lower than the rival's; below 0 where it is higher.
+        percent: by which the mean absolute error is lower than the baseline's; below 0 where it is higher.
         interval: (low, high) around it in percent, or None where there are too few windows to say.
         level: of the interval.
         probability: the share of resamples in which the error is lower, those in which both are equal
@@ -48,36 +49,36 @@ class Improvement:
 
     @property
     def sure(self) -> bool:
-        """Whether the interval holds no 0: whether the test part can tell the two apart."""
+        """Whether the interval excludes 0, so that the difference is significant."""
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
-    def sentence(self, rival: str) -> str:
-        """What this says, for people.
+    def sentence(self, baseline: str) -> str:
+        """The result in words.
 
         Example:
             >>> Improvement(3.14, (1.2, 5.0), 0.95, 0.999, 8000, 24.0).sentence("ridge")
-            '3.1 % lower error than ridge (95 % interval 1.2 to 5.0 %)'
+            '3.1% lower error than ridge (95% interval 1.2 to 5.0%)'
             >>> Improvement(-0.4, (-1.9, 1.2), 0.95, 0.31, 8000, 24.0).sentence("ridge")
-            'no difference from ridge that the test part can tell (0.4 % higher error, 95 % interval -1.2 to 1.9 %)'
+            'no significant difference from ridge on the test part (0.4% higher error, 95% interval -1.2 to 1.9%)'
         """  # noqa: E501
         side = "lower" if self.percent >= 0 else "higher"
-        figure = f"{abs(self.percent):.1f} % {side} error"
+        figure = f"{abs(self.percent):.1f}% {side} error"
         if self.interval is None:
             return (
-                f"{figure} than {rival}, on too few windows to say how sure that is "
+                f"{figure} than {baseline}, on too few windows to estimate an interval "
                 f"({self.windows:,}, in blocks of {self.block:.0f})"
             )
         # The interval is of the figure that stands before it, so its signs turn with the side.
         low, high = self.interval if side == "lower" else (-self.interval[1], -self.interval[0])
-        interval = f"{100 * self.level:g} % interval {low:z.1f} to {high:z.1f} %"
+        interval = f"{100 * self.level:g}% interval {low:z.1f} to {high:z.1f}%"
         if self.sure:
-            return f"{figure} than {rival} ({interval})"
-        return f"no difference from {rival} that the test part can tell ({figure}, {interval})"
+            return f"{figure} than {baseline} ({interval})"
+        return f"no significant difference from {baseline} on the test part ({figure}, {interval})"
 
 
 def improvement(
     errors: np.ndarray,
-    rival: np.ndarray,
+    baseline: np.ndarray,
     *,
     series: np.ndarray | None = None,
     time: np.ndarray | None = None,
@@ -86,7 +87,7 @@ def improvement(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Improvement:
-    """By how many percent the mean of `errors` is lower than that of `rival`, by the stationary bootstrap.
+    """By how many percent the mean of `errors` is lower than that of `baseline`, by the stationary bootstrap.
 
     A resample is as many windows as there are, in blocks of consecutive windows. A block begins at any window
     with equal chance, goes on to the next with chance 1 - 1/block, and at the end of its series goes on at
@@ -98,26 +99,26 @@ def improvement(
     and the windows of one time are drawn together.
 
     The fewer blocks, the more hopeful the interval: of 30 to 50 blocks of strongly autocorrelated errors, a
-    95 % interval held the truth in 88 to 90 % of simulations, where errors were independent in 95 %.
+    95% interval covered the true value in 88 to 90% of simulations, where errors were independent in 95%.
 
     What it does not say: how another training seed would do (see `spread`), and how another year would, if
     it is unlike the test part.
 
     Args:
-        errors, rival: (windows,) absolute errors of two forecasts of the same windows, in time order (within
-            each series). NaN in both: not observed, and left out.
+        errors, baseline: (windows,) absolute errors of two forecasts of the same windows, in time order
+            (within each series). NaN in both: not observed, and left out.
         series: (windows,) an id for each window, where there are several series.
         time: (windows,) when each forecast was made, sortable, where several series share times; not with
             `series`.
         horizon: windows over which targets overlap: the steps ahead of the furthest target.
         level: of the interval.
-        resamples: how many; the interval's ends wobble by chance by some 5 % of its width at 2,000.
+        resamples: how many; the interval's ends wobble by chance by some 5% of its width at 2,000.
         seed: of the resamples; equal seeds give equal figures.
 
     Raises:
         ValueError: the shapes differ, an error is negative, infinite, or NaN in one forecast alone, or
             another argument is none.
-        SunhwanError: no window is observed, or the rival makes no error at all.
+        SunhwanError: no window is observed, or the baseline makes no error at all.
 
     Source: Politis and Romano, "The stationary bootstrap", JASA 89 (1994).
 
@@ -125,7 +126,7 @@ def improvement(
         >>> noise = np.random.default_rng(0).gamma(2, size=(2, 1000))
         >>> found = improvement(0.9 * noise[0], noise[0] + 0.1 * noise[1])
         >>> found.sentence("ridge")
-        '18.2 % lower error than ridge (95 % interval 17.8 to 18.7 %)'
+        '18.2% lower error than ridge (95% interval 17.8 to 18.7%)'
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}, expected a number above 0 and below 1.")
@@ -133,19 +134,19 @@ def improvement(
         raise ValueError(f"resamples is {resamples}, expected at least 1.")
     if series is not None and time is not None:
         raise ValueError("series and time were both given; time suffices where series share their times.")
-    sums, lengths, windows = arranged(errors, rival, series, time)
-    block = block_length(errors, rival, series=series, time=time, horizon=horizon)
+    sums, lengths, windows = arranged(errors, baseline, series, time)
+    block = block_length(errors, baseline, series=series, time=time, horizon=horizon)
     total = sums.sum(axis=1)
     if not total[1]:
         raise SunhwanError(
-            f"the rival makes no error in {windows:,} windows, so there is no percentage of it; compare with "
+            f"the baseline makes no error in {windows:,} windows, so there is no percentage; compare with "
             "another forecast, or look whether the target is constant"
         )
     percent = float(100 * (1 - total[0] / total[1]))
     if lengths.sum() < FEWEST_BLOCKS * block:
         return Improvement(percent, None, level, None, windows, block)
     ours, theirs = resampled(sums, lengths, block, resamples, np.random.default_rng(seed))
-    # A resample in which the rival makes no error: the same, or infinitely worse.
+    # A resample in which the baseline makes no error: the same, or infinitely worse.
     ratio = np.divide(ours, theirs, out=np.where(ours > 0, np.inf, 1.0), where=theirs > 0)
     drawn = 100 * (1 - ratio)
     # Quantiles that are drawn values, outward: between -inf and a number there is nothing to interpolate.
@@ -157,7 +158,7 @@ def improvement(
 
 def block_length(
     errors: np.ndarray,
-    rival: np.ndarray,
+    baseline: np.ndarray,
     *,
     series: np.ndarray | None = None,
     time: np.ndarray | None = None,
@@ -165,9 +166,9 @@ def block_length(
 ) -> float:
     """The mean length of blocks, in windows (or times): as long as errors are alike, and at least `horizon`.
 
-    The bootstrap of a ratio of means is, to first order, that of the mean of d = errors - ratio * rival, so
-    d's autocorrelation decides. It is that of pairs within a series, over all series. The rule is the one of
-    Politis and White: autocovariances up to a lag from which on correlations vanish, tapered by a flat-top
+    The bootstrap of a ratio of means is, to first order, that of the mean of d = errors - ratio * baseline,
+    so d's autocorrelation decides. It is that of pairs within a series, over all series. The rule is the one
+    of Politis and White: autocovariances up to a lag from which on correlations vanish, tapered by a flat-top
     window, give the length that estimates the variance best; at most min(3 sqrt(n), n / 3), n being
     the windows of the longest series. Forecasts of `horizon` steps share all but one of them with their
     neighbours, whatever the sample says, so no length is below `horizon`; none is above the longest series.
@@ -189,7 +190,7 @@ def block_length(
     """
     if horizon < 1:
         raise ValueError(f"horizon is {horizon}, expected at least 1.")
-    sums, lengths, _ = arranged(errors, rival, series, time)
+    sums, lengths, _ = arranged(errors, baseline, series, time)
     longest = int(lengths.max())
     total = sums.sum(axis=1)
     difference = sums[0] - (total[0] / total[1] if total[1] else 0.0) * sums[1]
@@ -241,17 +242,17 @@ def autocovariances(values: np.ndarray, lengths: np.ndarray, lags: int) -> np.nd
 
 
 def arranged(
-    errors: np.ndarray, rival: np.ndarray, series: np.ndarray | None, time: np.ndarray | None
+    errors: np.ndarray, baseline: np.ndarray, series: np.ndarray | None, time: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Both forecasts' errors series after series (2, windows), the series' lengths, and how many windows.
 
     With `time` the errors of one time are added up, and all times are one series.
     """
-    pair = [np.asarray(values, np.float64) for values in (errors, rival)]
-    for name, values in zip(("errors", "rival"), pair, strict=True):
+    pair = [np.asarray(values, np.float64) for values in (errors, baseline)]
+    for name, values in zip(("errors", "baseline"), pair, strict=True):
         if values.ndim != 1 or values.shape != pair[0].shape:
             raise ValueError(
-                f"errors has shape {pair[0].shape} and rival {pair[1].shape}, expected (windows,) for both."
+                f"errors has shape {pair[0].shape}, baseline {pair[1].shape}; expected (windows,) for both."
             )
         if (values < 0).any() or np.isinf(values).any():
             raise ValueError(f"{name} holds negative or infinite values, expected absolute errors.")
@@ -349,14 +350,14 @@ class McNemar:
     p_value: float
     exact: bool
 
-    def sentence(self, rival: str, threshold: float = 0.05) -> str:
-        """What this says, for people; above `threshold` it is no difference.
+    def sentence(self, baseline: str, threshold: float = 0.05) -> str:
+        """The result in words; above `threshold` the difference is not significant.
 
         Example:
             >>> McNemar(700, 60, 30, 210, 0.0022, exact=False).sentence("nb_svm")
             'better than nb_svm: 60 examples right that it gets wrong, 30 the other way round (p = 0.002)'
             >>> McNemar(850, 12, 9, 129, 0.664, exact=True).sentence("nb_svm")
-            'no difference from nb_svm that the test part can tell (12 examples right that it gets wrong, 9 the other way round, p = 0.66)'
+            'no significant difference from nb_svm on the test part (12 examples right that it gets wrong, 9 the other way round, p = 0.66)'
         """  # noqa: E501
         counts = (
             f"{self.only_first:,} examples right that it gets wrong, {self.only_second:,} the other way round"
@@ -367,8 +368,10 @@ class McNemar:
             else f"p = {self.p_value:.{2 if self.p_value >= 0.01 else 3}f}"
         )
         if self.p_value > threshold:
-            return f"no difference from {rival} that the test part can tell ({counts}, {p})"
-        return f"{'better' if self.only_first > self.only_second else 'worse'} than {rival}: {counts} ({p})"
+            return f"no significant difference from {baseline} on the test part ({counts}, {p})"
+        return (
+            f"{'better' if self.only_first > self.only_second else 'worse'} than {baseline}: {counts} ({p})"
+        )
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
@@ -427,7 +430,7 @@ class Spread:
     std: float | None
 
     def sentence(self, unit: str = "") -> str:
-        """What this says, for people; `unit` as it is to be read.
+        """The result in words; `unit` as people read it.
 
         Example:
             >>> spread([2.31, 2.35, 2.27]).sentence("°C")

@@ -1,7 +1,7 @@
 """The time of one reading, read as the times of a whole file were read.
 
-A single time does not say its format (03/04/2024); so a run keeps a few times of the file it was trained on,
-and a time is read by the format that reads those too.
+A single time does not tell its format (03/04/2024). So a run saves a few times of the file it was trained on,
+and a time is read in the format that those have as well.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Clock:
 
     Args:
         time: the columns that hold it.
-        kept: `samples` of the file that was trained on.
+        saved: `samples` of the file that the model was trained on.
 
     Attributes:
-        latest: of the kept times, in seconds since 1970.
+        latest: of the saved times, in seconds since 1970.
 
     Example:
         >>> clock = Clock(["Date"], {"Date": ["31.01.2024 10:00:00", "01.02.2024 00:00:00"]})
@@ -44,44 +44,44 @@ class Clock:
         np.datetime64('2024-04-03T11:50:00')
     """
 
-    def __init__(self, time: Sequence[str], kept: Mapping[str, Sequence[str]]):
+    def __init__(self, time: Sequence[str], saved: Mapping[str, Sequence[str]]):
         self.time = tuple(time)
-        self.kept = {name: list(kept[name]) for name in self.time}
+        self.saved = {name: list(saved[name]) for name in self.time}
         self.quick = self._quick()
 
     def seconds(self, reading: Mapping[str, object]) -> int:
         """Seconds since 1970 of a reading, in UTC where the file gave an offset.
 
         Raises:
-            SunhwanError: a column is missing, or holds no time.
+            SunhwanError: a column is missing, or is not a time.
         """
         try:
             values = [reading[name] for name in self.time]
         except KeyError as error:
-            raise SunhwanError(f"the reading lacks {error.args[0]!r}, which holds its time") from None
+            raise SunhwanError(f"the reading has no {error.args[0]!r}, which is its time") from None
         try:
             return self.quick(values)
         except (ValueError, TypeError, OverflowError):
             return self._slow([None if value is None else str(value) for value in values])
 
     def _slow(self, values: Sequence[str | None]) -> int:
-        """By the way that files are read, beside the kept times."""
+        """As files are read, beside the saved times."""
         frame = pl.DataFrame(
             {
-                name: pl.Series([*self.kept[name], value], dtype=pl.String)
+                name: pl.Series([*self.saved[name], value], dtype=pl.String)
                 for name, value in zip(self.time, values, strict=True)
             }
         )
         try:
             return int(timestamps(Records(frame, "the reading", ""), self.time)[-1].astype(np.int64))
         except SunhwanError:
-            like = ", ".join(repr(self.kept[name][-1]) for name in self.time)
-            given = ", ".join(map(repr, values))
-            raise SunhwanError(f"the reading's time is {given}; expected one such as {like}") from None
+            like = ", ".join(repr(self.saved[name][-1]) for name in self.time)
+            received = ", ".join(map(repr, values))
+            raise SunhwanError(f"the reading's time is {received}; expected one such as {like}") from None
 
     def _quick(self) -> Callable[[list], int]:
-        """The first of the ways below that reads the kept times as files are read."""
-        rows = list(zip(*(self.kept[name] for name in self.time), strict=True))
+        """The first of the ways below that reads the saved times as files are read."""
+        rows = list(zip(*(self.saved[name] for name in self.time), strict=True))
         expected = [self._slow(row) for row in rows]
         self.latest = max(expected)
         for way in self._ways():
@@ -113,10 +113,10 @@ class Clock:
 
 
 def whole(value: object) -> int:
-    """A number that has no part after the point."""
+    """A whole number."""
     number = float(value)
     if number != int(number):
-        raise ValueError(f"{value!r} is no whole number")
+        raise ValueError(f"{value!r} is not a whole number")
     return int(number)
 
 

@@ -3,15 +3,15 @@
     rows   |-------------- train --------------|----- val -----|---- test ----|
     search  |------- train -------|---- val ---|
 
-A search that looks for the best of many on the validation part finds some of its luck there; epochs, weights
-and intervals that are chosen on the same rows afterwards would be too sure of themselves. So a search sees
-training rows alone, of which the latest are its own validation part, as large a share of them as validation
-is of both. What is chosen is then trained like any other, and the validation part is as new as without a
-search. The price: what is searched on are the rows before, and fewer of them.
+Among many settings, the best on the validation part is partly lucky there; epochs, weights and intervals
+chosen on the same rows afterwards would look better than they are. So a search sees training rows alone; the
+latest of them are its own validation part, in the proportion of the two shares. What it chooses is then
+trained like any other settings, and the validation part is as new to it as without a search. The price: the
+search has fewer rows, and earlier ones.
 
-Settings are drawn by a tree-structured Parzen estimator with a seed; one whose validation loss is worse than
-the median of those before, at the same epoch, is stopped. The defaults are tried first, both ways to read
-windows, and stay where nothing is clearly better.
+Settings are sampled by a tree-structured Parzen estimator with a seed. A trial whose validation loss is worse
+than the median of earlier trials, at the same epoch, is stopped. The defaults are tried first, both ways to
+read windows, and are used unless another is clearly better.
 
 Sources: Akiba et al., "Optuna", KDD 2019; Bergstra et al., "Algorithms for hyper-parameter optimization",
 NIPS 2011.
@@ -25,17 +25,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sunhwan.baselines.paths import Linear, fit_linear
-from sunhwan.data import paths
-from sunhwan.data.paths import Learnt, Paths, Wanted
+from sunhwan.baselines.ridge import Ridge
+from sunhwan.data.grid import seconds_of
+from sunhwan.data.preparation import ForecastSpec, Prepared, layout, longest_run, parts_of, prepare
 from sunhwan.data.table import Table
-from sunhwan.data.windows import seconds_of
+from sunhwan.data.windows import ForecastWindows, WindowPlan
 from sunhwan.errors import SunhwanError
-from sunhwan.forecast import model as forecaster
 from sunhwan.forecast import network
-from sunhwan.forecast.model import Options
-from sunhwan.forecast.network import Settings
-from sunhwan.forecast.run import FIRST_CALIBRATED, check_enough
+from sunhwan.forecast.fit import FEWEST_WINDOWS, check_enough, offsets
+from sunhwan.forecast.options import Options, Settings
 from sunhwan.recurrence.cells import CELLS
 from sunhwan.training.progress import Watcher, Within
 from sunhwan.units import duration
@@ -46,25 +44,25 @@ if TYPE_CHECKING:
 UNITS = (16, 32, 64, 96)
 
 WORTH = 0.005
-"""By how much settings must lower the loss of the defaults to be taken: what is less is luck."""
+"""The share by which settings must lower the loss of the defaults to be used: a smaller gain may be luck."""
 
 UNSTOPPED = 4
-"""Settings that are trained to their end before others are measured by them."""
+"""Trials that are trained to their end before others are compared with them."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search gives.
+class Searched:
+    """The result of a search.
 
     Attributes:
         wanted: with the lookback that was chosen.
         options: with the settings that were chosen.
         trials: a row for each setting that was tried, for `search.csv`.
         summary: for JSON: how many were tried and stopped, which was chosen, its loss and the defaults'.
-        note: what came of it, in a sentence.
+        note: the outcome, in a sentence.
     """
 
-    wanted: Wanted
+    wanted: ForecastSpec
     options: Options
     trials: tuple[dict, ...]
     summary: dict
@@ -73,33 +71,33 @@ class Found:
 
 @dataclass(frozen=True)
 class Ground:
-    """What settings of one lookback are trained and measured on.
+    """The windows of one lookback, on which settings are trained and compared.
 
     Attributes:
-        train, val: windows within the training part; those of `val` begin where the longest lookback's do, so
-            that losses compare.
-        line: the straight line.
+        train, validation: windows within the training part; those of `validation` begin where the longest
+            lookback's do, so that losses compare.
+        ridge: the straight line that networks correct.
         offsets: (outputs, 3), as for `network.train`.
     """
 
-    train: Paths
-    val: Paths
-    line: Linear
+    train: ForecastWindows
+    validation: ForecastWindows
+    ridge: Ridge
     offsets: np.ndarray
 
 
-def search(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, count: int) -> Found:
+def search(readings: Table, wanted: ForecastSpec, options: Options, watcher: Watcher, count: int) -> Searched:
     """Try settings of the network on training rows, and choose.
 
     Args:
-        readings: all rows, of which those of the training part are used.
+        readings: all rows, of which only those of the training part are used.
         wanted: the targets, the horizon, ...; a lookback that is named stays as it is.
         options: with the defaults to begin from, the level and the most epochs.
-        watcher: told how it goes.
+        watcher: of progress.
         count: settings to try, the defaults among them.
 
     Raises:
-        SunhwanError: Optuna is not there, or the training part has too few rows.
+        SunhwanError: Optuna is not installed, or the training part has too few rows.
     """
     try:
         import optuna
@@ -112,11 +110,17 @@ def search(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, 
     lookbacks = sorted(grounds)
 
     def objective(trial: optuna.Trial) -> float:
-        settings = drawn(trial, options.settings)
+        settings = sampled(trial, options.settings)
         ground = grounds[trial.suggest_categorical("lookback", lookbacks)]
-        told = Pruning(watcher, trial, count)
         return network.train(
-            ground.train, ground.val, ground.line, ground.offsets, options.level, settings, 0, told
+            ground.train,
+            ground.validation,
+            ground.ridge,
+            ground.offsets,
+            options.level,
+            settings,
+            0,
+            Pruning(watcher, trial, count),
         ).loss
 
     # Its own lines would stand between ours.
@@ -126,61 +130,61 @@ def search(readings: Table, wanted: Wanted, options: Options, watcher: Watcher, 
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNSTOPPED, n_warmup_steps=2),
     )
     for relative in (False, True):
-        study.enqueue_trial({**as_drawn(options.settings), "relative": relative, "lookback": usual})
+        study.enqueue_trial({**as_sample(options.settings), "relative": relative, "lookback": usual})
     study.optimize(objective, n_trials=count)
     return chosen(study, wanted, options, next(iter(grounds.values())).train.plan)
 
 
-def inner(readings: Table, wanted: Wanted) -> Learnt:
+def inner(readings: Table, wanted: ForecastSpec) -> Prepared:
     """The training part by itself, cut into a training and a validation part of its own.
 
     Raises:
         SunhwanError: it has too few rows.
     """
-    training = paths.parts(readings.series, wanted.split) == 0
-    # What is drawn from the number of rows is what it will be when all of them train.
-    grid = paths.default_grid(wanted, readings.interval, paths.longest_run(readings.series, training))
-    train, val = wanted.split[:2]
-    share = 100 * train / (train + val)
+    training = parts_of(readings.series, wanted.split) == 0
+    # Defaults that depend on the number of rows are those of the whole training part.
+    grid = layout(wanted, readings.interval, longest_run(readings.series, training))[0]
+    train, validation = wanted.split[:2]
+    share = 100 * train / (train + validation)
     try:
-        learnt = paths.learn(
+        learnt = prepare(
             readings.take(training),
             replace(wanted, horizon=grid.horizon, lookback=grid.lookback, split=(share, 100 - share)),
         )
         check_enough(learnt)
     except SunhwanError as error:
         raise SunhwanError(
-            f"--search tries settings within the training part, and chooses on its latest {100 - share:.0f} "
-            f"%, but there {error}; or leave out --search"
+            f"--search tries settings within the training part, and chooses on the latest {100 - share:.0f}% "
+            f"of it, but there {error}; or leave out --search"
         ) from None
     return learnt
 
 
 def by_lookback(
-    learnt: Learnt, wanted: Wanted, level: float, watcher: Watcher
+    learnt: Prepared, wanted: ForecastSpec, level: float, watcher: Watcher
 ) -> Iterator[tuple[int, Ground]]:
-    """What is trained on, by lookback: the usual one, and where none is named half and twice as long."""
+    """The ground of each lookback: the usual one, and if none is named half and twice as long."""
     plan, grid = learnt.plan, learnt.plan.grid
     lookbacks = [grid.lookback]
     if wanted.lookback is None:
         lookbacks += [length for length in (grid.lookback // 2, 2 * grid.lookback) if length]
-    found = {}
+    windows = {}
     for lookback in lookbacks:
         rows = replace(wanted, lookback=lookback, horizon=grid.horizon)
-        other = replace(plan, grid=paths.default_grid(rows, plan.interval, len(learnt.rows)))
+        other = replace(plan, grid=layout(rows, plan.interval, len(learnt.rows))[0])
         laid = replace(learnt, plan=other, rows=replace(learnt.rows, plan=other))
-        train, val = laid.paths("train"), laid.paths("val")
-        if len(train) and len(val) >= FIRST_CALIBRATED:
-            found[other.grid.lookback] = train, val
-    common = found[max(found)][1].last
-    for lookback, (train, val) in found.items():
-        watcher.begin(f"straight line from {lookback:,} rows", 1, 1)
-        val = val.take(np.flatnonzero(np.isin(val.last, common)))
-        line = fit_linear(train, val)
-        yield lookback, Ground(train, val, line, forecaster.offsets(train, line, level))
+        train, validation = laid.windows("train"), laid.windows("val")
+        if len(train) and len(validation) >= FEWEST_WINDOWS:
+            windows[other.grid.lookback] = train, validation
+    common = windows[max(windows)][1].last
+    for lookback, (train, validation) in windows.items():
+        watcher.begin(f"ridge regression from {lookback:,} rows", 1, 1)
+        validation = validation.take(np.flatnonzero(np.isin(validation.last, common)))
+        ridge = Ridge.fit(train, validation)
+        yield lookback, Ground(train, validation, ridge, offsets(train, ridge, level))
 
 
-def drawn(trial: optuna.Trial, usual: Settings) -> Settings:
+def sampled(trial: optuna.Trial, usual: Settings) -> Settings:
     """The settings of a trial."""
     return replace(
         usual,
@@ -194,18 +198,19 @@ def drawn(trial: optuna.Trial, usual: Settings) -> Settings:
     )
 
 
-def as_drawn(settings: Settings) -> dict:
-    """Settings as the trial that `drawn` would read them from."""
+def as_sample(settings: Settings) -> dict:
+    """Settings as the trial from which `sampled` would read them."""
     names = ("cell", "units", "layers", "dropout", "recurrent_dropout", "learning_rate")
     return {name: getattr(settings, name) for name in names}
 
 
 class Pruning(Within):
-    """Tells of one trial, and ends it where it falls behind."""
+    """Watches one trial, and ends it where it falls behind."""
 
     def __init__(self, watcher: Watcher, trial: optuna.Trial, count: int):
-        known = [one.value for one in trial.study.get_trials(deepcopy=False) if one.state.name == "COMPLETE"]
-        best = f", best so far {min(known):.4f}" if known else ""
+        trials = trial.study.get_trials(deepcopy=False)
+        losses = [other.value for other in trials if other.state.name == "COMPLETE"]
+        best = f", best so far {min(losses):.4f}" if losses else ""
         super().__init__(watcher, f"setting {trial.number + 1} of {count}{best}")
         self.trial, self.epoch = trial, self.measured
 
@@ -219,31 +224,35 @@ class Pruning(Within):
             raise optuna.TrialPruned
 
 
-def chosen(study: optuna.Study, wanted: Wanted, options: Options, plan: paths.Plan) -> Found:
-    """What a finished study says is to be used."""
-    trials = tuple(as_row(one) for one in study.get_trials(deepcopy=False))
+def chosen(study: optuna.Study, wanted: ForecastSpec, options: Options, plan: WindowPlan) -> Searched:
+    """The settings to use after a finished study."""
+    trials = tuple(as_row(trial) for trial in study.get_trials(deepcopy=False))
     finished = [row for row in trials if row["state"] == "complete"]
     best = min(finished, key=lambda row: row["val_loss"])
     usual = min(row["val_loss"] for row in finished if row["setting"] <= 2)
     better = best["val_loss"] < (1 - WORTH) * usual
-    gain = f"{100 * (1 - best['val_loss'] / usual):.1f} %"
+    gain = f"{100 * (1 - best['val_loss'] / usual):.1f}%"
     stopped = len(trials) - len(finished)
     tried = f"{len(trials)} settings were tried within the training part ({stopped} stopped early)"
     if better:
-        settings = {key: best[key] for key in ("relative", *as_drawn(options.settings))}
+        settings = {key: best[key] for key in ("relative", *as_sample(options.settings))}
         options = replace(
             options, settings=replace(options.settings, **settings), relative=bool(best["relative"])
         )
         wanted = replace(wanted, lookback=best["lookback"], horizon=plan.steps)
         back = duration(best["lookback"] * seconds_of(plan.interval))
-        how = "relative to their last row" if best["relative"] else "as they are"
+        how = "read relative to their last row" if best["relative"] else "read as they are"
         note = (
-            f"{tried}: chosen, with {gain} less loss than the defaults there, were {best['layers']} x "
-            f"{best['cell']} of {best['units']} units over {back} {how}, dropout {best['dropout']:g}, "
-            f"recurrent dropout {best['recurrent_dropout']:g}, learning rate {best['learning_rate']:.2g}"
+            f"{tried}; the best has a {gain} lower loss there than the defaults and is used: "
+            f"{best['layers']} x {best['cell']} of {best['units']} units, windows of {back} {how}, "
+            f"dropout {best['dropout']:g}, recurrent dropout {best['recurrent_dropout']:g}, "
+            f"learning rate {best['learning_rate']:.2g}"
         )
     else:
-        note = f"{tried}: none had {100 * WORTH:g} % less loss than the defaults ({gain}), which are kept"
+        note = (
+            f"{tried}; the best has a {gain} lower loss than the defaults, less than {100 * WORTH:g}%, "
+            "so the defaults are used"
+        )
     summary = {
         "tried": len(trials),
         "stopped": stopped,
@@ -251,7 +260,7 @@ def chosen(study: optuna.Study, wanted: Wanted, options: Options, plan: paths.Pl
         "default_loss": usual,
         "chosen": best["setting"] if better else None,
     }
-    return Found(wanted, options, trials, summary, note)
+    return Searched(wanted, options, trials, summary, note)
 
 
 def as_row(trial: optuna.trial.FrozenTrial) -> dict:

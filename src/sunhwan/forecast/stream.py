@@ -1,15 +1,15 @@
 """One reading in, one forecast out: a run fed line by line, at constant cost.
 
     {"time": .., "T": ..} --Clock--> row of the grid --fill, scale--> the window moves on by a row
-                                                                         |-- truth: intervals learn
+                                                                         |-- actual values: intervals learn
                                                                          '-- line, networks --> answer
 
-Each line is answered in its place by one line: a forecast, what is still waited for, or an error, after which
-nothing has changed. What is said equals `sunhwan predict --every 1` on the same history.
+Each input line is answered by one output line: a forecast, what is missing for one, or an error, after which
+nothing has changed. Forecasts equal those of `sunhwan predict --every 1` on the same history.
 
-*Nothing is lost and nothing counted twice*: each reading that was accepted is appended to a journal before it
-is answered, and from time to time the whole state is written and the journal begun anew. A stream that was
-killed reads the state, then the journal; a reading that comes again is late, and is passed over.
+*Nothing is lost and nothing counted twice*: each accepted reading is appended to a journal before it is
+answered, and from time to time the whole state is written and a new journal begins. A stream that was killed
+reads the state, then the journal; a reading that is sent again is late, and is ignored.
 """
 
 from __future__ import annotations
@@ -25,25 +25,23 @@ from typing import IO
 import numpy as np
 import orjson
 
-from sunhwan.data.features import features
-from sunhwan.data.files.records import MISSING_TEXTS
-from sunhwan.data.paths import Paths, Rows
-from sunhwan.data.table import SENTINELS
-from sunhwan.data.windows import seconds_of
+from sunhwan.baselines.names import NETWORK
+from sunhwan.data.features.encoder import RowEncoder
+from sunhwan.data.features.missing import Latest
+from sunhwan.data.grid import seconds_of
+from sunhwan.data.windows import EncodedRows, ForecastWindows
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.intervals import Calibration
 from sunhwan.files import read_json, write_json
 from sunhwan.forecast.clock import Clock
-from sunhwan.forecast.model import NETWORK, Forecast
+from sunhwan.forecast.model import ForecastModel
 from sunhwan.units import duration
 
 SNAPSHOT = 10_000
-"""Readings after which the whole state is written and the journal begun anew."""
+"""Readings after which the whole state is written and a new journal begins."""
 
 TOLERANCE = 86_400
 """Seconds by which a reading may be ahead of this computer's clock, which may be of another time zone."""
-
-MISSING = frozenset(MISSING_TEXTS)
 
 
 @dataclass
@@ -55,8 +53,7 @@ class Track:
         rows: (room, features) float32, of which the first `count` are in use.
         gaps: (room,) 1 where a row has a gap that is not filled.
         count: rows in use.
-        known: the latest known value of each feature that is read from a column, in its unit.
-        age: rows since it was known.
+        latest: what gaps are filled with.
         calibrations: one for each target.
     """
 
@@ -64,48 +61,35 @@ class Track:
     rows: np.ndarray
     gaps: bytearray
     count: int
-    known: list[float]
-    age: list[int]
+    latest: Latest
     calibrations: tuple[Calibration, ...]
 
 
 class Stream:
-    """A forecaster that is fed one reading after the other.
+    """A forecaster that is fed one reading after another.
 
     Args:
         forecast: the model.
         clock: reads a reading's time.
-        series: the key that tells several series apart, or None.
+        series: the key of a reading's series, or None if there is only one.
 
     Example: see `sunhwan stream --help`.
     """
 
-    def __init__(self, forecast: Forecast, clock: Clock, series: str | None = None):
+    def __init__(self, forecast: ForecastModel, clock: Clock, series: str | None = None):
         self.forecast, self.clock, self.series = forecast, clock, series
         plan = self.plan = forecast.plan
         self.interval = seconds_of(plan.interval)
         self.span = plan.grid.span + 1
         self.past = max(self.span, plan.season)
+        self.filled = duration(plan.encoder.fill * self.interval)
         self.room = 4 * self.past
         self.tracks: dict[str, Track] = {}
-        items, scale = plan.recipe.ingredients, plan.recipe.scale
-        self.mean, self.std = scale.mean, scale.std
-        read = [i for i, item in enumerate(items) if item.kind in ("number", "category")]
-        # Each column that is read, with the word that its feature stands for, or None where it is a number.
-        self.columns = [
-            (items[i].column, items[i].value if items[i].kind == "category" else None) for i in read
-        ]
+        self.encoder, scale = RowEncoder(plan.encoder), plan.encoder.scale
         self.targets = [
-            (int(i), read.index(i), float(scale.std[i]), float(scale.mean[i])) for i in plan.target_features
+            (int(i), self.encoder.order.tolist()[i], float(scale.std[i]), float(scale.mean[i]))
+            for i in plan.target_features
         ]
-        wheels = list(dict.fromkeys(item.column for item in items if item.kind == "calendar"))
-        self.periods = [features.CALENDAR[name] for name in wheels]
-        # Where each feature stands in a row as it is made: numbers, whether each was filled, the calendar.
-        made = [(items[i].kind, items[i].name) for i in read] + [("filled", name) for name, _ in self.columns]
-        made += [("calendar", f"{name} {wave}") for name in wheels for wave in ("sine", "cosine")]
-        self.order = np.array(
-            [made.index((item.kind, item.column if item.kind == "filled" else item.name)) for item in items]
-        )
         self.exact = forecast.exact
         self.simple = set(forecast.weights) <= {NETWORK, "ridge"}
 
@@ -117,7 +101,7 @@ class Stream:
             step, (steps,) float64; or `{.., "waiting": why}` where no forecast can be made yet.
 
         Raises:
-            SunhwanError: the line is no reading, or it is late, or off the grid of time.
+            SunhwanError: the line is not a reading, or it is late, or between the times of the grid.
         """
         try:
             reading = orjson.loads(text)
@@ -126,22 +110,22 @@ class Stream:
                 reading = json.loads(text)  # which also knows the NaN that Python and others write
             except (ValueError, RecursionError) as error:
                 raise SunhwanError(
-                    f"the line is no JSON ({error}); expected an object such as {self.example()}"
+                    f"the line is not JSON ({error}); expected an object such as {self.example()}"
                 ) from None
         if not isinstance(reading, dict):
-            raise SunhwanError(f"the line is JSON but no object; expected one such as {self.example()}")
+            raise SunhwanError(f"the line is JSON but not an object; expected one such as {self.example()}")
         return self.reading(reading)
 
     def reading(self, reading: dict) -> dict:
-        """The same for a reading that is no text any more."""
+        """The same for a reading that is parsed already."""
         now = self.clock.seconds(reading)
         self.refuse_future(now)
         name = ""
         if self.series is not None:
             if reading.get(self.series) is None:
-                raise SunhwanError(f"the reading lacks {self.series!r}, which tells the series apart")
+                raise SunhwanError(f"the reading has no {self.series!r}, which names its series")
             name = str(reading[self.series]).strip()
-        values = self.values(reading)
+        values = self.encoder.read(reading)
         ahead = self.ahead(reading)
         track = self.tracks.get(name)
         steps = 1
@@ -149,93 +133,70 @@ class Stream:
             steps, rest = divmod(now - track.time, self.interval)
             if rest:
                 raise SunhwanError(
-                    f"the reading of {when(now)} is no multiple of {duration(self.interval)} after the one "
-                    f"before, of {when(track.time)}; it is passed over"
+                    f"the reading of {when(now)} is not a multiple of {duration(self.interval)} after the "
+                    f"previous one, of {when(track.time)}; it is ignored"
                 )
             if steps < 1:
-                what = "stands twice" if steps == 0 else f"comes after {when(track.time)}, so it is late"
-                raise SunhwanError(f"the reading of {when(now)} {what}; it is passed over")
+                late = f"is late: it follows {when(track.time)}"
+                what = "repeats the previous time" if steps == 0 else late
+                raise SunhwanError(f"the reading of {when(now)} {what}; it is ignored")
         # From here on nothing fails: the state changes as a whole or not at all.
         if track is None:
-            count = len(self.columns)
             track = self.tracks[name] = Track(
                 now - self.interval,
                 np.empty((self.room, len(self.plan.names)), np.float32),
                 bytearray(self.room),
                 0,
-                [math.nan] * count,
-                [0] * count,
-                self.forecast.calibration(name),
+                Latest.of(self.encoder.numbers),
+                self.forecast.calibrations.of(name),
             )
-        # After a gap as long as all that is remembered nothing of what was before is left.
-        missing = min(steps - 1, self.past + self.plan.steps + self.plan.recipe.fill)
+        # A gap as long as all that is remembered leaves nothing of what was before.
+        missing = min(steps - 1, self.past + self.plan.steps + self.plan.encoder.fill)
         track.time = now - missing * self.interval
         for _ in range(missing):
-            self.advance(track, [math.nan] * len(self.columns))
+            self.advance(track, self.encoder.nothing())
             track.time += self.interval
         truth = self.advance(track, values)
         return self.answer(track, name, ahead, truth)
 
     def refuse_future(self, now: int) -> None:
-        """One reading of a year to come would make all others late; but where the run was of such years."""
+        """Refuse a reading of a future year, which would make others late, unless the run has such years."""
         today = time.time()
         if now > today + TOLERANCE >= self.clock.latest:
             raise SunhwanError(
-                f"the reading of {when(now)} lies in the future, since this computer has "
-                f"{when(int(today))}; it is passed over"
+                f"the reading of {when(now)} is in the future: this computer's clock says "
+                f"{when(int(today))}; it is ignored"
             )
-
-    def values(self, reading: dict) -> list[float]:
-        """The reading's numbers, one for each feature that is read from a column; NaN where there is none."""
-        found = []
-        for column, word in self.columns:
-            value = reading.get(column)
-            if word is None:
-                found.append(number(value, column))
-            else:
-                text = None if value is None else str(value).strip()
-                found.append(math.nan if text is None or text in MISSING else float(text == word))
-        return found
 
     def ahead(self, reading: dict) -> np.ndarray:
         """(1, steps, known) float32, scaled, of the reading's `ahead`: a list for each such column."""
-        plan = self.plan
-        found = np.empty((1, plan.steps, len(plan.known_features)), np.float32)
-        if not len(plan.known_features):
-            return found
-        given = reading.get("ahead")
-        for place, i in enumerate(plan.known_features):
-            item = plan.recipe.ingredients[i]
-            column = given.get(item.column) if isinstance(given, dict) else None
-            if not isinstance(column, list) or len(column) != plan.steps:
+        plan, encoder = self.plan, self.plan.encoder
+        places = plan.known_features
+        if not len(places):
+            return np.empty((1, plan.steps, 0), np.float32)
+        future = reading.get("ahead")
+        columns = []
+        for item in encoder.features:
+            if item.source != "reading" or item.column not in plan.known:
+                continue
+            values = future.get(item.column) if isinstance(future, dict) else None
+            if not isinstance(values, list) or len(values) != plan.steps:
                 raise SunhwanError(
-                    f'the reading needs "ahead": {{{item.column!r}: [..]}} with the {plan.steps} values that '
-                    "come after it, which the run knows in advance"
+                    f'the reading needs "ahead": {{{item.column!r}: [..]}} with the {plan.steps} values of '
+                    "the steps to come, which are known in advance"
                 )
-            if item.kind == "category":
-                raw = [float(str(value).strip() == item.value) for value in column]
-            else:
-                raw = [number(value, item.column) for value in column]
-            found[0, :, place] = (np.array(raw) - self.mean[i]) / self.std[i]
-        return found
+            columns.append([item.row({item.column: value}) for value in values])
+        scaled = (np.concatenate(columns, axis=1) - encoder.scale.mean[places]) / encoder.scale.std[places]
+        return scaled[None].astype(np.float32)
 
     def advance(self, track: Track, values: list[float]) -> list[float]:
-        """Move on by one row, which intervals learn from; the targets as observed, in their units."""
+        """Move on by one row, from which intervals learn; return the targets' actual values (units)."""
         if track.count == self.room:
             track.rows[: self.past] = track.rows[self.room - self.past :]
             track.gaps[: self.past] = track.gaps[self.room - self.past :]
             track.count = self.past
-        if math.isnan(sum(values)):
-            made, filled, gap = self.filled(track, values)
-        else:
-            made, filled, gap = values, [0.0] * len(values), 0
-            track.known, track.age = values, [0] * len(values)
-        made = made + filled
-        for period in self.periods:
-            phase = 2 * math.pi * (track.time % period) / period
-            made += math.sin(phase), math.cos(phase)
         row = track.rows[track.count]
-        row[:] = (np.array(made)[self.order] - self.mean) / self.std
+        gap = self.encoder.encode(values, track.latest, track.time, row)
         track.gaps[track.count] = gap
         track.count += 1
         # As they come back from the network's numbers, which is how files are read.
@@ -247,41 +208,27 @@ class Stream:
             calibration.update(true)
         return truth
 
-    def filled(self, track: Track, values: list[float]) -> tuple[list[float], list[float], int]:
-        """Values, the latest known ones where there are none; 1 where so; and 1 where a gap is left."""
-        known, age, made, filled, gap = track.known, track.age, list(values), [0.0] * len(values), 0
-        for place, value in enumerate(values):
-            if value == value:
-                known[place], age[place] = value, 0
-                continue
-            age[place] += 1
-            if age[place] <= self.plan.recipe.fill and known[place] == known[place]:
-                made[place], filled[place] = known[place], 1.0
-            else:
-                gap = 1
-        return made, filled, gap
-
     def answer(self, track: Track, name: str, ahead: np.ndarray, truth: list[float]) -> dict:
-        """What is said after a row."""
+        """The answer to a row."""
         plan, grid = self.plan, self.plan.grid
-        said: dict = {"made_at": when(track.time)}
+        answer: dict = {"made_at": when(track.time)}
         if self.series is not None:
-            said["series"] = name
+            answer["series"] = name
         if track.count < self.span:
-            return {**said, "waiting": self.until(self.span - track.count)}
+            return {**answer, "waiting": self.until(self.span - track.count)}
         if not [true for true in truth if true == true]:
-            return {**said, "waiting": f"no value of {plan.targets[0]!r} in this reading"}
+            return {**answer, "waiting": f"no value of {plan.targets[0]!r} in this reading"}
         seen = slice(track.count - self.span, track.count, grid.step)
         window = track.rows[seen]
         if 1 in track.gaps[seen] or (ahead.size and not np.isfinite(ahead).all()):
             gap = np.isnan(window).any(axis=0)
             what = plan.names[int(np.argmax(gap))] if gap.any() else "ahead"
-            why = f"{what!r} has a gap longer than is filled in the rows that are read"
+            why = f"the input window has a gap in {what!r} longer than {self.filled}"
             if 1 in track.gaps[seen]:
-                # As many as until the latest gap is none of the rows that are read any more.
+                # Until the latest gap has left the window.
                 first = track.count - self.span
                 why += f"; {self.until(track.gaps.rindex(1, first, track.count) - first + 1)}"
-            return {**said, "waiting": why}
+            return {**answer, "waiting": why}
         quantiles = self.quantiles(window, ahead, track)
         forecasts = {}
         for i, (target, calibration) in enumerate(zip(plan.targets, track.calibrations, strict=True)):
@@ -289,12 +236,12 @@ class Stream:
             lower, upper = calibration.issue(lower, upper)
             median = np.minimum(np.maximum(median, lower), upper)
             forecasts[target] = {"median": median, "lower": lower, "upper": upper}
-        return {**said, "forecast": forecasts}
+        return {**answer, "forecast": forecasts}
 
     def until(self, rows: int) -> str:
-        """How long a forecast is waited for."""
-        reads = duration(self.span * self.interval)
-        return f"{rows:,} more rows until the next forecast, which reads {self.span:,} rows, {reads}"
+        """How many rows the next forecast needs."""
+        window = f"{self.span:,} rows, {duration(self.span * self.interval)}"
+        return f"the next forecast needs {rows:,} more rows (window: {window})"
 
     def quantiles(self, window: np.ndarray, ahead: np.ndarray, track: Track) -> np.ndarray:
         """(steps, targets, 3) in the targets' units, uncalibrated."""
@@ -306,63 +253,66 @@ class Stream:
         values[self.past - have : self.past] = track.rows[track.count - have : track.count]
         values[self.past :, plan.known_features] = ahead[0]
         zeros = np.zeros(len(values), np.int64)
-        rows = Rows(plan, values, values[:, plan.target_features], zeros, zeros, ("",))
-        return forecast.quantiles(Paths(rows, np.array([self.past - 1])), exact=True)[0]
+        rows = EncodedRows(plan, values, values[:, plan.target_features], zeros, zeros, ("",))
+        return forecast.quantiles(ForecastWindows(rows, np.array([self.past - 1])))[0]
 
     def example(self) -> str:
-        """A line as it should be."""
-        keys = [*self.clock.time, *filter(None, [self.series]), *self.plan.recipe.columns]
+        """A line as it is expected."""
+        keys = [*self.clock.time, *filter(None, [self.series]), *self.plan.encoder.columns]
         return json.dumps(dict.fromkeys(keys[:4], "..."), ensure_ascii=False)
 
     def state(self) -> dict:
-        """All that the next line depends on, for JSON."""
+        """Everything that the next line depends on, for JSON."""
         return {
             name: {
                 "time": track.time,
                 "rows": plain(track.rows[max(track.count - self.past, 0) : track.count]),
-                "known": plain(np.array(track.known)),
-                "age": track.age,
-                "calibrations": [json.loads(one.to_json()) for one in track.calibrations],
+                "known": plain(np.array(track.latest.known)),
+                "age": track.latest.age,
+                "calibrations": [one.to_dict() for one in track.calibrations],
             }
             for name, track in self.tracks.items()
         }
 
     def restore(self, state: dict) -> None:
-        """Go on from what `state` gave.
+        """Continue from what `state` returned.
 
         Raises:
-            SunhwanError: it is none, or of another run.
+            SunhwanError: it is not a state, or one of another run.
         """
         tracks = {}
         try:
-            for name, kept in state.items():
-                rows = np.array(kept["rows"], np.float64).reshape(-1, len(self.plan.names)).astype(np.float32)
+            for name, saved in state.items():
+                rows = (
+                    np.array(saved["rows"], np.float64).reshape(-1, len(self.plan.names)).astype(np.float32)
+                )
                 room = np.empty((self.room, len(self.plan.names)), np.float32)
                 room[: len(rows)] = rows
                 gaps = bytearray(self.room)
                 gaps[: len(rows)] = np.isnan(rows).any(axis=1).tobytes()
-                known = [math.nan if value is None else float(value) for value in kept["known"]]
-                calibrations = tuple(Calibration.from_json(json.dumps(one)) for one in kept["calibrations"])
-                if len(known) != len(self.columns) or len(calibrations) != len(self.plan.targets):
-                    raise ValueError("it has other columns")
-                tracks[name] = Track(
-                    int(kept["time"]), room, gaps, len(rows), known, list(kept["age"]), calibrations
+                latest = Latest(
+                    [math.nan if value is None else float(value) for value in saved["known"]],
+                    list(saved["age"]),
                 )
+                calibrations = tuple(map(Calibration.from_dict, saved["calibrations"]))
+                if len(latest.known) != self.encoder.numbers or len(calibrations) != len(self.plan.targets):
+                    raise ValueError("it has other columns")
+                tracks[name] = Track(int(saved["time"]), room, gaps, len(rows), latest, calibrations)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SunhwanError(
-                f"the stream's state cannot be read ({type(error).__name__}: {error}); remove it and begin "
-                "anew"
+                f"the stream's state cannot be read ({type(error).__name__}: {error}); remove it to "
+                "start again"
             ) from None
         self.tracks = tracks
 
 
-class Kept:
+class DurableStream:
     """A stream whose state outlives its process.
 
     Args:
         stream: the stream.
-        path: where its state is kept; the journal lies beside it.
-        model: which model it is of; a state of another one is refused.
+        path: where its state is saved; the journal lies beside it.
+        model: identifies the model; a state of another one is refused.
     """
 
     def __init__(self, stream: Stream, path: Path, model: str):
@@ -370,28 +320,28 @@ class Kept:
         self.journal = path.with_name(path.name + ".journal")
         self.since = 0
         if path.exists():
-            kept = read_json(path)
-            if kept.get("model") != model:
+            saved = read_json(path)
+            if saved.get("model") != model:
                 raise SunhwanError(
                     f"{str(path)!r} is the state of a stream of another run; name another file with --state, "
-                    "or remove it to begin anew"
+                    "or remove it to start again"
                 )
-            stream.restore(kept.get("series", {}))
+            stream.restore(saved.get("series", {}))
         if self.journal.exists():
             self.replay()
         self.file: IO[str] = open(self.journal, "a", encoding="utf-8")  # noqa: SIM115 - open as long as we are
 
     def replay(self) -> None:
-        """Take in again what was accepted after the state was last written."""
+        """Read again what was accepted after the state was last written."""
         for text in self.journal.read_text(encoding="utf-8").split("\n"):
             try:
                 self.stream.line(text)
             except SunhwanError:
-                # Of a process that was killed while it wrote, or before the journal was begun anew.
+                # From a process that was killed while it wrote, or before a new journal began.
                 continue
 
     def line(self, text: str) -> dict:
-        """`Stream.line`, with the reading kept before it is answered."""
+        """`Stream.line`, with the reading saved before it is answered."""
         answer = self.stream.line(text)
         self.file.write(text.strip() + "\n")
         self.file.flush()
@@ -401,54 +351,28 @@ class Kept:
         return answer
 
     def save(self) -> None:
-        """Write the whole state, and begin the journal anew."""
+        """Write the whole state, and begin a new journal."""
         write_json(self.path, {"model": self.model, "series": self.stream.state()})
         self.file.close()
         self.file = open(self.journal, "w", encoding="utf-8")  # noqa: SIM115
         self.since = 0
 
     def close(self) -> None:
-        """Write the state; nothing is left to be replayed."""
+        """Write the state; nothing is left to replay."""
         self.save()
         self.file.close()
         self.journal.unlink(missing_ok=True)
 
 
 def text_of(answer: dict) -> str:
-    """An answer as a line of JSON; forecasts to seven digits or more, which is more than they know."""
+    """An answer as a line of JSON; forecasts to seven digits, which is more than their precision."""
     if "forecast" in answer:
         forecasts = {
-            target: {name: values.astype(np.float32) for name, values in said.items()}
-            for target, said in answer["forecast"].items()
+            target: {name: values.astype(np.float32) for name, values in bounds.items()}
+            for target, bounds in answer["forecast"].items()
         }
         answer = {**answer, "forecast": forecasts}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-
-
-def number(value: object, column: str) -> float:
-    """A number of a reading; NaN where there is none, as in files.
-
-    Raises:
-        SunhwanError: it is something else.
-    """
-    if type(value) is float or type(value) is int:
-        value = float(value)
-    elif value is None:
-        return math.nan
-    elif isinstance(value, str):
-        text = value.strip()
-        if text in MISSING:
-            return math.nan
-        try:
-            value = float(text)
-        except ValueError:
-            raise SunhwanError(
-                f"the reading has the text {value!r} in the number column {column!r}"
-            ) from None
-    elif not isinstance(value, int | float):
-        raise SunhwanError(f"the reading has {value!r} in the number column {column!r}")
-    value = float(value)
-    return math.nan if math.isinf(value) or value in SENTINELS else value
 
 
 def plain(array: np.ndarray) -> list:
@@ -472,5 +396,5 @@ def when(seconds: int) -> str:
 
 @lru_cache(4)
 def date(day: int) -> str:
-    """The date of a day since 1970; of one in a row of readings it is asked for again and again."""
+    """The date of a day since 1970; consecutive readings ask for the same one again and again."""
     return str(np.datetime64(day, "D"))

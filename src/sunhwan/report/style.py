@@ -1,4 +1,4 @@
-"""The one visual language of every Sunhwan plot: colours, marks, sizes, and where words stand on a page.
+"""The visual language of every Sunhwan plot: colours, marks, sizes, and the place of words on a page.
 
 A page is 8 inches wide (a text width in print) and has, from the top: a title that says the message, a
 subtitle that says what is drawn and in which unit, the legend, the axes, and a footnote. Words are 10 points
@@ -104,12 +104,12 @@ class Mark:
         return Line2D([], [], label=label, **{**self.look, "marker": shown, **look})
 
 
-TRUTH = Mark(BLACK, "-", ".")
+ACTUAL = Mark(BLACK, "-", ".")
 NETWORK = Mark(BLUE, "-", "o")
 BASELINE = Mark(VERMILLION, "--", "s")
 TRAINING = Mark(ORANGE, "none", "o")
 VALIDATION = Mark(BLUE, "-", "o")
-KEPT = Mark(BLACK, "none", "D")
+BEST = Mark(BLACK, "none", "D")
 CHANCE = Mark(QUIET, (0, (2, 2)), "none")
 
 SEQUENCE = (
@@ -154,14 +154,14 @@ def page(height: float, panels: int = 1, columns: int = 1, **options) -> tuple[F
 
 
 def over_time(axes: Axes, time: np.ndarray, values: np.ndarray, **look) -> None:
-    """A line of `values` over ascending `time`, datetime64[s]; none where rows lie apart: a gap is seen."""
+    """A line of `values` over ascending `time`, datetime64[s], broken where rows are further apart."""
     steps = np.diff(time).astype(np.int64)
     after = np.flatnonzero(steps > 1.5 * np.median(steps)) + 1 if len(steps) else []
     axes.plot(np.insert(date2num(time), after, np.nan), np.insert(values, after, np.nan), **look)
 
 
 def dates(axis: Axis) -> None:
-    """Dates along `axis`, as few words as tell them."""
+    """Dates along `axis`, in few words."""
     locator = AutoDateLocator(minticks=4, maxticks=9)
     axis.set_major_locator(locator)
     axis.set_major_formatter(ConciseDateFormatter(locator))

@@ -1,4 +1,4 @@
-"""How plots say things: numbers with three digits, units by their signs, counts, and names that fit."""
+"""Words of reports: numbers with three digits, units by their signs, counts, names and scores."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from sunhwan import units
 from sunhwan.units import shown
+
+FORECAST_SCORES = {
+    "mae": "mean absolute error",
+    "mae_last_step": "at the last step",
+    "rmse": "root mean squared error",
+}
+"""The scores of a forecast, by their keys in metrics.json, in the order of the columns of every table."""
 
 
 def printer(values: Iterable[float]) -> Callable[[float], str]:
-    """What prints numbers that stand beside each other: all with the decimals that show three digits of
-    their median.
+    """A function that prints numbers beside each other, all with as many decimals as their median needs.
+
+    Three digits of the median are shown.
 
     Example:
         >>> show = printer([2.24, 2.7, 11.0]); show(2.2449), show(11), show(2e8)
@@ -25,9 +34,9 @@ def printer(values: Iterable[float]) -> Callable[[float], str]:
     return lambda value: f"{value:.{decimals}f}" if abs(value) < 1e5 else f"{value:.1e}"
 
 
-def count(number: int, one: str) -> str:
+def count(number: int, thing: str) -> str:
     """A number of things: "1 seed", "3 seeds"."""
-    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def duration(time: np.ndarray) -> str:
@@ -42,6 +51,46 @@ def duration(time: np.ndarray) -> str:
     if round(days) == 10:
         return "ten days"
     return count(round(days), "day") if days >= 1 else count(max(round(days * 24), 1), "hour")
+
+
+def capital(text: str) -> str:
+    """A text with a capital letter first.
+
+    Example:
+        >>> capital("mean absolute error (°C)")
+        'Mean absolute error (°C)'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def lasting(seconds: float) -> str:
+    """How long something took, rounded.
+
+    Example:
+        >>> lasting(0.3), lasting(82.1), lasting(430)
+        ('1 s', '82 s', '7 min')
+    """
+    return units.duration(60 * round(seconds / 60) if seconds >= 120 else max(round(seconds), 1))
+
+
+def span(time: np.timedelta64) -> str:
+    """A time span, exactly.
+
+    Example:
+        >>> span(np.timedelta64(36, "h"))
+        '36 h'
+    """
+    return units.duration(int(time / np.timedelta64(1, "s")))
+
+
+def label(metrics: dict, key: str) -> str:
+    """How people call what predicts, as the run's metrics.json says; "the model" is the whole of a run.
+
+    Example:
+        >>> label({"names": {"nb_svm": "NB-SVM"}}, "nb_svm"), label({}, "model")
+        ('NB-SVM', 'the model')
+    """
+    return "the model" if key == "model" else metrics.get("names", {}).get(key, key)
 
 
 def symbol(unit: str) -> str:
@@ -68,7 +117,7 @@ def quantity(name: str, unit: str) -> str:
 
 
 def elide(name: str, width: int) -> str:
-    """`name` in at most `width` characters: a longer one loses its middle, since both ends tell names apart.
+    """`name` in at most `width` characters: a longer one loses its middle, since names differ at both ends.
 
     Example:
         >>> elide("gru", 9), elide("gru_bidirectional", 9)

@@ -1,8 +1,8 @@
-"""The adding problem: how far a recurrent layer can carry what it read.
+"""The adding problem: over how many timesteps a recurrent layer can carry information.
 
 Of two numbers a timestep, the first is drawn from 0 .. 1 and the second marks two timesteps, one in each
-half, with 1. The target is the sum of the two marked numbers. Its variance is 1/6 = 0.1667: what a network
-scores that says the mean.
+half, with 1. The target is the sum of the two marked numbers. Its variance is 1/6 = 0.1667: the error of a
+network that predicts the mean.
 
 Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9 (1997), experiment 4, with
 the numbers drawn from 0 .. 1 as in Le, Jaitly and Hinton, arXiv:1504.00941.
@@ -20,7 +20,7 @@ from sunhwan.studies.problem import Metric, Problem
 from sunhwan.studies.study import Study, whole
 
 HELD_OUT = 2_000
-"""Sequences of the validation and of the test part."""
+"""Sequences in the validation part, and in the test part."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,13 @@ def problem(study: Study) -> dict[str, Problem]:
     ):
         raise SunhwanError(
             f"[prepare] of an adding study is {study.prepare}; "
-            "expected timesteps = [..] alone, whole numbers of at least 2, each once"
+            "expected only timesteps = [..], different whole numbers of at least 2"
         )
     if not study.steps_per_epoch:
-        raise SunhwanError(
-            "an adding study needs steps_per_epoch, since its data never ends; 100 is customary"
-        )
+        raise SunhwanError("an adding study needs steps_per_epoch, since its data is unlimited; 100 is usual")
     if set(study.baselines) - {"mean"}:
         raise SunhwanError(
-            f"an adding study has the one baseline mean; {list(study.baselines)} was asked for"
+            f'baselines of an adding study are {list(study.baselines)}; expected ["mean"] or none'
         )
     problems = {}
     for length in lengths:

@@ -2,78 +2,107 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from sunhwan.baselines import study as baselines
-from sunhwan.data import table
+from sunhwan.baselines.predictors import PREDICTORS
+from sunhwan.data import split, table
 from sunhwan.data.files.records import listed
-from sunhwan.data.series import Preparation, Series, prepare
+from sunhwan.data.preparation import ForecastSpec, Prepared, prepare
 from sunhwan.data.sets import catalog
+from sunhwan.data.windows import ForecastWindows
 from sunhwan.errors import SunhwanError
 from sunhwan.studies.problem import Metric, Problem
 from sunhwan.studies.study import Study
 from sunhwan.units import unit_of
 
-BASELINES = ("last_value", "same_time_yesterday", "ridge", "boosting")
+PREPARE = ("target", "lookback", "horizon", "features", "calendar", "step", "split", "fill", "indexing")
+"""The keys of `[prepare]`."""
+
+OPTIONS = {"ridge": {"most_weights": 6_000}}
+"""Of baselines: ridge reads the tutorial's whole windows, 240 timesteps of 14 features."""
+
+DEFAULTS = {"features": (), "calendar": (), "step": 1, "split": (60, 20, 20), "fill": "6h"}
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """Windows of one target and one step, as a part that models train on."""
+
+    windows: ForecastWindows
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def gather(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (batch, timesteps, features) and targets (batch,), float32, scaled."""
+        return self.windows.windows(index), self.windows.truths(index).ravel()
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(windows,) float32: every window's actual value, scaled."""
+        return self.windows.truths().ravel()
 
 
 def readings(study: Study) -> table.Table:
     """The table that a study's `[data]` names."""
-    given = dict(study.data)
-    if given["name"] == "table" and not given.get("path"):
-        raise SunhwanError(f"study {study.name!r} works on a file of yours; give it with --data FILE.csv")
-    if isinstance(given.get("time"), str):
-        given["time"] = [given["time"]]
-    return catalog.load(**given)
+    options = dict(study.data)
+    if options["name"] == "table" and not options.get("path"):
+        raise SunhwanError(f"study {study.name!r} needs a file of yours; name it with --data FILE.csv")
+    if isinstance(options.get("time"), str):
+        options["time"] = [options["time"]]
+    return catalog.load(**options)
 
 
-def preparation(study: Study, columns: list[str]) -> Preparation:
-    """The study's `[prepare]`; a target is to be chosen from `columns`."""
-    known = [item.name for item in fields(Preparation)]
+def specification(study: Study, columns: list[str]) -> ForecastSpec:
+    """What the study's `[prepare]` says: one step, at the horizon; the target is one of `columns`."""
     for key in study.prepare:
-        if key not in known:
-            raise SunhwanError(f"[prepare] has an unknown key {key!r}; a forecast has {', '.join(known)}")
+        if key not in PREPARE:
+            raise SunhwanError(f"[prepare] has an unknown key {key!r}; a forecast has {', '.join(PREPARE)}")
     for key in ("lookback", "horizon"):
         if key not in study.prepare:
-            raise SunhwanError(f'[prepare] lacks {key}; expected rows or a duration such as "24h"')
+            raise SunhwanError(f'[prepare] has no {key}; expected rows or a duration such as "24h"')
     if not study.prepare.get("target"):
-        raise SunhwanError(f"no target is named; give one of the columns {listed(columns)} with --target")
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in study.prepare.items()}
-    return Preparation(**given)
+        raise SunhwanError(f"no target is named; name one of the columns {listed(columns)} with --target")
+    options = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in study.prepare.items()
+    }
+    target, horizon = options.pop("target"), options.pop("horizon")
+    return ForecastSpec((target,), leads=(horizon,), **{**DEFAULTS, **options})
 
 
 def problem(study: Study) -> dict[str, Problem]:
     """The study's one problem, under the name `""`.
 
     Raises:
-        SunhwanError: the data cannot be had or holds too little; see `sunhwan.data`.
+        SunhwanError: the data cannot be loaded or is too small; see `sunhwan.data`.
     """
     for name in study.baselines:
-        if name not in BASELINES:
+        if name not in PREDICTORS:
             raise SunhwanError(
-                f"there is no baseline {name!r} for forecasts; there are {', '.join(BASELINES)}"
+                f"there is no baseline {name!r} for forecasts; expected some of {', '.join(PREDICTORS)}"
             )
     data = readings(study)
-    series = prepare(data, preparation(study, data.columns.columns))
-    forecasts, context = baseline_forecasts(
-        study.baselines, series, needs_ridge="gru_linear_skip" in builders(study)
+    spec = specification(study, data.columns.columns)
+    prepared = prepare(data, spec, split.chronological(data.series, spec.split))
+    parts = {part: prepared.windows(part) for part in split.PARTS}
+    predictions, context = baseline_predictions(
+        study.baselines, parts, needs_ridge="gru_linear_skip" in builders(study)
     )
-    unit = study.unit or unit_of(series.target)
+    plan, target = prepared.plan, spec.targets[0]
+    factor = float(plan.target_scale.std[0])
     return {
         "": Problem(
-            train=series.train,
-            val=series.val,
-            test=series.test,
-            input_shape=series.train.shape,
-            metric=Metric("mae", unit, "mae", factor=series.target_std),
-            baselines=forecasts,
+            **{part: OneStep(windows) for part, windows in parts.items()},
+            input_shape=parts["train"].shape,
+            metric=Metric("mae", study.unit or unit_of(target), "mae", factor=factor),
+            baselines=predictions,
             context=context,
-            files=evidence(series, forecasts),
-            notes=(*series.notes, counted(series)),
+            files=evidence(prepared, data.column(target), parts["test"], predictions),
+            notes=(*prepared.notes, counted(parts)),
             fingerprint=data.fingerprint,
-            physical=series.physical,
+            physical=plan.physical,
         )
     }
 
@@ -83,68 +112,62 @@ def builders(study: Study) -> set[str]:
     return {study.options(name).get("builder", name) for name in study.models}
 
 
-def baseline_forecasts(
-    names: tuple[str, ...], series: Series, needs_ridge: bool
+def baseline_predictions(
+    names: tuple[str, ...], parts: dict[str, ForecastWindows], needs_ridge: bool
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, object]]:
-    """Each baseline's scaled forecasts of validation and test, and what models take over from them."""
-    forecasts, context = {}, {}
-    parts = {"val": series.val, "test": series.test}
-    for name in BASELINES:
-        if name == "last_value" and name in names:
-            forecasts[name] = {part: windows.persistence for part, windows in parts.items()}
-        elif name == "same_time_yesterday" and name in names:
-            earlier = {part: baselines.seasonal(series, windows) for part, windows in parts.items()}
-            # At a horizon of whole days yesterday's value at that time *is* the last value: printed once.
-            if earlier["val"] is not None:
-                forecasts[name] = earlier
-        elif name == "ridge" and (name in names or needs_ridge):
-            ridge = baselines.fit_ridge(series.train, series.val, series.season // series.grid.step)
-            if name in names:
-                forecasts[name] = {part: ridge.predict(windows) for part, windows in parts.items()}
-            if series.target in series.features:
-                context = {"ridge": ridge, "linear": linear_layer(ridge, series)}
-        elif name == "boosting" and name in names:
-            forecasts[name] = baselines.boosting(series)
-    return forecasts, context
+    """Each baseline's scaled predictions of validation and test, and what models take over from them."""
+    train, val, plan = parts["train"], parts["val"], parts["train"].plan
+    needed = [name for name in PREDICTORS if name in names or (name == "ridge" and needs_ridge)]
+    # At a horizon of whole seasons the value a season before *is* the last value, which is reported once.
+    if plan.season and plan.leads[0] % plan.season == 0:
+        needed = [name for name in needed if name != "seasonal"]
+    fitted = {name: PREDICTORS[name].fit(train, val, **OPTIONS.get(name, {})) for name in needed}
+    predictions = {
+        name: {part: predictor.predict(parts[part]).ravel() for part in ("val", "test")}
+        for name, predictor in fitted.items()
+        if name in names and predictor is not None
+    }
+    context = {"ridge": fitted["ridge"]} if "ridge" in fitted else {}
+    return predictions, context
 
 
-def linear_layer(ridge: baselines.Ridge, series: Series) -> tuple[np.ndarray, float]:
-    """Ridge's forecast as one linear layer over a window: weights (timesteps, features) and bias.
+def evidence(
+    prepared: Prepared,
+    values: np.ndarray,
+    test: ForecastWindows,
+    predictions: dict[str, dict[str, np.ndarray]],
+) -> dict[str, dict]:
+    """What the report needs of the data: the series, actual values and baselines of the test part.
 
-    Ridge adds a change to the target's last value; here that value is read from the target's own column
-    among the features, which was scaled by its own mean and standard deviation.
+    Args:
+        prepared: the data.
+        values: (rows,) the target in its unit, NaN where missing.
+        test: the windows of the test part.
+        predictions: by baseline and part.
     """
-    column = series.features.index(series.target)
-    weights = ridge.weights.copy()
-    weights[-1, column] += series.scale.std[column] / series.target_std
-    return weights, ridge.bias + (series.scale.mean[column] - series.target_mean) / series.target_std
-
-
-def evidence(series: Series, forecasts: dict[str, dict[str, np.ndarray]]) -> dict[str, dict]:
-    """What the run directory keeps: what prediction needs, the series itself, truth and baselines on test."""
-    rows = series.test.last + series.test.horizon
-    names = np.array(series.series_names)
+    rows, plan = prepared.rows, prepared.plan
+    at = test.last + plan.leads[0]
+    names = np.array(rows.series_names)
     return {
-        "preparation.json": series.kept(),
-        "series.npz": {
-            "time": series.time,
-            "value": series.values,
-            "series": series.series,
+        "series": {
+            "time": rows.time,
+            "value": values,
+            "series": rows.series,
             "series_names": names,
-            "edges": series.edges,
+            "edges": np.array([rows.time[prepared.part == code][0] for code in (1, 2)]),
         },
-        "predictions.npz": {
-            "time": series.time[rows],
-            "series": series.series[rows],
+        "predictions": {
+            "time": rows.time[at],
+            "series": rows.series[at],
             "series_names": names,
-            "truth": series.values[rows],
-            **{f"forecast:{name}": series.physical(parts["test"]) for name, parts in forecasts.items()},
+            "truth": values[at],
+            **{f"forecast:{name}": plan.physical(parts["test"]) for name, parts in predictions.items()},
         },
     }
 
 
-def counted(series: Series) -> str:
-    """How many windows there are of what, in a sentence."""
-    parts = " / ".join(f"{len(windows):,}" for windows in (series.train, series.val, series.test))
-    timesteps, features = series.train.shape
-    return f"{parts} windows of {timesteps} timesteps x {features} features to train / validate / test"
+def counted(parts: dict[str, ForecastWindows]) -> str:
+    """How many windows there are, in a sentence."""
+    counts = " / ".join(f"{len(windows):,}" for windows in parts.values())
+    timesteps, features = parts["train"].shape
+    return f"{counts} windows of {timesteps} timesteps x {features} features to train / validate / test"

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 from keras import layers
 
 from sunhwan.errors import SunhwanError
@@ -20,7 +19,7 @@ from sunhwan.studies.study import whole
 
 
 def dense(problem: Problem, units: int = 32, learning_rate: float = 1e-3) -> keras.Model:
-    """No recurrence: the window flattened into one layer, as a network that has no memory sees it."""
+    """No recurrence: the window flattened into one layer, for a network without memory."""
     return forecaster(
         problem, [layers.Flatten(), layers.Dense(units, activation="relu"), layers.Dense(1)], learning_rate
     )
@@ -33,7 +32,7 @@ def gru(
     recurrent_dropout: float = 0.0,
     learning_rate: float = 1e-3,
 ) -> keras.Model:
-    """One GRU, its last state into one number."""
+    """One GRU; a dense layer maps its last state to one number."""
     cell = layers.GRU(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
     return forecaster(problem, [cell, layers.Dense(1)], learning_rate)
 
@@ -90,7 +89,7 @@ def gru_deep(
 
 
 def lstm(problem: Problem, units: int = 32, learning_rate: float = 1e-3) -> keras.Model:
-    """One LSTM, its last output into one number."""
+    """One LSTM; a dense layer maps its last output to one number."""
     return forecaster(problem, [layers.LSTM(units), layers.Dense(1)], learning_rate)
 
 
@@ -104,16 +103,12 @@ def gru_linear_skip(
 ) -> keras.Model:
     """A GRU that corrects a linear forecast.
 
-    The skip path is the ridge baseline, laid into a Dense layer and frozen; the GRU's last layer starts at
-    zero. So the model begins as ridge, and training can only learn what a straight line misses. With
-    `relative` the GRU sees the window relative to its last row, so that levels which training never held do
-    not mislead it; the idea of reversible instance normalisation (Kim et al., ICLR 2022).
+    The skip path is the ridge baseline as a frozen Dense layer; the GRU's last layer starts at zero. So the
+    model begins as ridge, and training can only learn what a straight line misses. With `relative` the GRU
+    reads the window relative to its last row, so that levels which did not occur in training do not mislead
+    it; the idea of reversible instance normalisation (Kim et al., ICLR 2022).
     """
-    ridge, weights, bias = problem.context.get("ridge"), *problem.context.get("linear", (None, None))
-    if ridge is None:
-        raise SunhwanError(
-            "gru_linear_skip corrects a linear forecast from the target's own past; name it in features"
-        )
+    ridge = problem.context["ridge"]
     timesteps, _ = problem.input_shape
     window = keras.Input(problem.input_shape)
     recent = layers.Cropping1D((timesteps - ridge.timesteps, 0))(window)
@@ -122,7 +117,7 @@ def gru_linear_skip(
     read = layers.Subtract()([window, window[:, -1:, :]]) if relative else window
     correction = layers.Dense(1, kernel_initializer="zeros", name="correction")(cell(read))
     model = keras.Model(window, layers.Add()([straight(layers.Flatten()(recent)), correction]))
-    straight.set_weights([weights[-ridge.timesteps :].reshape(-1, 1), np.array([bias], np.float32)])
+    straight.set_weights([ridge.weights, ridge.bias])
     return compiled(problem, model, keras.optimizers.RMSprop(learning_rate))
 
 
@@ -155,19 +150,19 @@ def bilstm_pooled_sentiment(
 ) -> keras.Model:
     """An LSTM in each direction, beside a vote of each word for itself.
 
-    The LSTMs' outputs are pooled by their strongest response over all tokens, so that none is far away. The
-    votes are a linear classifier of word counts within the network: what the LSTMs learn is what it misses.
-    Words are dropped from both, since the reviews are few and the words many.
+    The LSTMs' outputs are pooled by their maximum over all tokens, so none is far away. The votes are
+    a linear classifier of word counts within the network; the LSTMs learn what it misses. Words are dropped
+    from both, since the reviews are few and the words many.
     """
     vocabulary = problem.context["vocabulary"]
     tokens = keras.Input(problem.input_shape, dtype="int32")
     words = layers.SpatialDropout1D(dropout)(layers.Embedding(vocabulary, embedding)(tokens))
     read = layers.Bidirectional(layers.LSTM(units, return_sequences=True))(words)
-    strongest = layers.Dropout(dropout)(layers.GlobalMaxPooling1D()(read))
+    maximum = layers.Dropout(dropout)(layers.GlobalMaxPooling1D()(read))
     votes = layers.Embedding(vocabulary, 1, embeddings_initializer="zeros", name="votes")(tokens)
     counted = keras.ops.sum(layers.Dropout(dropout)(votes), axis=1)
-    said = layers.Activation("sigmoid")(layers.Add()([layers.Dense(1)(strongest), counted]))
-    return compiled(problem, keras.Model(tokens, said), keras.optimizers.Adam(learning_rate))
+    probability = layers.Activation("sigmoid")(layers.Add()([layers.Dense(1)(maximum), counted]))
+    return compiled(problem, keras.Model(tokens, probability), keras.optimizers.Adam(learning_rate))
 
 
 def classifier(
@@ -187,7 +182,7 @@ def classifier(
 
 
 def adding(cell: type[layers.Layer]) -> Callable[..., keras.Model]:
-    """A builder for the adding problem with `cell`: its last output into one number, trained with Adam."""
+    """A builder for the adding problem with `cell`: its last output to one number, trained with Adam."""
 
     def build(
         problem: Problem, units: int = 64, learning_rate: float = 2e-3, clipnorm: float = 1.0

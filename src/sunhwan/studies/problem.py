@@ -1,4 +1,4 @@
-"""What a study trains on, whatever it is about: three parts, a loss, a metric, a shape."""
+"""What a study of any kind trains on: three parts, a loss, a metric, a shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sunhwan.training.part import Part
 
 @dataclass(frozen=True)
 class Examples:
-    """A part that lies in memory.
+    """A part that is in memory.
 
     Attributes:
         inputs: (examples, ...), such as padded token ids (examples, tokens).
@@ -31,14 +31,14 @@ class Examples:
 
 @dataclass(frozen=True)
 class Metric:
-    """How forecasts are judged, for machines and for people.
+    """How predictions are scored.
 
     Attributes:
         name: `mae`, `accuracy` or `mse`.
-        unit: of the physical figure, such as `degC`, `""` where nobody says; for an accuracy its own name.
+        unit: of the score, such as `degC`, or `""` if it is not known; for an accuracy its own name.
         loss: the Keras loss that is trained, also reported as `val_loss`.
-        higher_is_better: whether a larger figure wins.
-        factor: what brings the metric on scaled targets to the unit.
+        higher_is_better: whether a higher score is better.
+        factor: by which the metric on scaled targets is multiplied to be in the unit.
     """
 
     name: str
@@ -62,7 +62,7 @@ def binary_crossentropy(probability: np.ndarray, truth: np.ndarray) -> dict[str,
     """`loss` (nats) and `accuracy` of probabilities (n,) of class 1 against labels (n,) 0 or 1, or NaN."""
     p = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
     loss = -np.where(truth == 1, np.log(p), np.log1p(-p)).mean()
-    # NaN > 0.5 is False: without a look at the loss, a network that broke down would have said "class 0".
+    # NaN > 0.5 is False: without a look at the loss, a network that diverged would predict class 0.
     accuracy = ((probability > 0.5) == (truth == 1)).mean() if np.isfinite(loss) else np.nan
     return {"loss": float(loss), "accuracy": float(accuracy)}
 
@@ -72,24 +72,23 @@ SCORES: Mapping[str, Callable[[np.ndarray, np.ndarray], dict[str, float]]] = {
     "mse": mean_squared_error,
     "binary_crossentropy": binary_crossentropy,
 }
-"""Each Keras loss that a study may train, computed over a whole part at once, and what else comes with it."""
+"""Each Keras loss that a study may train, computed over a whole part at once, with what else is scored."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A prepared study: what models are built for, trained on and judged by.
+    """A prepared study: what models are built for, trained on and scored by.
 
     Attributes:
         train, val, test: the parts.
         input_shape: of one example: (timesteps, features), or (tokens,) for token ids.
-        metric: how forecasts are judged.
-        baselines: forecasts of validation and test by baseline and part, scaled like the targets.
-        context: what single model builders need besides (`vocabulary` size, the fitted `ridge`).
-        files: what the run directory keeps for prediction and plots, by file name: JSON objects, or
-            dictionaries of arrays for `.npz`.
-        notes: what preparation met and did.
+        metric: how predictions are scored.
+        baselines: predictions of validation and test by baseline and part, scaled like the targets.
+        context: what some model builders need besides (`vocabulary` size, the fitted `ridge`).
+        files: arrays that the run directory has for the report, by the names in `rundir.FILES`.
+        notes: on the data and its preparation.
         fingerprint: SHA-256 of the data, or of what it was generated from.
-        physical: takes forecasts (n,) to the unit that `predictions.npz` is kept in.
+        physical: brings predictions (n,) to the unit of `predictions.npz`.
     """
 
     train: Part

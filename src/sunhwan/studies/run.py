@@ -1,23 +1,11 @@
-"""A run: a study carried out into a directory that tells everything.
+"""A study carried out into a run directory; see `sunhwan.rundir` for what that holds.
 
-    run.json          question, command, versions, machine, data fingerprint, notes, state (running, finished)
-    study.toml        the study as it ran, to be run again
-    preparation.json  what prediction needs: columns, scaling, vocabulary
-    history.csv       a row for each model, seed and epoch
-    metrics.json      what `--json` prints
-    models/           NAME-seedS.keras, the best epoch by validation
-    fits/             figures and forecasts of each finished model and seed; checkpoints of unfinished ones
-    series.npz        the target over time
-    predictions.npz   truth and what each model and baseline says of the test part
-    plots/            PNG and SVG (drawn by `sunhwan.report` from the files above)
-
-Every file is written whole or not at all; one named .writing-* is of a process that was killed meanwhile.
-The directory is made when the data is prepared, so an error in the data leaves nothing behind.
+Everything is written as it is finished, so a run that was stopped or killed goes on where it was: models that
+are finished are not trained again, and the others go on from their checkpoints.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,21 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tomli_w
 
-from sunhwan import native
+from sunhwan import native, rundir
+from sunhwan.baselines.names import words
 from sunhwan.errors import SunhwanError
 from sunhwan.evaluation.significance import spread
-from sunhwan.files import (
-    WRITING,
-    as_csv,
-    new_run,
-    read_json,
-    refuse_taken,
-    whole_folder,
-    write_arrays,
-    write_json,
-    write_text,
-)
-from sunhwan.provenance import machine, now, versions
+from sunhwan.files import WRITING, as_csv, new_run, read_json, write_arrays, write_json
+from sunhwan.provenance import versions
 from sunhwan.recurrence.keras.accelerate import accelerated
 from sunhwan.studies import adding, forecasting, texts, verdict
 from sunhwan.studies.problem import Problem
@@ -51,8 +30,11 @@ if TYPE_CHECKING:
     from sunhwan.training.progress import Watcher
 
 PROBLEMS = {"forecast": forecasting.problem, "text": texts.problem, "adding": adding.problem}
-RESUME = ", or go on with it by --resume"
-"""What can be done where a run's folder is taken."""
+RESUME = ", or continue the run there with --resume"
+"""What else can be done where the directory of a new run holds something."""
+
+PARTS = {"validation": "val", "test": "test"}
+"""The parts on which models are scored, as JSON names them, and the attributes of `Problem`."""
 
 ARRAY_NAMES = {"forecast": "forecast", "text": "probability", "adding": "forecast"}
 
@@ -82,34 +64,49 @@ class Member:
 
 
 def fresh(study: Study, out: Path | None) -> Path:
-    """Where a new run will go: `out`, or a folder under `runs/` named by study and time. Nothing is made yet.
+    """The directory of a new run: `out`, or one under `runs/` by the study's name and the time; not made yet.
 
     Raises:
-        SunhwanError: something is there already, or no folder can be made there.
+        SunhwanError: something is there already, or no directory can be made there.
     """
     return new_run(study.name, out, RESUME)
 
 
-def begun(folder: Path) -> bool:
-    """Whether the folder holds a run that can be resumed."""
-    return (folder / "study.toml").is_file() and (folder / "run.json").is_file()
-
-
 def resumable(study: str, out: Path | None) -> tuple[Path, Study]:
-    """A run to go on with, and its study: in `out`, or the study's latest unfinished under `runs/`.
+    """A run to resume, and its study: in `out`, or the study's latest unfinished run under `runs/`.
 
     Raises:
-        SunhwanError: there is no such run, or it is one of another study.
+        SunhwanError: there is no such run, or it is a run of something else.
     """
     folder = out or latest_unfinished(study)
-    if not begun(folder):
-        raise SunhwanError(f"{str(folder)!r} holds no run to resume; leave out --resume to begin one there")
-    kept = load(str(folder / "study.toml"))
-    if kept.name != study:
+    if not rundir.is_run(folder):
+        raise SunhwanError(f"{str(folder)!r} has no run to resume; leave out --resume to start one there")
+    run = rundir.load(folder)
+    if run.kind != "study":
+        raise SunhwanError(f"{str(folder)!r} is a run of `{run.kind}`; only runs of studies can be resumed")
+    saved = load(str(run.path("study")))
+    if saved.name != study:
         raise SunhwanError(
-            f"{str(folder)!r} holds a run of study {kept.name!r}, not of {study!r}; name that study"
+            f"{str(folder)!r} is a run of study {saved.name!r}, not of {study!r}; name that study"
         )
-    return folder, kept
+    return folder, saved
+
+
+def latest_unfinished(study: str) -> Path:
+    """The latest run of a study under `runs/` that did not finish.
+
+    Raises:
+        SunhwanError: there is none, or a run there cannot be read.
+    """
+    runs, errors = rundir.runs(Path("runs"))
+    for run in reversed(runs):
+        if run.record.get("study") == study and not run.finished:
+            return run.folder
+    if errors:
+        raise errors[0]
+    raise SunhwanError(
+        f"there is no unfinished run of {study!r} under runs/; leave out --resume, or name it with --out"
+    )
 
 
 def begin(
@@ -123,13 +120,11 @@ def begin(
     import keras
 
     metric = next(iter(problems.values())).metric
-    record = {
+    known = {
+        **rundir.record("study", command, {}, fingerprints(study, problems)),
         "study": study.name,
-        "kind": study.kind,
+        "study_kind": study.kind,
         "question": study.question,
-        "state": "running",
-        "started": now(),
-        "command": command,
         "epochs": study.epochs,
         "few_epochs": study.epochs < declared_epochs,
         "declared_epochs": declared_epochs,
@@ -138,25 +133,18 @@ def begin(
         "target": study.prepare.get("target", ""),
         "metric": metric.name,
         "unit": metric.unit,
-        "data": {"name": study.data["name"], "sha256": fingerprints(problems)},
         "notes": [note for problem in problems.values() for note in problem.notes],
-        "versions": versions(),
         "keras_backend": keras.backend.backend(),
         "kernels": native.reason() or native.isa(),
-        "machine": machine(),
     }
-    refuse_taken(folder, RESUME)
-    with whole_folder(folder):
-        write_json(folder / "run.json", record)
-        for problem in problems.values():
-            keep(folder, problem.files)
-        # study.toml last: with it the directory counts as a run that can be resumed.
-        write_text(folder / "study.toml", tomli_w.dumps(study.as_dict()))
+    files = {name: content for problem in problems.values() for name, content in problem.files.items()}
+    rundir.begin(folder, known, RESUME, study=tomli_w.dumps(study.to_dict()), **files)
 
 
-def fingerprints(problems: dict[str, Problem]) -> dict[str, str]:
-    """The SHA-256 of each variant's data."""
-    return {variant: problem.fingerprint for variant, problem in problems.items()}
+def fingerprints(study: Study, problems: dict[str, Problem]) -> dict[str, str]:
+    """The SHA-256 of the data of each variant, by the data's name and the variant's."""
+    data = study.data["name"]
+    return {f"{data} {variant}".strip(): problem.fingerprint for variant, problem in problems.items()}
 
 
 def outline(study: Study) -> Problem:
@@ -164,37 +152,6 @@ def outline(study: Study) -> Problem:
     if study.kind == "text":
         return texts.outline(study)
     return next(iter(PROBLEMS[study.kind](study).values()))
-
-
-def latest_unfinished(study: str) -> Path:
-    """The latest run of a study under `runs/` that did not finish."""
-    for folder, record in reversed(found().items()):
-        if record["study"] == study and record["state"] != "finished":
-            return folder
-    raise SunhwanError(
-        f"there is no unfinished run of {study!r} under runs/; leave out --resume, or name it with --out"
-    )
-
-
-def record_of(folder: Path) -> dict:
-    """What a run's `run.json` says.
-
-    Raises:
-        SunhwanError: it is not as `begin` writes it.
-    """
-    record = read_json(folder / "run.json")
-    for key in ("study", "started", "state", "data", "keras_backend", "versions"):
-        if key not in record:
-            raise SunhwanError(
-                f"{str(folder / 'run.json')!r} lacks {key!r}, which every run has; restore or remove it"
-            )
-    return record
-
-
-def found(under: Path = Path("runs")) -> dict[Path, dict]:
-    """The runs under a folder and what their `run.json` says, oldest first."""
-    records = {path.parent: record_of(path.parent) for path in under.glob("*/run.json") if begun(path.parent)}
-    return dict(sorted(records.items(), key=lambda item: (item[1]["started"], item[0])))
 
 
 def carry_out(
@@ -226,24 +183,26 @@ def carry_out(
     for name in study.models:
         models.check(study.kind, name, study.options(name))
     problems = PROBLEMS[study.kind](study)
-    if not begun(folder):
+    if not rundir.is_run(folder):
         begin(study, problems, folder, list(command), declared_epochs)
-    record = record_of(folder)
-    if record["data"]["sha256"] != fingerprints(problems):
+    run = rundir.load(folder)
+    if run.record["data"] != fingerprints(study, problems):
         raise SunhwanError(
-            f"the data is not what {str(folder)!r} began with (its SHA-256 differs); "
-            "begin a new run, or give the old data"
+            f"the data differs from what the run in {str(folder)!r} began with (its SHA-256 differs); "
+            "start a new run, or restore the old data"
         )
-    backend = models.keras.backend.backend()
-    if record["keras_backend"] != backend:
+    began_on, backend = run.record["keras_backend"], models.keras.backend.backend()
+    if began_on != backend:
         raise SunhwanError(
-            f"{str(folder)!r} began on Keras's backend {record['keras_backend']}, but this is {backend}; "
-            f"go on with it under KERAS_BACKEND={record['keras_backend']}"
+            f"the run in {str(folder)!r} began on Keras's backend {began_on}, but this is {backend}; "
+            f"resume it under KERAS_BACKEND={began_on}"
         )
+    if watcher:
+        watcher.prepared(run.record["notes"])
+    if run.finished:
+        return {**run.metrics, "run": str(folder)}
     for left in folder.rglob(f"{WRITING}*"):
         left.unlink()
-    if watcher:
-        watcher.prepared(record["notes"])
 
     members = [
         Member(model, variant, seed)
@@ -257,41 +216,32 @@ def carry_out(
                 train_member(study, member, problems[member.variant], folder, watcher)
     metrics = summary(study, members, problems, folder)
     write_predictions(study, members, problems, folder)
-    write_json(folder / "metrics.json", metrics)
+    rundir.put(folder, metrics=metrics)
     # Under other versions a resumed run need not end with the same bits: the record says so.
-    resumed = {} if record["versions"] == versions() else {"resumed_with": versions()}
-    write_json(folder / "run.json", record | resumed | {"state": "finished", "finished": now()})
+    resumed = {} if run.record["versions"] == versions() else {"resumed_with": versions()}
+    rundir.finish(run, **resumed)
     return metrics
-
-
-def keep(folder: Path, contents: dict[str, dict]) -> None:
-    """Write JSON objects and dictionaries of arrays under their file names."""
-    for name, value in contents.items():
-        if name.endswith(".npz"):
-            write_arrays(folder / name, value)
-        else:
-            write_json(folder / name, value)
 
 
 def train_member(
     study: Study, member: Member, problem: Problem, folder: Path, watcher: Watcher | None
 ) -> None:
-    """Train one model with one seed; leave its figures and forecasts in `fits/`, its epochs in `history.csv`.
+    """Train one model with one seed; write scores and predictions to `fits/`, epochs to `history.csv`.
 
-    The figures of a model that diverged are null: JSON has no NaN, and the other models must not suffer.
+    The scores of a model that diverged are null: JSON has no NaN, and the other models must not suffer.
     """
     from sunhwan.studies import train
     from sunhwan.training.batches import Schedule
     from sunhwan.training.progress import Nobody
 
     schedule = Schedule(study.epochs_of(member.model), study.batch_size, study.steps_per_epoch, member.seed)
-    watcher = HistoryWriter(watcher or Nobody(), member, folder / "history.csv")
+    watcher = HistoryWriter(watcher or Nobody(), member, rundir.load(folder))
     model, progress = train.fit(
         member.model, member.file, study.kind, problem, study.options(member.model), schedule, folder, watcher
     )
-    forecasts = {part: train.forecast(model, getattr(problem, part)) for part in ("val", "test")}
-    write_arrays(folder / "fits" / f"{member.file}.npz", forecasts)
-    scores = {part: problem.score(said, part) for part, said in forecasts.items()}
+    predictions = {name: train.forecast(model, getattr(problem, part)) for name, part in PARTS.items()}
+    write_arrays(folder / "fits" / f"{member.file}.npz", predictions)
+    scores = {name: problem.score(predictions[name], part) for name, part in PARTS.items()}
     finite = all(math.isfinite(figure) for score in scores.values() for figure in score.values())
     # The first epoch compiles; it would make short runs look slow.
     seconds = [row["seconds"] for row in progress.rows]
@@ -299,8 +249,7 @@ def train_member(
         folder / "fits" / f"{member.file}.json",
         {
             "best_epoch": progress.best_epoch if finite else None,
-            "val": scores["val"] if finite else None,
-            "test": scores["test"] if finite else None,
+            **{name: score if finite else None for name, score in scores.items()},
             "seconds_per_epoch": float(np.median(seconds[1:] or seconds)),
             "parameters": int(model.count_params()),
         },
@@ -311,11 +260,12 @@ def train_member(
 class HistoryWriter:
     """A watcher that writes each epoch's row into `history.csv` and passes everything on."""
 
-    def __init__(self, watcher: Watcher, member: Member, path: Path):
-        self.watcher, self.member, self.path = watcher, member, path
+    def __init__(self, watcher: Watcher, member: Member, run: rundir.Run):
+        self.watcher, self.member, self.folder = watcher, member, run.folder
         self.mine = {"model": member.entry, "seed": str(member.seed)}
+        rows = run.read("history") if run.has("history") else []
         # Rows of this model from before an interruption come again out of its checkpoint.
-        self.rows = [row for row in read_rows(path) if {k: row[k] for k in self.mine} != self.mine]
+        self.rows = [row for row in rows if {key: row[key] for key in self.mine} != self.mine]
 
     def begin(self, member: str, epochs: int, batches: int) -> None:
         self.watcher.begin(member, epochs, batches)
@@ -325,51 +275,44 @@ class HistoryWriter:
 
     def epoch(self, row: dict) -> None:
         self.rows.append(self.mine | row)
-        write_text(self.path, as_csv(self.rows))
+        rundir.put(self.folder, history=as_csv(self.rows))
         self.watcher.epoch(row)
-
-
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a `history.csv`, or none."""
-    if not path.exists():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def over_seeds(values: list[float | None]) -> dict:
     """Mean and spread as metrics.json has them; nulls if a seed diverged (None)."""
-    found = spread(values)
-    return {"mean": found.mean, "std": found.std, "values": list(found.values)}
+    result = spread(values)
+    return {"mean": result.mean, "std": result.std, "values": list(result.values)}
 
 
 def summary(study: Study, members: list[Member], problems: dict[str, Problem], folder: Path) -> dict:
-    """The figures of all models (mean and spread over seeds) and baselines, and who won."""
+    """The scores of all models (mean and spread over seeds) and baselines, and the verdict."""
     entries: dict[str, dict] = {}
     for entry in dict.fromkeys(member.entry for member in members):
-        fits = [read_json(folder / "fits" / f"{m.file}.json") for m in members if m.entry == entry]
+        fits = list(fits_of(entry, members, folder).values())
         entries[entry] = {
-            "val": over_seeds([fit["val"] and fit["val"]["value"] for fit in fits]),
-            "test": over_seeds([fit["test"] and fit["test"]["value"] for fit in fits]),
+            **{part: over_seeds([fit[part] and fit[part]["value"] for fit in fits]) for part in PARTS},
             "normalised": {
-                part: spread([fit[part] and fit[part]["loss"] for fit in fits]).mean
-                for part in ("val", "test")
+                part: spread([fit[part] and fit[part]["loss"] for fit in fits]).mean for part in PARTS
             },
             "best_epochs": [fit["best_epoch"] for fit in fits],
             "seconds_per_epoch": float(np.median([fit["seconds_per_epoch"] for fit in fits])),
             "parameters": fits[0]["parameters"],
         }
     baselines: dict[str, dict] = {}
+    names: dict[str, str] = {}
     for variant, problem in problems.items():
         for name, forecasts in problem.baselines.items():
-            scores = {part: problem.score(said, part) for part, said in forecasts.items()}
-            baselines[f"{name}_{variant}" if variant else name] = {
-                "val": scores["val"]["value"],
-                "test": scores["test"]["value"],
+            entry = f"{name}_{variant}" if variant else name
+            scores = {key: problem.score(forecasts[part], part) for key, part in PARTS.items()}
+            baselines[entry] = {
+                **{part: score["value"] for part, score in scores.items()},
                 "normalised": {part: score["loss"] for part, score in scores.items()},
             }
+            names[entry] = f"{words(name)}, {variant}" if variant else words(name)
     metric = next(iter(problems.values())).metric
     result = {
+        "kind": "study",
         "run": str(folder),
         "study": study.name,
         "metric": metric.name,
@@ -377,24 +320,31 @@ def summary(study: Study, members: list[Member], problems: dict[str, Problem], f
         "higher_is_better": metric.higher_is_better,
         "models": entries,
         "baselines": baselines,
+        "names": names,
     }
-    return result | {"headline": verdict.headline(study, result)}
+    return result | {"verdict": verdict.verdict(study, result)}
+
+
+def fits_of(entry: str, members: list[Member], folder: Path) -> dict[str, dict]:
+    """What `train_member` recorded of each seed of a model, by the seed's file name."""
+    files = [member.file for member in members if member.entry == entry]
+    return {file: read_json(folder / "fits" / f"{file}.json") for file in files}
 
 
 def write_predictions(
     study: Study, members: list[Member], problems: dict[str, Problem], folder: Path
 ) -> None:
-    """Add what each model says of the test part to `predictions.npz`, by the seed best on validation."""
+    """Add each model's predictions of the test part to `predictions.npz`: of the seed best on validation."""
     problem = problems.get("")
-    if problem is None or "predictions.npz" not in problem.files:
+    if problem is None or "predictions" not in problem.files:
         return
-    arrays = dict(problem.files["predictions.npz"])
+    arrays = dict(problem.files["predictions"])
     for entry in dict.fromkeys(member.entry for member in members):
-        fits = {m.file: read_json(folder / "fits" / f"{m.file}.json") for m in members if m.entry == entry}
-        figures = {file: fit["val"]["value"] for file, fit in fits.items() if fit["val"]}
-        if not figures:
+        fits = fits_of(entry, members, folder)
+        scores = {file: fit["validation"]["value"] for file, fit in fits.items() if fit["validation"]}
+        if not scores:
             continue
-        best = (max if problem.metric.higher_is_better else min)(figures, key=figures.get)
-        with np.load(folder / "fits" / f"{best}.npz") as said:
-            arrays[f"{ARRAY_NAMES[study.kind]}:{entry}"] = problem.physical(said["test"])
-    keep(folder, {"predictions.npz": arrays})
+        best = (max if problem.metric.higher_is_better else min)(scores, key=scores.get)
+        test = rundir.read_arrays(folder / "fits" / f"{best}.npz")["test"]
+        arrays[f"{ARRAY_NAMES[study.kind]}:{entry}"] = problem.physical(test)
+    rundir.put(folder, predictions=arrays)

@@ -1,22 +1,22 @@
-"""A study as it is declared: a question, data, preparation, models, baselines, seeds, epochs, a metric.
+"""The declaration of a study: question, data, preparation, models, baselines, seeds and epochs.
 
-A study is a TOML file; the shipped ones lie in `studies/`. Its keys:
+A study is a TOML file; the shipped ones are in `studies/shipped/`. Its keys:
 
     question           str     what the study answers, in one sentence
     kind               str     "forecast", "text" or "adding"
-    models             [str]   builders of that kind (see `models.py`), or names that [model.NAME] defines
-    baselines          [str]   which baselines stand beside them
+    models             [str]   builders of that kind (see `models.py`), or names defined by [model.NAME]
+    baselines          [str]   what they are compared with
     seeds              int     each model is trained with seeds 0 .. seeds - 1
-    epochs             int     epochs a model, unless [model.NAME] says otherwise
-    batch_size         int     examples a batch (128)
-    steps_per_epoch    int     batches an epoch (absent: all training examples)
-    unit               str     the target's unit (absent: read out of its name)
-    [data]             name, and what that data takes: see `sunhwan.data.sets.catalog`
-    [prepare]          forecast: see `sunhwan.data.series.Preparation`; text: num_words, length, padding,
-                       truncating, validation; adding: timesteps = [..]
-    [model.NAME]       builder = "gru" (absent: NAME), epochs, and the builder's own options
+    epochs             int     epochs of each model, unless [model.NAME] has its own
+    batch_size         int     examples in a batch (128)
+    steps_per_epoch    int     batches in an epoch (default: all training examples)
+    unit               str     the target's unit (default: from its name)
+    [data]             name, and the keys of that data: see `sunhwan.data.sets.catalog`
+    [prepare]          forecast: see `sunhwan.data.preparation.ForecastSpec`; text: num_words, length,
+                       padding, truncating, validation; adding: timesteps = [..]
+    [model.NAME]       builder = "gru" (default: NAME), epochs, and the options of the builder
 
-What the command line is given (`--epochs 3`) overrides the file; the run directory keeps the result.
+Options of the command line (`--epochs 3`) override the file; the run directory has the study as it ran.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ TYPES = {
     "prepare": dict,
     "model": dict,
 }
-"""What TOML writes as text, array (a tuple here) and table; the keys that are left hold whole numbers."""
+"""The types of keys: text, array (a tuple here) and table; the other keys are whole numbers."""
 
 TOML_NAMES = {str: "a text", tuple: "an array", dict: "a table"}
 
 NAME = re.compile(r"""(?![.-])[^/\\:*?"<>|,\x00-\x1f]+""")
-"""Names of studies and models become names of files, on every system, and stand in lists with commas."""
+"""Names of studies and models become file names, on every system, and parts of comma-separated lists."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A declared study; the module's text says what each attribute means.
+    """A declared study; the module's docstring explains the attributes.
 
     Raises:
-        SunhwanError: a value is of another type than the schema's, or out of its range.
+        SunhwanError: a value is of the wrong type, or out of range.
     """
 
     name: str
@@ -91,12 +91,10 @@ class Study:
             if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
                 self.refuse(f"{key} is {list(names)}; expected names of letters, digits, spaces and _ + - .")
             if len(set(names)) < len(names):
-                self.refuse(f"{key} is {list(names)}, which names one twice; expected each once")
+                self.refuse(f"{key} is {list(names)}, which has a name twice; expected each once")
         both = sorted(set(self.models) & set(self.baselines))
         if both:
-            self.refuse(
-                f"{both[0]!r} is both a model and a baseline; give the model another name (builder = ..)"
-            )
+            self.refuse(f"{both[0]!r} is both a model and a baseline; rename the model (with builder = ..)")
         if not self.models:
             self.refuse("models is []; expected at least one")
         for name, options in self.model.items():
@@ -111,7 +109,7 @@ class Study:
         self.check_data()
 
     def check_data(self) -> None:
-        """Refuse data that is not there for the kind of study, and keys that the data does not take."""
+        """Refuse data of another kind of study, and keys that the data does not have."""
         name, known = self.data.get("name"), of_kind(self.kind)
         if name not in known:
             self.refuse(f"name in [data] is {name!r}; a {self.kind} study has {' or '.join(known)}")
@@ -134,26 +132,26 @@ class Study:
         raise SunhwanError(f"in study {self.name!r}, {what}")
 
     def options(self, model: str) -> dict:
-        """What `[model.NAME]` says of a model."""
+        """The options of a model in `[model.NAME]`."""
         return dict(self.model.get(model, {}))
 
     def epochs_of(self, model: str) -> int:
-        """How many epochs a model is trained for."""
+        """The number of epochs that a model is trained for."""
         return self.options(model).get("epochs", self.epochs)
 
     def with_models(self, wanted: list[str]) -> Study:
-        """The study with some of its models, in the order asked for."""
+        """The study with some of its models, in this order."""
         for name in wanted:
             if name not in self.models:
                 self.refuse(f"there is no model {name!r}; there are {', '.join(self.models)}")
-        options = {name: given for name, given in self.model.items() if name in wanted}
+        options = {name: options for name, options in self.model.items() if name in wanted}
         return replace(self, models=tuple(wanted), model=options)
 
     def with_epochs(self, epochs: int) -> Study:
         """The study with the same number of epochs for every model."""
         options = {
-            name: {key: value for key, value in given.items() if key != "epochs"}
-            for name, given in self.model.items()
+            name: {key: value for key, value in options.items() if key != "epochs"}
+            for name, options in self.model.items()
         }
         return replace(self, epochs=epochs, model=options)
 
@@ -165,8 +163,8 @@ class Study:
         """The study on other data."""
         return replace(self, data={**self.data, **values})
 
-    def as_dict(self) -> dict:
-        """The study as a TOML file would hold it."""
+    def to_dict(self) -> dict:
+        """The study as a dictionary for a TOML file."""
         return {key: plain(value) for key, value in asdict(self).items() if value not in (None, (), {}, "")}
 
 
@@ -176,7 +174,7 @@ def whole(value: object) -> bool:
 
 
 def plain(value: object) -> object:
-    """Tuples as lists, which TOML and JSON know."""
+    """Tuples as lists, for TOML and JSON."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -192,10 +190,10 @@ def shipped() -> dict[str, Study]:
 
 
 def load(name: str) -> Study:
-    """A shipped study by name, or one's own by the path of its TOML file.
+    """A shipped study by its name, or another by the path of its TOML file.
 
     Raises:
-        SunhwanError: there is no such study or file, or the file does not follow the schema.
+        SunhwanError: there is no such study or file, or the file is not a valid study.
 
     Example:
         >>> load("newyork_temperature").models[:2]
@@ -220,19 +218,19 @@ def load(name: str) -> Study:
 
 
 def parse(text: str, name: str) -> Study:
-    """The study that a TOML text declares.
+    """The study declared by a TOML text.
 
     Args:
         text: TOML.
-        name: of the study, unless the text says one.
+        name: of the study, unless the text has one.
 
     Raises:
-        SunhwanError: the text is no TOML, lacks a key, has one that no study has, or a value out of range.
+        SunhwanError: the text is not TOML, lacks a key, has an unknown one, or a value is out of range.
     """
     try:
         declared = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SunhwanError(f"the study file {name!r} is no valid TOML: {error}") from None
+        raise SunhwanError(f"the study file {name!r} is not valid TOML: {error}") from None
     known = {item.name for item in fields(Study)}
     unknown = sorted(declared.keys() - known)
     if unknown:

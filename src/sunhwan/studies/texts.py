@@ -1,23 +1,25 @@
-"""From a text study to its problem: reviews to padded token ids, and the baselines on the same texts."""
+"""From a text study to its problem: texts to padded token ids, and baselines of the same texts."""
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
+from scipy.special import softmax
 
-from sunhwan.baselines import study_texts as text_baselines
+from sunhwan.baselines.classifiers import majority
+from sunhwan.baselines.ngrams import NbSvm, TextEncoder, TfIdf
+from sunhwan.data.ragged import Ragged
 from sunhwan.data.sets import catalog
 from sunhwan.data.split import shuffled
 from sunhwan.data.texts.texts import Texts
-from sunhwan.data.texts.vocabulary import Ragged, Vocabulary, pad
+from sunhwan.data.texts.vocabulary import Vocabulary, pad
 from sunhwan.errors import SunhwanError
 from sunhwan.studies.problem import Examples, Metric, Problem
 from sunhwan.studies.study import Study
 
-BASELINES = ("majority", "tfidf_logistic", "nb_svm")
+LINEAR = {"tfidf": TfIdf, "nb_svm": NbSvm}
+BASELINES = ("majority", *LINEAR)
 PREPARE = {"num_words": 10_000, "length": 500, "padding": "pre", "truncating": "pre", "validation": 0.2}
-"""What `[prepare]` may say, with the tutorial's values."""
+"""The keys of `[prepare]`, with the tutorial's values."""
 
 SPLIT_SEED = 0
 """One split for all seeds of a model, so that their spread is the network's alone."""
@@ -31,14 +33,10 @@ def preparation(study: Study) -> dict:
         if type(value) is not type(PREPARE[key]):
             raise SunhwanError(f"{key} in [prepare] is {value!r}; expected something like {PREPARE[key]!r}")
     how = PREPARE | study.prepare
-    # With no text at all the vocabulary and the padding check their own options, before any work is done.
+    # The vocabulary and the padding of no text check their own options, before any work is done.
     Vocabulary((), how["num_words"])
-    pad(
-        Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)),
-        how["length"],
-        padding=how["padding"],
-        truncating=how["truncating"],
-    )
+    none = Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))
+    pad(none, how["length"], padding=how["padding"], truncating=how["truncating"])
     return how
 
 
@@ -65,7 +63,7 @@ def assembled(train: Examples, val: Examples, test: Examples, how: dict, **rest:
 def problem(study: Study) -> dict[str, Problem]:
     """The study's one problem, under the name `""`.
 
-    Of the training texts a seeded draw is held out for validation; the vocabulary is learnt from the rest.
+    A seeded draw of the training texts is held out for validation; the vocabulary is learnt from the rest.
     """
     how = preparation(study)
     for name in study.baselines:
@@ -85,24 +83,17 @@ def problem(study: Study) -> dict[str, Problem]:
             pad(ragged, how["length"], padding=how["padding"], truncating=how["truncating"]), labels[part]
         )
         cut = float((ragged.lengths > how["length"]).mean())
-        notes.append(
-            f"{part}: {cut:.0%} of the texts are longer than {how['length']} tokens and lose the rest"
-        )
-    forecasts = baseline_forecasts(study.baselines, texts, labels)
+        notes.append(f"{part}: {cut:.0%} of the texts are longer than {how['length']} tokens and are cut")
+    predictions = baseline_predictions(study.baselines, texts, labels)
     return {
         "": assembled(
             **examples,
             how=how,
-            baselines=forecasts,
+            baselines=predictions,
             files={
-                "preparation.json": {
-                    **how,
-                    "classes": list(corpus.classes),
-                    "vocabulary": json.loads(vocabulary.to_json()),
-                },
-                "predictions.npz": {
+                "predictions": {
                     "truth": labels["test"],
-                    **{f"probability:{name}": said["test"] for name, said in forecasts.items()},
+                    **{f"probability:{name}": of_parts["test"] for name, of_parts in predictions.items()},
                 },
             },
             notes=tuple(notes),
@@ -117,24 +108,32 @@ def split(corpus: Texts, validation: float) -> dict[str, np.ndarray]:
     test = np.flatnonzero(corpus.part == "test")
     if len(training) == 0 or len(test) == 0:
         raise SunhwanError(
-            f"there are {len(training):,} texts to train on and {len(test):,} to test on; both were expected"
+            f"there are {len(training):,} texts to train on and {len(test):,} to test on; expected both"
         )
-    kept, held = shuffled(len(training), validation, SPLIT_SEED)
-    if len(np.unique(corpus.labels[training[kept]])) < 2:
+    train, held_out = shuffled(len(training), validation, SPLIT_SEED)
+    if len(np.unique(corpus.labels[training[train]])) < 2:
         raise SunhwanError(
-            f"the {len(kept)} texts that are left to train on are all of one class; give more texts of each"
+            f"the {len(train)} texts that are left to train on are all of one class; give more texts of each"
         )
-    return {"train": training[kept], "val": training[held], "test": test}
+    return {"train": training[train], "val": training[held_out], "test": test}
 
 
-def baseline_forecasts(
+def baseline_predictions(
     names: tuple[str, ...], texts: dict[str, list[str]], labels: dict[str, np.ndarray]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Each baseline's probabilities of class 1 on validation and test."""
-    counts = {part: len(texts[part]) for part in ("val", "test")}
-    makers = {
-        "majority": lambda: text_baselines.majority(labels["train"], counts),
-        "tfidf_logistic": lambda: text_baselines.tfidf_logistic(texts, labels),
-        "nb_svm": lambda: text_baselines.nb_svm(texts, labels),
-    }
-    return {name: makers[name]() for name in BASELINES if name in names}
+    """Each baseline's probabilities of class 1 on validation and test; test labels are not read."""
+    predictions = {}
+    if "majority" in names:
+        predictions["majority"] = {
+            part: majority(labels["train"], 2, len(texts[part]))[:, 1] for part in ("val", "test")
+        }
+    linear = {name: kind for name, kind in LINEAR.items() if name in names}
+    if linear:
+        encoder, train = TextEncoder.fit(texts["train"])
+        inputs = {part: encoder.encode(texts[part]) for part in ("val", "test")}
+        for name, kind in linear.items():
+            model = kind.fit(train, labels["train"], 2, (inputs["val"], labels["val"]))
+            predictions[name] = {
+                part: softmax(model.logits(each), axis=1)[:, 1] for part, each in inputs.items()
+            }
+    return predictions

@@ -1,4 +1,4 @@
-"""What a run's figures say: who won, in a sentence."""
+"""The verdict of a study: which model is best, in a sentence."""
 
 from __future__ import annotations
 
@@ -6,40 +6,37 @@ from sunhwan import units
 from sunhwan.studies.study import Study
 
 
-def headline(study: Study, result: dict) -> str:
-    """One sentence that says who won, networks and baselines alike; and one that names what diverged."""
+def verdict(study: Study, result: dict) -> str:
+    """One sentence on which network or baseline is best, and one that names models that diverged."""
     means = {name: entry["test"]["mean"] for name, entry in result["models"].items()}
     diverged = [name for name, mean in means.items() if mean is None]
-    first = adding_headline(means) if study.kind == "adding" else comparison(result)
+    first = adding_verdict(means) if study.kind == "adding" else comparison(result)
     return " ".join([first, *([f"Training diverged: {', '.join(diverged)}."] if diverged else [])])
 
 
 def comparison(result: dict) -> str:
-    """One sentence that says who won."""
-    metric, unit = result["metric"], result["unit"]
+    """One sentence that says which is best, and how the best of the other sort does."""
+    metric, unit, names = result["metric"], result["unit"], result["names"]
     networks = {name: entry["test"]["mean"] for name, entry in result["models"].items()}
     networks = {name: mean for name, mean in networks.items() if mean is not None}
     baselines = {name: entry["test"] for name, entry in result["baselines"].items()}
     better = max if result["higher_is_better"] else min
-    everyone = networks | baselines
-    if not everyone:
-        return "No model gave a finite forecast."
-    winner = better(everyone, key=everyone.get)
-    figure = shown(everyone[winner], metric, unit)
-    rivals = baselines if winner in networks else networks
-    if not rivals:
-        return f"{winner} is best: {figure} on the test part."
-    rival = better(rivals, key=rivals.get)
-    who = "the network" if winner in networks else "no network beats the baselines: the baseline"
-    behind = "best baseline" if winner in networks else "best network"
-    return (
-        f"On the test part {who} {winner} is best with {figure}; "
-        f"the {behind}, {rival}, has {figure_of(rivals[rival], metric, unit)}."
-    )
+    scores = networks | baselines
+    if not scores:
+        return "No model gave finite predictions."
+    winner = better(scores, key=scores.get)
+    best = f"{names.get(winner, winner)} is best with {shown(scores[winner], metric, unit)}"
+    others, sort = (baselines, "baseline") if winner in networks else (networks, "network")
+    if not others:
+        return f"On the test part, {best}."
+    other = better(others, key=others.get)
+    beaten = "" if winner in networks else "no network beats the baselines: "
+    figure = figure_of(others[other], metric, unit)
+    return f"On the test part, {beaten}{best}; the best {sort}, {names.get(other, other)}, has {figure}."
 
 
 def shown(value: float, metric: str, unit: str) -> str:
-    """A figure with its metric, as people read it.
+    """A score with its metric, in words.
 
     Example:
         >>> shown(2.2812, "mae", "degC"), shown(0.8769, "accuracy", "accuracy")
@@ -50,7 +47,7 @@ def shown(value: float, metric: str, unit: str) -> str:
 
 
 def figure_of(value: float, metric: str, unit: str) -> str:
-    """A figure as people read it: three digits and the unit, or an accuracy's three decimals.
+    """A score in words: three digits and the unit, or an accuracy's three decimals.
 
     Example:
         >>> figure_of(2.2812, "mae", "degC"), figure_of(12345.6, "mae", ""), figure_of(0.0012, "mse", "")
@@ -61,12 +58,12 @@ def figure_of(value: float, metric: str, unit: str) -> str:
     return f"{value:.3f}" if metric == "accuracy" else f"{value:.4f}"
 
 
-def adding_headline(means: dict[str, float | None]) -> str:
-    """Up to which length each layer solved the adding problem: at it and at all that are shorter.
+def adding_verdict(means: dict[str, float | None]) -> str:
+    """The length up to which each layer solved the adding problem: that length, and all shorter ones.
 
     Example:
-        >>> headline = adding_headline({"gru_50": 0.001, "gru_100": 0.002, "gru_200": None, "lstm_50": 0.2})
-        >>> headline.partition(": ")[2]
+        >>> sentence = adding_verdict({"gru_50": 0.001, "gru_100": 0.002, "gru_200": None, "lstm_50": 0.2})
+        >>> sentence.partition(": ")[2]
         'gru up to 100 timesteps, lstm at no length.'
     """
     errors: dict[str, dict[int, float | None]] = {}
@@ -81,4 +78,6 @@ def adding_headline(means: dict[str, float | None]) -> str:
                 break
             solved = length
         reached.append(f"{model} up to {solved} timesteps" if solved else f"{model} at no length")
-    return "Solved (mean squared error under 0.01; saying the mean gives 0.167): " + ", ".join(reached) + "."
+    return (
+        "Solved (mean squared error below 0.01; predicting the mean gives 0.167): " + ", ".join(reached) + "."
+    )

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def check_cell(cell: str) -> None:
-    """Refuse the name of a cell that there is not."""
+    """Refuse an unknown cell."""
     if cell not in CELLS:
         raise SunhwanError(f"the cell is {cell!r}; expected one of {', '.join(CELLS)}")
 
 
-def refuse_unknown_cell(kept: Mapping) -> None:
-    """Within `folder.kept`: what is kept is not what was chosen, and is to be made anew."""
-    if kept["cell"] not in CELLS:
-        raise ValueError(f"cell {kept['cell']!r}")
+def refuse_unknown_cell(saved: Mapping) -> None:
+    """Within `rundir.reading`: a saved network of an unknown cell cannot be read."""
+    if saved["cell"] not in CELLS:
+        raise ValueError(f"cell {saved['cell']!r}")
 
 
 def recurrent_layer(cell: str) -> type[keras.layers.RNN]:

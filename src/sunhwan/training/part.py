@@ -1,4 +1,4 @@
-"""What a network is trained and judged on."""
+"""What a network is trained and scored on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Part(Protocol):
-    """Numbered examples that are gathered batch by batch; `data.windows.Windows` is one."""
+    """Numbered examples that are gathered batch by batch; `studies.problem.Examples` is one kind."""
 
     def __len__(self) -> int: ...
 

@@ -1,4 +1,4 @@
-"""Who is told how work goes: preparation, and each batch and epoch of each network."""
+"""Who is notified of the progress of preparation and of each batch and epoch of each network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Watcher(Protocol):
-    """Who is told how a run goes; the command line draws bars."""
+    """Is notified of the progress of a run; the command line draws bars."""
 
     def prepared(self, notes: list[str]) -> None: ...
     def begin(self, member: str, epochs: int, batches: int) -> None: ...
@@ -15,7 +15,7 @@ class Watcher(Protocol):
 
 
 class Nobody:
-    """A watcher that looks away."""
+    """A watcher that ignores everything."""
 
     def prepared(self, notes: list[str]) -> None: ...
     def begin(self, member: str, epochs: int, batches: int) -> None: ...
@@ -24,7 +24,7 @@ class Nobody:
 
 
 class Within:
-    """Tells a watcher of one part of the work, by whose name each member's begins."""
+    """Notifies a watcher of one part of the work; the names of its members begin with that of the part."""
 
     def __init__(self, watcher: Watcher, part: str):
         self.watcher, self.part = watcher, part

@@ -1,14 +1,57 @@
-"""What scaling saw: the series that windows were cut from, and who made the targets."""
-
-from types import SimpleNamespace
+"""Scaling that saw the test rows, and predictions scaled back by the wrong scaler."""
 
 import numpy as np
 import pytest
-from sklearn.preprocessing import MinMaxScaler, PowerTransformer
 
 from sunhwan.audit.findings import scaling
 
+EVALUATED = """
+model = network()
+model.fit(x[:at], y[:at], verbose=0)
+model.evaluate(x[at:], y[at:], verbose=0)
+"""
+
 SERIES = np.random.default_rng(0).normal(size=500).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "leaks"),
+    [
+        ("scaled = MinMaxScaler().fit_transform(series[:, None])", True),
+        ("scaled = MinMaxScaler().fit(series[:300, None]).transform(series[:, None])", False),
+        ("scaled = StandardScaler().fit_transform(series[:, None])[:, 0]", True),
+        ("scaled = series", False),
+        ("scaled = (series - series.min()) / (series.max() - series.min())", True),
+        ("scaled = (series - series[:300].min()) / (series[:300].max() - series[:300].min())", False),
+        ("scaled = (series - series.mean()) / series.std()", True),
+        ("scaled = (series - series[:300].mean()) / series[:300].std()", False),
+    ],
+)
+def test_scaling_over_the_test_rows_is_seen(scaling, leaks, named):
+    names, by_name = named(scaling + "\nx, y = cut(scaled)\nat = 300 - 12" + EVALUATED)
+    assert names == (["scaled_on_test"] if leaks else [])
+    if leaks and "Scaler" in scaling:
+        finding = by_name.findings[0]
+        assert finding.certain and finding.evidence["rows"] == 400
+        assert finding.lines == [by_name.source.splitlines().index(scaling) + 1]
+
+
+def test_test_rows_scaled_by_themselves_are_seen(named):
+    names, by_name = named(
+        "scaler = MinMaxScaler()\nx, y = cut(scaler.fit_transform(series[:300, None]))\n"
+        "x_test, y_test = cut(scaler.fit_transform(series[300:, None]))\nmodel = network()\n"
+        "model.fit(x, y, verbose=0)\nmodel.evaluate(x_test, y_test, verbose=0)\n"
+    )
+    assert names == ["scaled_on_test"]
+    assert by_name.findings[0].evidence["rows"] == 100
+
+
+def test_a_scaler_of_the_training_windows_is_sound_though_the_test_looks_back_on_them(named):
+    names, _ = named(
+        "x, y = cut(series)\nscaler = StandardScaler().fit(x[:288].reshape(-1, 1))\n"
+        "x = scaler.transform(x.reshape(-1, 1)).reshape(x.shape)\nat = 288" + EVALUATED
+    )
+    assert names == []
 
 
 def windows(series, timesteps):
@@ -30,20 +73,17 @@ def test_windows_in_no_order_are_no_series():
     assert scaling._series(cut[::2]) is None
 
 
-@pytest.mark.parametrize(("metric", "there"), [("mae", 10.0), ("mse", 20.0)])
-def test_an_error_is_told_in_the_data_s_own_units(metric, there):
-    rows = 40 * np.linspace(-1, 1, 50)[:, None]  # of which a MinMaxScaler makes 0 to 1: 1 is 80
-    fitted = MinMaxScaler().fit(rows)
-    one = SimpleNamespace(kind="fit", name="MinMaxScaler", scaler=fitted, rows=rows)
-    network = {"mae": 0.125, "mse": 0.0625}[metric]
-    told = scaling.told_units(fitted.transform(rows)[:, 0], metric, network, [one])
-    assert "of which 1 is 80.0 in the data's own" in told
-    assert told.endswith(f"is {there:.1f} there")
-
-
-def test_no_step_of_a_transformer_that_is_no_line_is_told():
-    rows = np.exp(np.linspace(0, 3, 50))[:, None]
-    fitted = PowerTransformer().fit(rows)
-    one = SimpleNamespace(kind="fit", name="PowerTransformer", scaler=fitted, rows=rows)
-    told = scaling.told_units(fitted.transform(rows)[:, 0], "mae", 0.1, [one])
-    assert told.startswith("MAE in units that look scaled: the targets of training have mean ")
+@pytest.mark.parametrize(("used", "expected"), [("of_inputs", True), ("of_target", False)])
+def test_predictions_scaled_back_by_another_scaler_are_reported(used, expected, findings):
+    by_name = findings(
+        "of_inputs, of_target = MinMaxScaler(), MinMaxScaler()\n"
+        "x = of_inputs.fit_transform(x.reshape(-1, 1)).reshape(x.shape)\n"
+        "y = of_target.fit_transform(40 * y[:, None])\nmodel = network()\n"
+        "model.fit(x[:160], y[:160], verbose=0)\n"
+        f"{used}.inverse_transform(model.predict(x[160:], verbose=0))\n"
+    )
+    assert ("inverse_scaling" in by_name) == expected
+    if expected:
+        assert (
+            by_name["inverse_scaling"].evidence["unit"] < by_name["inverse_scaling"].evidence["expected_unit"]
+        )

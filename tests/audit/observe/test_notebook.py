@@ -48,7 +48,7 @@ def test_lines_of_ipython_become_python(line, python):
 @pytest.mark.parametrize("line", ["!pip install keras", "  !ls", "%pip install keras", "%sx ls"])
 def test_shell_lines_are_refused_unless_they_are_allowed(line):
     with pytest.raises(
-        SunhwanError, match=r"'a.ipynb', cell 1 line 1, is for a shell .* --allow-shell runs it"
+        SunhwanError, match=r"'a.ipynb', cell 1 line 1, is a shell command .* --allow-shell runs it"
     ):
         script(line)
     assert "subprocess" in script(line, allow_shell=True)[0]
@@ -65,5 +65,5 @@ def test_what_is_no_python_is_refused_in_a_sentence(line, said):
 
 @pytest.mark.parametrize("text", ["no JSON", "{}", '{"cells": 3}', '{"worksheets": []}'])
 def test_what_is_no_notebook_is_refused(text):
-    with pytest.raises(SunhwanError, match=r"'a\.ipynb' is no notebook of format 4"):
+    with pytest.raises(SunhwanError, match=r"'a\.ipynb' is not a notebook of format 4"):
         as_script(text, "a.ipynb", False)

@@ -12,7 +12,7 @@ import sunhwan
 from sunhwan import rundir
 from sunhwan.baselines import minirocket
 from sunhwan.classify import run as classify
-from sunhwan.classify.predict import labelling
+from sunhwan.classify.predict import predict
 from sunhwan.classify.recordings.classifier import Options
 from sunhwan.classify.recordings.network import Settings
 from sunhwan.data import recordings
@@ -138,7 +138,7 @@ def test_recordings_are_cross_validated_whole(kind):
     assert len(scores) == 2 and (scores > 0.8).all()
 
 
-def test_what_is_saved_says_the_same_and_is_a_run(fitted, tmp_path):
+def test_a_saved_classifier_predicts_the_same_and_is_a_run(fitted, tmp_path):
     frame = motions(seed=5)
     fitted.save(tmp_path / "run")
     again = sunhwan.SeriesClassifier.load(tmp_path / "run")
@@ -146,7 +146,7 @@ def test_what_is_saved_says_the_same_and_is_a_run(fitted, tmp_path):
     assert again.predict_proba(frame).equals(fitted.predict_proba(frame))
     assert again.predict(frame).equals(fitted.predict(frame))
     frame.write_csv(tmp_path / "new.csv")
-    told = pl.concat(labelling(tmp_path / "run", tmp_path / "new.csv").frames(Nobody()))
+    told = pl.concat(predict(tmp_path / "run", tmp_path / "new.csv").frames(Nobody()))
     assert told["predicted"].to_list() == fitted.predict(frame)["predicted"].cast(pl.String).to_list()
     with pytest.raises(SunhwanError, match="exists already"):
         fitted.save(tmp_path / "run")
@@ -175,12 +175,12 @@ def test_a_run_of_texts_is_refused(tmp_path):
         (lambda f: {"X": [1, 2]}, "X is a list; expected a pandas or polars frame"),
     ],
 )
-def test_what_is_no_recording(change, said):
+def test_input_that_cannot_be_used(change, said):
     with pytest.raises(SunhwanError, match=said):
         classifier().fit(**change(motions()))
 
 
-def test_a_share_that_is_none():
+def test_a_validation_share_of_nothing():
     with pytest.raises(SunhwanError, match="validation is 0"):
         classifier(validation=0).fit(motions())
 
@@ -190,7 +190,7 @@ def test_a_run_of_the_command_is_loaded(tmp_path):
     source = recordings.load(tmp_path / "a.csv", Columns("id", "kind", ("step",), ("x",)))
     options = Options(Settings(epochs=1, units=4, layers=1), seeds=1, features=("x",))
     result = classify.learn(source, (60, 20, 20), options, Nobody())
-    classify.keep(result, rundir.record("classify", [], {}, {}), tmp_path / "run", source.columns.as_dict())
+    classify.save(result, rundir.record("classify", [], {}, {}), tmp_path / "run")
     model = sunhwan.SeriesClassifier.load(tmp_path / "run")
     assert (model.series, model.label, model.time, model.features) == ("id", "kind", ["step"], ["x"])
     assert model.score(motions(seed=5)) > 0.9

@@ -1,9 +1,8 @@
-"""From a file of sensor readings to a run, and what the run says of new ones."""
+"""From a file of sensor readings to a run and its predictions for new files."""
 
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,8 +11,8 @@ import pytest
 from sunhwan import rundir
 from sunhwan.baselines import minirocket
 from sunhwan.classify import run as classify
-from sunhwan.classify.predict import labelling
-from sunhwan.classify.recordings import classifier as recording_classifier
+from sunhwan.classify.ensemble import fit
+from sunhwan.classify.predict import predict
 from sunhwan.classify.recordings.classifier import Options, RecordingClassifier
 from sunhwan.classify.recordings.network import Settings
 from sunhwan.data import recordings
@@ -53,15 +52,14 @@ def result(file):
 @pytest.fixture(scope="module")
 def run(result, file, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
-    columns = Columns("id", "wave", ("step",)).as_dict()
-    classify.keep(result, rundir.record("classify", [], {}, {}), path, columns)
+    classify.save(result, rundir.record("classify", [], {}, {}), path)
     return path
 
 
 def test_a_run_of_recordings_has_what_one_of_texts_has(result, run):
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["task"] == "classify" and metrics["classes"] == ["saw", "sine", "square"]
-    assert set(metrics["test"]) == {"model", "recurrent", "summary", "majority"}
+    assert metrics["kind"] == "classify" and metrics["classes"] == ["saw", "sine", "square"]
+    assert set(metrics["test"]) == {"model", "network", "summary", "majority"}
     assert metrics["recordings"] == sum(row["support"] for row in metrics["per_class"]) == 18
     assert metrics["test"]["model"]["accuracy"] > metrics["test"]["majority"]["accuracy"]
     assert "of the test recordings" in metrics["verdict"]
@@ -69,34 +67,34 @@ def test_a_run_of_recordings_has_what_one_of_texts_has(result, run):
     assert any('pip install "sunhwan[minirocket]"' in note for note in result.notes)
 
 
-def test_new_recordings_are_told_with_their_ids(result, run, tmp_path):
+def test_predictions_have_the_ids_of_new_recordings(result, run, tmp_path):
     new = waves(tmp_path / "new.csv", 30, seed=1)
-    found = labelling(run, new)
-    frame = pl.concat(found.frames(Nobody()))
+    predictions = predict(run, new)
+    frame = pl.concat(predictions.frames(Nobody()))
     assert frame.columns == ["id", "wave", "predicted", "saw", "sine", "square"]
     source = load(new, Columns("id", "wave", ("step",)))
     assert frame["id"].to_list() == list(source.table.series_names)
     classifier = result.fitted.classifier
     np.testing.assert_allclose(frame[:, 3:].to_numpy(), classifier.predict_proba(source.table), atol=1e-6)
     assert frame["predicted"].to_list() == classifier.predict(source.table)
-    right = int((frame["predicted"] == frame["wave"]).sum())
-    assert found.notes()[-1].startswith(f"{right} of 30 labels in 'wave' were told")
+    matches = int((frame["predicted"] == frame["wave"]).sum())
+    assert predictions.notes()[-1].startswith(f"{matches} of 30 predictions match the labels in 'wave'")
 
 
 def test_new_files_need_no_labels_and_may_have_other_columns(run, tmp_path):
     frame = pl.read_csv(waves(tmp_path / "new.csv", 6, seed=1))
-    whole = pl.concat(labelling(run, tmp_path / "new.csv").frames(Nobody()))
+    whole = pl.concat(predict(run, tmp_path / "new.csv").frames(Nobody()))
     (tmp_path / "other.csv").write_text(
         frame.drop("wave").with_columns(colour=pl.lit("red")).select(pl.all().reverse()).write_csv()
     )
-    other = pl.concat(labelling(run, tmp_path / "other.csv").frames(Nobody()))
+    other = pl.concat(predict(run, tmp_path / "other.csv").frames(Nobody()))
     assert other.columns == ["id", "predicted", "saw", "sine", "square"]
     assert other.sort("id")["saw"].to_list() == whole.sort("id")["saw"].to_list()
     frame.drop("x").write_csv(tmp_path / "less.csv")
     with pytest.raises(SunhwanError, match="has no column 'x'"):
-        labelling(run, tmp_path / "less.csv")
+        predict(run, tmp_path / "less.csv")
     with pytest.raises(SunhwanError, match="--explain is for texts"):
-        labelling(run, tmp_path / "new.csv", explain=True)
+        predict(run, tmp_path / "new.csv", explain=True)
 
 
 def test_prediction_loads_no_framework(run, file):
@@ -124,8 +122,8 @@ def test_a_damaged_run_is_refused(run):
         (model, {name: array for name, array in arrays.items() if not name.endswith("bias")}),
     ):
         with pytest.raises(SunhwanError, match="cannot be read"):
-            classify.from_kept(*broken)
-    assert isinstance(classify.from_kept(model, arrays), RecordingClassifier)
+            classify.from_dict(*broken)
+    assert isinstance(classify.from_dict(model, arrays), RecordingClassifier)
 
 
 def test_preparation_learns_from_training_rows_until_all_is_chosen(file, monkeypatch):
@@ -133,21 +131,20 @@ def test_preparation_learns_from_training_rows_until_all_is_chosen(file, monkeyp
 
     def learn(rows, wanted, training):
         masks.append(np.unique(rows.series[training]))
-        return recordings.learn(rows, wanted, training)
+        return original(rows, wanted, training)
 
     monkeypatch.setattr(minirocket, "installed", lambda: False)
-    monkeypatch.setattr(
-        recording_classifier, "recordings", SimpleNamespace(learn=learn, taken=recordings.taken)
-    )
+    original = recordings.learn
+    monkeypatch.setattr(recordings, "learn", learn)
     source = load(file, Columns("id", "wave", ("step",)))
-    held = np.arange(90) % 4 == 0
+    validation = np.arange(90) % 4 == 0
     labels = source.labels.cast(pl.Enum(sorted(WAVES))).to_physical().to_numpy().astype(np.int64)
     options = Options(Settings(units=2, layers=1, epochs=1), seeds=1)
-    recording_classifier.fit(source.table, labels, sorted(WAVES), held, options, Nobody())
-    assert [mask.tolist() for mask in masks] == [np.flatnonzero(~held).tolist(), list(range(90))]
+    fit(RecordingClassifier, source.table, labels, sorted(WAVES), validation, options, Nobody())
+    assert [mask.tolist() for mask in masks] == [np.flatnonzero(~validation).tolist(), list(range(90))]
 
 
-def test_labels_that_are_no_classes(tmp_path):
+def test_labels_that_are_not_classes(tmp_path):
     rows = "".join(f"{i},{i % 7},{i}\n" for i in range(10_000))
     (tmp_path / "many.csv").write_text("id,x,label\n" + rows)
     with pytest.raises(SunhwanError, match="10,000 classes, expected at most 500"):
@@ -158,15 +155,14 @@ def test_labels_that_are_no_classes(tmp_path):
 
 
 @pytest.mark.slow
-def test_minirocket_is_weighed_with_the_others_and_predicts_without_what_trained_it(file, tmp_path):
+def test_minirocket_is_weighted_and_predicts_without_sktime(file, tmp_path):
     pytest.importorskip("sktime")
     pytest.importorskip("numba")
     found = classify.learn(load(file, Columns("id", "wave", ("step",))), (60, 20, 20), SMALL, Nobody())
     assert found.metrics["test"]["minirocket"]["accuracy"] > found.metrics["test"]["majority"]["accuracy"]
     # Two epochs of a small network are no match for it.
     assert "minirocket" in found.metrics["weights"]
-    columns = Columns("id", "wave", ("step",)).as_dict()
-    classify.keep(found, rundir.record("classify", [], {}, {}), tmp_path / "run", columns)
+    classify.save(found, rundir.record("classify", [], {}, {}), tmp_path / "run")
     source = load(file, Columns("id", "wave", ("step",)))
     expected = found.fitted.classifier.predict_proba(source.table)
     np.testing.assert_array_equal(classify.load(tmp_path / "run").predict_proba(source.table), expected)

@@ -22,7 +22,7 @@ def fitted():
     return sunhwan.Classifier(**SMALL).fit(TEXTS, LABELS)
 
 
-def test_every_kind_of_sequence_is_told_alike(fitted):
+def test_every_kind_of_sequence_gets_the_same_predictions(fitted):
     expected = fitted.predict_proba(TEXTS)
     assert expected.shape == (60, 2) and fitted.score(TEXTS, LABELS) == 1
     for kind in (np.array, pd.Series, pl.Series, tuple, lambda x: np.array(x, dtype=object)):
@@ -57,7 +57,7 @@ def test_it_works_in_cross_validation():
     assert cross_val_score(sunhwan.Classifier(**SMALL), TEXTS, LABELS, cv=2).tolist() == [1.0, 1.0]
 
 
-def test_what_is_saved_says_the_same(fitted, tmp_path):
+def test_a_saved_classifier_predicts_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "run")
     again = sunhwan.Classifier.load(tmp_path / "run")
     assert again.get_params() == fitted.get_params()
@@ -83,14 +83,14 @@ def test_what_is_saved_says_the_same(fitted, tmp_path):
         (TEXTS, [float("nan"), *LABELS[1:]], "labels of y are missing"),
         (TEXTS, np.array(["a", 1] * 30, dtype=object), "y mixes int, str"),
         (["\ud800", *TEXTS[1:]], LABELS, "half a character"),
-        (["..."] * 30 + ["!"] * 30, LABELS, "different texts|no word often enough"),
+        (["..."] * 30 + ["!"] * 30, LABELS, "different texts|no word occurs in enough"),
     ],
 )
-def test_what_is_no_text_or_label(X, y, said):
+def test_input_that_cannot_be_used(X, y, said):
     with pytest.raises(SunhwanError, match=said):
         sunhwan.Classifier(**SMALL).fit(X, y)
 
 
-def test_a_share_that_is_none():
+def test_a_validation_share_of_everything():
     with pytest.raises(SunhwanError, match="validation is 1"):
         sunhwan.Classifier(validation=1).fit(TEXTS, LABELS)

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from sunhwan.classify.texts.word_vectors import mutual_information, word_vectors
-from sunhwan.data.texts.vocabulary import Ragged
+from sunhwan.data.ragged import Ragged
 
 
 def ragged(*texts):
-    ids = [word for text in texts for word in text]
-    return Ragged(np.array(ids, np.int32), np.cumsum([0, *map(len, texts)]))
+    return Ragged.of(texts)
 
 
 def test_mutual_information_by_hand():
-    """Neighbours within a text alone, one at a distance of two counting half; unknown words are none's."""
+    """Neighbours within a text alone, one at a distance of two counting half; unknown words are ignored."""
     table = mutual_information(ragged([0, 1, 2], [0, -1, 3], [0, 5]), words=4).toarray()
     counts = np.zeros((4, 4))
     for first, second, weight in [(0, 1, 1), (1, 2, 1), (0, 2, 0.5), (0, 3, 0.5)]:

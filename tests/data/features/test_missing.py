@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sunhwan.data.features.missing import account, fill_forward
+from sunhwan.data.features.missing import Latest, account, fill_forward
 
 
 def filled_row_by_row(values, series, limit):
-    """What `fill_forward` does, one row at a time."""
+    """What `fill_forward` does, one row at a time; `Latest` is held to it below."""
     filled, mask = values.copy(), np.zeros(values.shape, bool)
     for column in range(values.shape[1]):
         last, age = np.nan, 0
@@ -41,6 +41,13 @@ def test_against_one_row_at_a_time(values, limit, data):
     np.testing.assert_array_equal(filled, expected)
     np.testing.assert_array_equal(mask, expected_mask)
     np.testing.assert_array_equal(values, before)
+    for row, code in enumerate(series):
+        if row == 0 or code != series[row - 1]:
+            latest = Latest.of(values.shape[1])
+        row_values, row_mask, gap = latest.fill(values[row].tolist(), limit)
+        np.testing.assert_array_equal(row_values, expected[row])
+        np.testing.assert_array_equal(np.array(row_mask, bool), expected_mask[row])
+        assert gap == np.isnan(expected[row]).any()
 
 
 def test_a_limit_is_exact_and_a_series_never_fills_the_next():

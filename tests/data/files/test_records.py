@@ -107,17 +107,17 @@ def test_a_column_without_a_name_is_called_by_its_number():
         ("time,T\n1,2\n".encode("utf-16"), "f.csv is UTF-16 (it begins with its byte order mark)"),
         (
             "time,T (°C),p\n1,2,3\n4,5,\ufffd\n".encode().replace("\ufffd".encode(), b"\xff"),
-            "f.csv is UTF-8 but for 1 byte, the first on line 3; UTF-8 throughout was expected",
+            "f.csv is UTF-8 except for 1 byte, the first on line 3; fix or remove",
         ),
         (
             b"time;T\n1;2,5\n2;1.010\n",
-            "line 3 of f.csv has '1.010' in the column 'T', where the comma is the decimal mark elsewhere (1 "
-            "such rows); expected one decimal mark, and nothing between thousands",
+            "line 3 of f.csv has '1.010' in the column 'T', whose other numbers have decimal commas (1 "
+            "such rows); use one decimal mark in all rows, and no thousands separator",
         ),
-        (b"time,T, T\n1,2,3\n", "f.csv has two columns named 'T'; give each column a name of its own"),
+        (b"time,T, T\n1,2,3\n", "f.csv has two columns named 'T'; rename one of them"),
         (
             b"time,T\n1,2\n3\n4,5,6\n",
-            "line 3 of f.csv has 1 fields where the header has 2 (2 such lines in all)",
+            "line 3 of f.csv has 1 fields where the header has 2 (2 such lines)",
         ),
         (
             b"time,T\r\n\r\n1,2\r\n\r\n3,4,5\r\n",

@@ -8,12 +8,12 @@ import pytest
 from sunhwan.data.sets import catalog
 from sunhwan.studies.study import KINDS
 
-LOADED = [name for name, dataset in catalog.DATASETS.items() if dataset.kind != "adding"]
+LOADED = [name for name, dataset in catalog.DATASETS.items() if dataset.module]
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_a_dataset_s_module_takes_what_a_study_may_say(name):
-    module = import_module(f"sunhwan.data.{name}")
+def test_a_dataset_s_module_takes_the_keys_of_a_study(name):
+    module = import_module(catalog.DATASETS[name].module)
     takes = catalog.DATASETS[name].takes
     parameters = inspect.signature(module.load).parameters
     assert set(takes) <= set(parameters)
@@ -22,8 +22,8 @@ def test_a_dataset_s_module_takes_what_a_study_may_say(name):
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_what_has_a_publisher_is_fetched(name):
-    module = import_module(f"sunhwan.data.{name}")
+def test_a_dataset_with_a_url_is_fetched(name):
+    module = import_module(catalog.DATASETS[name].module)
     assert catalog.source(name) == ((module.URL, module.FILE) if hasattr(module, "URL") else None)
 
 

@@ -19,7 +19,7 @@ LINES = [
     "01.01.2009 01:10:00,996.50,-8.31,0.34",  # after a gap of 30 minutes
     "01.01.2009 01:20:00,996.50,-8.27,0.32",
     "01.01.2009 00:50:00,996.51,-8.05,0.21",  # backwards, into the gap
-    "01.01.2009 01:25:17,996.51,77.77,0.21",  # between the full ten minutes
+    "01.01.2009 01:25:17,996.51,77.77,0.21",  # not at a multiple of ten minutes
     "01.01.2009 01:30:00,996.51,-7.62,0.18",
 ]
 TEXT = "\n".join([HEADER, *LINES]) + "\n"
@@ -44,9 +44,9 @@ def check(readings):
     assert set(readings.notes) == {
         "wv (m/s): -9999 or the like stands for a missing reading 1 times",
         "2 time steps of 10 min are not in the file and count as missing",
-        "1 rows between the full ten minutes are left out",
-        "1 rows with a time that stood already are left out",
-        "the rows ran backwards in time at 1 places and were put in order",
+        "1 rows not at a multiple of 10 min were dropped",
+        "1 rows with the time of an earlier row were dropped",
+        "the time went back at 1 rows, so the rows were sorted by time",
     }
     assert readings.fingerprint == hashlib.sha256(TEXT.encode()).hexdigest()
 
@@ -110,7 +110,7 @@ def test_a_zip_with_a_password(tmp_path):
     ("members", "count"), [({}, 0), ({"a.txt": ""}, 0), ({"a.csv": TEXT, "b.csv": TEXT}, 2)]
 )
 def test_a_zip_of_other_than_one_csv(tmp_path, members, count):
-    with pytest.raises(SunhwanError, match=f"holds {count} CSV files; a ZIP archive of one was expected"):
+    with pytest.raises(SunhwanError, match=f"contains {count} CSV files, but one was expected"):
         jena.load(write_zip(tmp_path / "j.zip", members))
 
 
@@ -124,7 +124,7 @@ def test_nothing_is_written_where_an_archive_says(tmp_path):
 def test_a_file_that_is_not_the_station_s(tmp_path):
     (tmp_path / "other.csv").write_text("time,T\n2024-01-01,1\n2024-01-02,2\n")
     with pytest.raises(
-        SunhwanError, match=r"other\.csv has no column 'Date Time', so it is no file of the Jena"
+        SunhwanError, match=r"other\.csv has no column 'Date Time', so it is not a file of the Jena"
     ):
         jena.load(tmp_path / "other.csv")
 

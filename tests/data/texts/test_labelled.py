@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from sunhwan.data.texts.labelled import classes_of, load
+from sunhwan.data.texts.labelled import Columns, classes_of, load
 from sunhwan.errors import SunhwanError
 
 ROWS = [("Well done, all", "good"), ('Dull\nand "long"', "bad"), ("다섯 명", "good")]
@@ -47,7 +47,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(written):
 
 def test_other_columns_and_names_of_columns(written):
     path = written("a.csv", "id;sentiment;review\n1;1;fine\n2;0;1,5 times dull\n")
-    found = load(path, "review", "sentiment")
+    found = load(path, Columns("review", "sentiment"))
     assert rows(found) == [("fine", "1"), ("1,5 times dull", "0")]
     assert found.notes == ("semicolons separate the fields",)
 
@@ -87,14 +87,14 @@ def test_line_separators_within_json_strings_stay(written):
     ("content", "said"),
     [
         ("", "is empty; expected a CSV"),
-        ("text,label\n", "holds no rows"),
+        ("text,label\n", "has no rows"),
         ("review,label\nfine,a\n", "has no column 'text'; it has 'review', 'label': name one with --text"),
         ("text,stars\nfine,a\n", "has no column 'label'; it has 'text', 'stars': name one with --label"),
         ("text,label\n,a\n,b\n", "no row of a.csv has a text"),
         ("text,label\nfine,\nwell,\n", "no row of a.csv has a label"),
         (b"text,label\nfine,a\n\xb4\xd9\xbc\xb8,b\n", r"is not UTF-8 \(byte 0xb4 on line 3\)"),
         ("text,label\nfine,a\n".encode("utf-16"), "is UTF-16 .* save it as UTF-8"),
-        (b"text,label\nfi\0ne,a\n", "holds zero bytes"),
+        (b"text,label\nfi\0ne,a\n", "contains zero bytes"),
         (b"PAR1 and no more", "begins like a Parquet file"),
         ("text,label\n1.5,a\n-2,b\n", "all texts .* are numbers, first '1.5'"),
         ('{"text": "a", "label": "x"}\n{"text": \n', "line 2 of a.csv is not JSON"),
@@ -113,9 +113,9 @@ def test_bad_places(tmp_path, written):
     with pytest.raises(SunhwanError, match=r"has no subfolder with .txt files"):
         load(tmp_path)
     with pytest.raises(SunhwanError, match="both name 'text'"):
-        load(written("a.csv", "text,label\nfine,a\n"), label="text")
+        load(written("a.csv", "text,label\nfine,a\n"), Columns(label="text"))
     pl.DataFrame({"text": [1, 2], "label": ["a", "b"]}).write_parquet(tmp_path / "n.parquet")
-    with pytest.raises(SunhwanError, match="holds Int64, expected texts"):
+    with pytest.raises(SunhwanError, match="has type Int64, expected texts"):
         load(tmp_path / "n.parquet")
 
 

@@ -85,12 +85,12 @@ def test_of_a_folder_the_files_are_named(tmp_path):
     ("content", "said"),
     [
         ("", "is empty; expected a CSV"),
-        ("text,label\n", "holds no rows"),
+        ("text,label\n", "has no rows"),
         ("text,label\nfine,a\ndull\nlong,b\n", "line 3 of a.csv has 1 fields where the header has 2"),
         ('text,label\nfine,a\n"dull,a\nlong,b\n', "never closed, on line 3 or after"),
         (b"text,label\nfine,a\n\xb4\xd9\xbc\xb8,b\n", r"is not UTF-8 \(byte 0xb4 on line 3\)"),
         ("text,label\nfine,a\n".encode("utf-16"), "is UTF-16 .* save it as UTF-8"),
-        (b"text,label\nfine,a\nfi\0ne,a\n", "holds zero bytes"),
+        (b"text,label\nfine,a\nfi\0ne,a\n", "contains zero bytes"),
         (b"PAR1 and no more", "begins like a Parquet file"),
         (json.dumps({"text": "a"}) + '\n{"text": \n', "line 2 of a.csv is not JSON"),
     ],
@@ -104,7 +104,7 @@ def test_bad_files(written, monkeypatch, content, said, size):
 def test_bad_places(tmp_path):
     with pytest.raises(SunhwanError, match="there is no file"):
         portions(tmp_path / "none.csv")
-    with pytest.raises(SunhwanError, match=r"holds no rows; expected a CSV.* folder of .txt files"):
+    with pytest.raises(SunhwanError, match=r"has no rows; expected a CSV.* folder of .txt files"):
         portions(tmp_path)
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sunhwan.data.texts.vocabulary import Ragged, Vocabulary, pad, tokenise
+from sunhwan.data.ragged import Ragged
+from sunhwan.data.texts.vocabulary import Vocabulary, pad, tokenise
 from sunhwan.errors import SunhwanError
 
 # The same examples each time, and no deadline: a busy machine is no bug.
@@ -61,7 +62,7 @@ def test_ids_are_those_of_the_tutorials_data():
     vocabulary = Vocabulary.fit(texts, num_words=6)
     assert vocabulary.words == ("b", "c")  # ranks 1 and 2 have the ids 4 and 5; 6 would not be less than 6
     encoded = vocabulary.encode(["a b c never", "c"])
-    assert encoded.ids.dtype == np.int32
+    assert encoded.values.dtype == np.int32
     assert encoded.offsets.dtype == np.int64
     assert [encoded[i].tolist() for i in range(len(encoded))] == [[1, 2, 4, 5, 2], [1, 5]]
     assert encoded.lengths.tolist() == [5, 2]
@@ -110,7 +111,7 @@ def test_ranks_follow_counts(texts, num_words):
     expected = sorted(counts, key=lambda word: (-counts[word], word))[: num_words - 4]
     assert list(vocabulary.words) == expected
     encoded = vocabulary.encode(texts)
-    assert encoded.ids.max() < num_words
+    assert encoded.values.max() < num_words
     assert encoded.offsets.tolist() == np.cumsum([0] + [1 + len(text.split()) for text in texts]).tolist()
     for text, ids in zip(texts, (encoded[i] for i in range(len(encoded))), strict=True):
         decoded = [vocabulary.words[token - 4] if token >= 4 else None for token in ids[1:]]
@@ -123,7 +124,7 @@ def test_a_vocabulary_survives_json(texts):
     vocabulary = Vocabulary.fit(texts, num_words=9)
     again = Vocabulary.from_json(vocabulary.to_json())
     assert again == vocabulary
-    assert (again.encode(texts).ids == vocabulary.encode(texts).ids).all()
+    assert (again.encode(texts).values == vocabulary.encode(texts).values).all()
 
 
 @settings(REPEATABLE)
@@ -147,7 +148,7 @@ def test_any_text_is_tokens_or_an_error(text):
 def test_a_text_without_words_is_named(empty):
     vocabulary = Vocabulary(("word",), 5)
     for call in (vocabulary.encode, lambda texts: Vocabulary.fit(texts, 10)):
-        with pytest.raises(SunhwanError, match="2 of 4 texts have no word, first the one at index 1"):
+        with pytest.raises(SunhwanError, match="2 of 4 texts have no word, first at index 1"):
             call(["a word", empty, "words", empty])
 
 
@@ -181,7 +182,7 @@ def test_json_that_is_no_vocabulary(text):
 def test_a_vocabulary_of_another_token_rule_is_refused():
     value = json.loads(Vocabulary(("word",), 5).to_json())
     value["token"] = r"\S+"
-    with pytest.raises(SunhwanError, match=r"made with the token rule .*fit it anew"):
+    with pytest.raises(SunhwanError, match=r"made with the token rule .*fit it again"):
         Vocabulary.from_json(json.dumps(value))
 
 
@@ -218,7 +219,7 @@ def test_padding_does_not_touch_the_ids():
     sequences = ragged([[1, 4, 5], [1]])
     padded = pad(sequences, 3)
     padded[:] = 9
-    assert sequences.ids.tolist() == [1, 4, 5, 1]
+    assert sequences.values.tolist() == [1, 4, 5, 1]
 
 
 def test_padding_that_cannot_be():

@@ -43,8 +43,8 @@ def test_words_are_those_of_enough_texts_most_first():
 def test_ids_are_the_same_by_either_way_of_looking_up(repeats):
     words = Words(("good", "bad", *(f"w{i}" for i in range(50))))
     found = words.ids(segment(["Bad, good", "", "never good"] * repeats))
-    assert found.ids.dtype == np.int32
-    assert found.ids.tolist() == [1, 0, UNKNOWN, 0] * repeats
+    assert found.values.dtype == np.int32
+    assert found.values.tolist() == [1, 0, UNKNOWN, 0] * repeats
     assert found.lengths.tolist() == [2, 0, 2] * repeats
 
 

@@ -4,22 +4,22 @@ import base64
 import json
 import re
 import shutil
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from sunhwan import rundir
+from sunhwan.baselines.names import words
 from sunhwan.errors import SunhwanError
 from sunhwan.files import read_json, write_json
-from sunhwan.report.page.charts import band, numbers
+from sunhwan.report.groups import row_means
+from sunhwan.report.page.charts import band, gapped, numbers
 from sunhwan.report.page.page import SHADES, Chart, Facts, Page, Section, Table, Text, embedded
-from sunhwan.report.pages import comparison as comparison_page
-from sunhwan.report.pages import evidence as task_evidence
-from sunhwan.report.pages import pages
-from sunhwan.report.pages.forecast import gapped, lower
-from sunhwan.report.pages.forecast_evidence import mean_of_rows, read
+from sunhwan.report.pages import comparison, pages, parts
+from sunhwan.report.pages.forecast import lower
+from sunhwan.report.pages.targets import read
+from sunhwan.report.words import capital
 
 TARGET = "T </script><b onclick=x>&'\""
 """The first target of `forecast_run`: what a file's owner may write in a heading."""
@@ -58,45 +58,45 @@ def test_the_page_says_what_the_run_found(forecast_run):
     assert len(scores) == 2
     for found, kept in zip(scores, metrics["targets"], strict=True):
         assert found.rows[0][0] == "the model"
-        assert {row[0].replace(" ", "_") for row in found.rows[1:]} == set(kept["test"]) - {"model"}
+        assert {row[0] for row in found.rows[1:]} == {words(key) for key in set(kept["test"]) - {"model"}}
         errors = [float(row[1].replace(",", "")) for row in found.rows]
         assert errors[1:] == sorted(errors[1:])
         assert errors[0] == pytest.approx(kept["test"]["model"]["mae"], rel=0.01)
-    assert "The networks alone, one for each seed" in str(page.sections[0].blocks)
+    assert "Mean absolute error of the networks alone, one for each seed" in str(page.sections[0].blocks)
 
 
 def test_charts_hold_the_predictions(forecast_run):
-    told = read(forecast_run, read_json(forecast_run / "metrics.json"))[0]
+    told = read(rundir.load(forecast_run))[0]
     page = pages.of([forecast_run])
     # The first target's, whose sections come first.
     found = {chart.title: chart for chart in reversed(charts_of(page))}
-    views = found[f"{told.label}: what came, and what had been forecast for then"].views
+    views = found[f"{told.label}: forecast and actual values over time"].views
     assert list(views)[:2] == ["Ulm, 6 h ahead", "Ulm, 3 h ahead"] and len(views) == 6
     truth = views["Köln, 1 h ahead"]["data"][1]
     mine = told.series == 1
-    assert np.nansum(unpacked(truth["y"])) == pytest.approx(np.nansum(told.truth[mine, 0]), rel=1e-5)
+    assert np.nansum(unpacked(truth["y"])) == pytest.approx(np.nansum(told.actual[mine, 0]), rel=1e-5)
     at = unpacked(truth["x"])[0]
     first = told.origin[mine].min() + np.timedelta64(1, "h")
     assert np.datetime64(int(at), "ms") == first
 
-    ours = unpacked(found[f"{told.error_label} by hours ahead"].views["all"]["data"][0]["y"])
+    ours = unpacked(found[f"{capital(told.error_label)} by hours ahead"].views["all"]["data"][0]["y"])
     np.testing.assert_allclose(ours, np.nanmean(told.error, axis=0), rtol=1e-5)
-    hours = unpacked(found[f"{told.error_label} by hour of the day"].views["all"]["data"][0]["y"])
+    hours = unpacked(found[f"{capital(told.error_label)} by hour of the day"].views["all"]["data"][0]["y"])
     noon = (told.times - told.times.astype("datetime64[D]")).astype("timedelta64[h]").astype(int) == 12
     assert hours[12] == pytest.approx(np.nanmean(told.error[noon]), rel=1e-5)
-    rival = unpacked(found[f"{told.error_label} by series"].views["all"]["data"][1]["y"])
-    error = np.abs(told.rivals[told.best] - told.truth)
+    rival = unpacked(found[f"{capital(told.error_label)} by series"].views["all"]["data"][1]["y"])
+    error = np.abs(told.baselines[told.best] - told.actual)
     assert rival[1] == pytest.approx(np.nanmean(error[mine]), rel=1e-5)
 
 
 def test_intervals_and_worst_forecasts_are_those_of_the_run(forecast_run):
-    told = read(forecast_run, read_json(forecast_run / "metrics.json"))[0]
+    told = read(rundir.load(forecast_run))[0]
     sections = {section.title: section for section in pages.of([forecast_run]).sections}
     by_step = sections[f"Intervals of {told.figures['target']}"].blocks[0]
     shares = unpacked(by_step.views["all"]["data"][0]["y"])
     assert shares.mean() == pytest.approx(told.figures["interval"]["coverage"], abs=0.01)
     worst = sections[f"Errors of {told.figures['target']}"].blocks[-1]
-    path = mean_of_rows(told.error)
+    path = row_means(told.error)
     assert worst.rows[0][0] == told.where(int(np.nanargmax(path)))
     assert worst.rows[0][1] == told.amount(np.nanmax(path))
 
@@ -152,50 +152,49 @@ def test_runs_beside_each_other(forecast_run, tmp_path):
     known = read_json(other / "run.json")
     write_json(other / "run.json", {**known, "options": {"seeds": 5}})
     page = pages.of([forecast_run, other])
-    assert "other has the least mean absolute error" in page.answer
+    assert "other has the lowest mean absolute error" in page.answer
     shown = {"gru": "2.13 °C", "lstm": "2.13 °C", "rnn": "2.2 °C"}
-    assert comparison_page.leaders(shown, "lstm") == ("gru and lstm", True)
+    assert comparison.leaders(shown, "lstm") == ("gru and lstm", True)
     scores = page.sections[0].blocks[0]
     assert scores.strong == 1 and [row[0] for row in scores.rows] == ["run", "other"]
     assert page.sections[-1].blocks[0].rows == [["seeds", "2", "5"]]
-    assert "not judged on the same rows" not in str(page)
+    assert "not tested on the same rows" not in str(page)
 
     write_json(other / "run.json", {**known, "data": {"station": "cd"}})
-    assert "not judged on the same rows" in str(pages.of([forecast_run, other]))
+    assert "not tested on the same rows" in str(pages.of([forecast_run, other]))
     assert "2 runs" in page.html()
     # The same run twice is one.
     assert pages.of([forecast_run, forecast_run]) == pages.of([forecast_run])
 
 
 def test_a_run_that_is_not_whole(forecast_run, tmp_path):
-    with pytest.raises(SunhwanError, match="holds no run\\.json"):
+    with pytest.raises(SunhwanError, match="has no run\\.json"):
         pages.of([tmp_path])
     for name in ("metrics.json", "history.csv", "predictions.npz"):
         part = tmp_path / name / "run"
         shutil.copytree(forecast_run, part)
         (part / name).unlink()
-        with pytest.raises(SunhwanError, match=f"lacks {name}; copy the whole run directory"):
+        with pytest.raises(SunhwanError, match=f"has no {name}; copy the whole run directory"):
             pages.of([part])
-    # A run of an older version has no health.json.
+    # Of a backtest's parts alone there is no health.json.
     older = tmp_path / "older"
     shutil.copytree(forecast_run, older)
     (older / "health.json").unlink()
     data = next(section for section in pages.of([older]).sections if section.title == "Data")
     assert [type(block) for block in data.blocks] == [Facts]
     write_json(older / "run.json", {"study": "x"})
-    with pytest.raises(SunhwanError, match="no run of `sunhwan forecast`"):
+    with pytest.raises(SunhwanError, match="in format None; this version reads format"):
         pages.of([older])
 
 
 def test_a_run_that_is_altered_newer_or_does_not_fit_together(forecast_run, classify_run, tmp_path):
-    assert task_evidence.FORMAT == rundir.FORMAT
     for number, run in enumerate((forecast_run, classify_run)):
         for name in ("metrics.json", "history.csv", "predictions.npz", "model.npz"):
             altered = tmp_path / f"{number} {name}"
             shutil.copytree(run, altered)
             with open(altered / name, "ab") as file:
                 file.write(b" ")
-            with pytest.raises(SunhwanError, match=rf"{name}' is not the file that the run wrote"):
+            with pytest.raises(SunhwanError, match=rf"{name}' was changed after the run wrote it"):
                 pages.of([altered])
         broken = tmp_path / f"{number} broken"
         shutil.copytree(run, broken)
@@ -206,15 +205,15 @@ def test_a_run_that_is_altered_newer_or_does_not_fit_together(forecast_run, clas
             {**metrics, "verdict": "", "classes": 1, "targets": 1},
         ):
             rewrite(broken, "metrics.json", content)
-            with pytest.raises(SunhwanError, match="broken' holds does not fit together"):
+            with pytest.raises(SunhwanError, match="broken' cannot be read"):
                 pages.of([broken])
         rewrite(broken, "metrics.json", {})
-        with pytest.raises(SunhwanError, match="broken' holds does not fit together"):
+        with pytest.raises(SunhwanError, match="broken' cannot be read"):
             pages.of([run, broken])
         known = read_json(broken / "run.json")
         for made in (rundir.FORMAT + 1, None, "1"):
             write_json(broken / "run.json", {**known, "format": made})
-            with pytest.raises(SunhwanError, match=f"was made in format {made!r}; .* update sunhwan"):
+            with pytest.raises(SunhwanError, match=f"in format {made!r}; this version reads format"):
                 pages.of([broken])
 
 
@@ -228,7 +227,7 @@ def test_arrays_that_would_run_code_are_refused(forecast_run, tmp_path):
     np.savez(evil / "predictions.npz", truth=np.array([Evil()], object))
     known = read_json(evil / "run.json")
     write_json(evil / "run.json", {**known, "sha256": {}})
-    with pytest.raises(SunhwanError, match=r"predictions.npz cannot be read"):
+    with pytest.raises(SunhwanError, match=r"predictions.npz' cannot be read"):
         pages.of([evil])
     assert not (tmp_path / "ran").exists()
 
@@ -256,9 +255,9 @@ def test_numbers_keep_their_shape_and_times_their_milliseconds():
 
 
 def test_how_a_gain_is_said():
-    assert lower({"percent": 5.4, "interval": [3.8, 6.9]}) == "5.4 % lower (3.8 to 6.9 %)"
-    assert lower({"percent": -2.0, "interval": [-3.0, 1.0]}) == "2.0 % higher (−1.0 to 3.0 %)"
-    assert lower({"percent": 1.0, "interval": [None, 2.0]}) == "1.0 % lower"
+    assert lower({"percent": 5.4, "interval": [3.8, 6.9]}) == "5.4% lower (3.8 to 6.9%)"
+    assert lower({"percent": -2.0, "interval": [-3.0, 1.0]}) == "2.0% higher (−1.0 to 3.0%)"
+    assert lower({"percent": 1.0, "interval": [None, 2.0]}) == "1.0% lower"
 
 
 def test_a_script_cannot_be_ended_from_within():
@@ -290,11 +289,11 @@ def test_colours_are_seen_on_their_paper(theme):
 
 
 def test_every_network_of_the_history_has_its_curve(forecast_run):
-    evidence = task_evidence.read(forecast_run)
-    chart = task_evidence.curves(evidence, "loss")
+    run = rundir.load(forecast_run)
+    chart = parts.curves(parts.histories(run), "loss")
     names = [trace["name"] for trace in chart.views["all"]["data"]]
-    assert len(names) == 2 * len({row["network"] for row in evidence.history})
-    assert task_evidence.curves(replace(evidence, history=[]), "loss") == Text("No network was trained.")
+    assert len(names) == 2 * len({row["network"] for row in run.history})
+    assert parts.curves({}, "loss") == Text("No network was trained.")
 
 
 def test_a_page_without_charts_carries_no_plotly():
@@ -308,7 +307,7 @@ def test_the_page_of_a_classifier_says_what_the_run_found(classify_run):
     assert page.answer == metrics["verdict"]
     sections = {section.title: section.blocks for section in page.sections}
     accuracy = {row[0]: float(row[1]) for row in sections["Scores"][0].rows}
-    for name, said in (("model", "the model"), ("nb_svm", "NB-SVM"), ("majority", "the commonest class")):
+    for name, said in (("model", "model"), ("nb_svm", "NB-SVM"), ("majority", "majority class")):
         assert accuracy[said] == pytest.approx(metrics["test"][name]["accuracy"], abs=1e-4)
     with np.load(classify_run / "predictions.npz") as kept:
         truth, said = kept["truth"], kept["model"]
@@ -337,7 +336,7 @@ def test_classifiers_beside_each_other_and_not_beside_forecasts(classify_run, fo
     metrics["test"]["model"]["accuracy"] = 1.0
     rewrite(other, "metrics.json", metrics)
     page = pages.of([classify_run, other])
-    assert page.answer == "other tells most of the test part: 100.0%."
+    assert page.answer == "other has the highest test accuracy: 100.0%."
     assert page.sections[0].blocks[0].strong == 1
     with pytest.raises(SunhwanError, match="the runs are of classify and forecast"):
         pages.of([classify_run, forecast_run])

@@ -20,15 +20,15 @@ def test_the_stretch_shown_is_the_typical_one(write_forecasts, figure_of, line_l
     assert line_like(axes, when, np.sin(np.arange(480, 720)))
     assert line_like(axes, when, np.sin(np.arange(480, 720)) + 4)
     assert "ten days of the test part" in figure.texts[0].get_text()
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["truth", "gru (best network)"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["actual", "gru (best network)"]
 
 
-def test_forecast_against_truth_counts_each_forecast_once(write_forecasts, figure_of, said):
+def test_forecast_against_actual_counts_each_forecast_once(write_forecasts, figure_of, said):
     errors = {"gru": np.full(1000, 0.1), "ridge": np.full(1000, -0.2)}
     errors["gru"][:10] = np.nan
     errors["gru"][10:13] = 1e6
     run = write_forecasts(errors, {"gru": (1, 1, None)}, {"ridge": (1, 1)})
-    figure = figure_of(run, "forecast_against_truth")
+    figure = figure_of(run, "forecast_against_actual")
     counts = [axes.collections[0].get_array().sum() for axes in figure.axes[:2]]
     assert counts == [987, 1000]
     assert "mean absolute error 0.200\u00a0°C, bias −0.200\u00a0°C" in figure.axes[1].get_title(loc="left")
@@ -42,7 +42,7 @@ def test_forecast_against_truth_counts_each_forecast_once(write_forecasts, figur
 
 def test_a_few_forecasts_are_dots(write_forecasts, figure_of, line_like):
     run = write_forecasts({"gru": np.full(30, 0.25)}, {"gru": (1, 1, None)}, {})
-    (axes,) = figure_of(run, "forecast_against_truth").axes
+    (axes,) = figure_of(run, "forecast_against_actual").axes
     assert line_like(axes, np.sin(np.arange(30)), np.sin(np.arange(30)) + 0.25)
 
 
@@ -61,9 +61,9 @@ def test_error_by_hour_is_the_mean_of_each_hour(write_forecasts, figure_of, line
 
 def test_daily_forecasts_have_no_course_of_the_day(write_forecasts, pictures):
     run = write_forecasts({"gru": np.full(60, 0.25)}, {"gru": (1, 1, None)}, {}, step=24 * HOUR)
-    assert list(pictures(run)) == ["results", "forecast", "forecast_against_truth"]
+    assert list(pictures(run)) == ["results", "forecast", "forecast_against_actual"]
 
 
 def test_of_forecasts_ten_days_apart_no_stretch_is_drawn(write_forecasts, pictures):
     run = write_forecasts({"gru": np.full(60, 0.25)}, {"gru": (1, 1, None)}, {}, step=240 * HOUR)
-    assert list(pictures(run)) == ["results", "forecast_against_truth"]
+    assert list(pictures(run)) == ["results", "forecast_against_actual"]

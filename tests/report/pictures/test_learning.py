@@ -67,7 +67,7 @@ def test_a_loss_that_explodes_leaves_the_others_their_scale_and_is_named(write_r
     calm, exploding = drawn.axes
     assert calm.get_ylim()[1] < 0.5
     assert calm.get_ylim() == exploding.get_ylim()
-    assert exploding.get_title(loc="left") == "stacked\n▲ up to 7e+08\nno number: epoch 3"
+    assert exploding.get_title(loc="left") == "stacked\n▲ up to 7e+08\nnot finite: epoch 3"
     (edge,) = [line for line in exploding.lines if line.get_marker() == "^"]
     assert list(edge.get_xdata()) == [2]
     assert "▲: off the scale" in said(drawn)

@@ -22,7 +22,7 @@ FORECAST = [
     "series",
     "first_ten_days",
     "forecast",
-    "forecast_against_truth",
+    "forecast_against_actual",
     "error_by_hour",
 ]
 TEXT = ["results", "loss", "accuracy", "reliability"]
@@ -170,7 +170,7 @@ def test_parts_without_a_number_are_left_out(write_run, pictures):
     none = {"mean": None, "std": None}
     run = write_run(
         "text",
-        metrics={"models": {"gru": {"val": none, "test": none}}, "baselines": {}},
+        metrics={"models": {"gru": {"validation": none, "test": none}}, "baselines": {}},
         history=[
             {
                 "model": "gru",

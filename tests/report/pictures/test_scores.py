@@ -62,7 +62,7 @@ def test_a_diverged_network_is_off_the_scale_with_its_number(write_run, score_ta
     run = write_run(metrics=score_table("degC", models, {"ridge": (2.3, 2.4), "last_value": (3.0, 3.0)}))
     (axes,) = figure_of(run, "results").axes
     assert axes.get_xlim()[1] < 4
-    assert [text.get_text() for text in axes.texts][-2:] == ["412.00", "no number"]
+    assert [text.get_text() for text in axes.texts][-2:] == ["412.00", "diverged"]
     assert len([line for line in axes.lines if line.get_marker() == ">"]) == 1
 
 
@@ -88,6 +88,11 @@ def test_a_predictor_of_one_bin_has_no_reliability(write_run, pictures):
     beside = {**alone, "probability:majority": mixed}
     assert not pictures(write_run("text", predictions=beside)), "a second bin of five texts"
     both = {"probability:nb_svm": np.where(truth, 0.8, 0.2), **alone}
-    metrics = {"baselines": {"nb_svm": {"val": 0.9, "test": 0.9}, "majority": {"val": 0.5, "test": 0.5}}}
+    metrics = {
+        "baselines": {
+            "nb_svm": {"validation": 0.9, "test": 0.9},
+            "majority": {"validation": 0.5, "test": 0.5},
+        }
+    }
     drawn = pictures(write_run("text", metrics=metrics, predictions=both), "reliability")["reliability"]
-    assert drawn.alt.endswith(": nb_svm: 0.20 comes true in 0.00, 0.80 comes true in 1.00.")
+    assert drawn.alt.endswith(": nb_svm: 0.20 predicted, 0.00 positive, 0.80 predicted, 1.00 positive.")

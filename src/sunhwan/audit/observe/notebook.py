@@ -1,4 +1,4 @@
-"""A notebook as a script: its code cells in order, IPython's lines made Python; whence each line came."""
+"""A notebook as a script: its code cells in order, IPython's lines made Python, and the cell of each line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from sunhwan.errors import SunhwanError
 
 IGNORED = {"matplotlib", "config", "load_ext", "reload_ext", "autoreload", "pylab", "precision", "capture"}
-"""Magics that change how results are shown, and not what they are."""
+"""Magics that change how results are shown, but not what they are."""
 
 TIMED = {"time", "timeit", "prun"}
 """Magics that run what follows them."""
@@ -25,7 +25,7 @@ def as_script(text: str, name: str, allow_shell: bool) -> tuple[str, dict[int, s
         allow_shell: whether lines that begin with `!` may run.
 
     Raises:
-        SunhwanError: it is no notebook, or has lines that cannot run here.
+        SunhwanError: it is not a notebook, or has lines that cannot run here.
 
     Example:
         >>> cells = [{"cell_type": "code", "source": ["%matplotlib inline\\n", "x = 1"]}]
@@ -37,7 +37,7 @@ def as_script(text: str, name: str, allow_shell: bool) -> tuple[str, dict[int, s
         code = [_text(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError):
         raise SunhwanError(
-            f"{name!r} is no notebook of format 4; open it in Jupyter and save it anew"
+            f"{name!r} is not a notebook of format 4; open it in Jupyter and save it again"
         ) from None
     lines, places = [], {}
     for number, cell in enumerate(code, 1):
@@ -57,7 +57,7 @@ def _cell(cell, name, number, allow_shell):
     if first is not None and (magic := re.match(r"%%(\w+)", lines[first])):
         if magic[1] not in TIMED | IGNORED:
             raise SunhwanError(
-                f"{name!r}, cell {number}, begins with %%{magic[1]}, which is no Python; remove the cell "
+                f"{name!r}, cell {number}, begins with %%{magic[1]}, which is not Python; remove the cell "
                 "to run the rest"
             )
         lines[first] = "pass"
@@ -70,22 +70,22 @@ def _cell(cell, name, number, allow_shell):
 
 def _within_strings(lines):
     """The numbers of lines that begin within a string of three quotes."""
-    found, quote = set(), ""
+    inside, quote = set(), ""
     for at, line in enumerate(lines):
         if quote:
-            found.add(at)
+            inside.add(at)
         for mark in re.findall(r"'''|\"\"\"", line):
             quote = "" if quote == mark else quote or mark
-    return found
+    return inside
 
 
 def _line(line, where, allow_shell):
     indent, rest = re.match(r"(\s*)(.*)", line).groups()
     if rest.startswith("!") or ((shell := re.match(r"%(\w+)", rest)) and shell[1] in SHELL):
         if not allow_shell:
-            raise SunhwanError(f"{where} is for a shell ({rest[:40]!r}); --allow-shell runs it")
-        told = rest.lstrip("!") if rest.startswith("!") else re.sub(r"^%(sh|system|sx)?\s*", "", rest)
-        return f"{indent}__import__('subprocess').run({told!r}, shell=True)"
+            raise SunhwanError(f"{where} is a shell command ({rest[:40]!r}); --allow-shell runs it")
+        command = rest.lstrip("!") if rest.startswith("!") else re.sub(r"^%(sh|system|sx)?\s*", "", rest)
+        return f"{indent}__import__('subprocess').run({command!r}, shell=True)"
     magic = re.match(r"%(\w+)\s*(.*)", rest)
     if magic and magic[1] in IGNORED:
         return f"{indent}pass"
@@ -98,12 +98,12 @@ def _line(line, where, allow_shell):
         return f"{indent}__import__('os').chdir({magic[2].strip()!r})"
     if magic:
         raise SunhwanError(
-            f"{where} is the magic %{magic[1]}, which is not known here; remove it to run the rest"
+            f"{where} is the magic %{magic[1]}, which is not supported; remove it to run the rest"
         )
     if re.match(r"\?|[\w.]+\?+$", rest):
         return f"{indent}pass"
     if rest.startswith("display("):
         return indent + rest.replace("display(", "print(", 1)
-    if found := re.match(r"(\w+)\s*=\s*!", rest):
-        raise SunhwanError(f"{where} takes what a shell says ({found[1]} = !...); say it in Python")
+    if shell := re.match(r"(\w+)\s*=\s*!", rest):
+        raise SunhwanError(f"{where} captures the output of a shell ({shell[1]} = !...); write it in Python")
     return line

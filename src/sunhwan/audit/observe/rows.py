@@ -1,4 +1,4 @@
-"""Rows that a call of Keras was given: copied within a bound, whatever they came as."""
+"""The rows passed to a call of Keras: copied within bounds, whatever type they have."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 MOST_BYTES = 256 * 2**20
-"""Of one array so much is copied: its first and its last rows, since splits meet there."""
+"""This much of an array is copied: its first and its last rows, since splits meet there."""
 
 MOST_STREAMED = 64 * 2**20
-"""Of batches that come one by one (generators, datasets) the first so many bytes are kept."""
+"""Bytes that are copied of batches that come one by one (generators, datasets)."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """Several inputs of a model as one array, which baselines see and windows are compared by.
+    """Several inputs of a model joined into one array, for baselines and for comparing windows.
 
-    Beside sequences of equally many timesteps, what has none (a place, a kind) stands in every timestep;
-    where no input is a sequence of several numbers, columns stand beside each other.
+    Sequences must have equally many timesteps; inputs without timesteps (a place, a kind) are repeated at
+    each. Where no input is a sequence of several numbers, columns are put side by side.
 
     Attributes:
         names: of the inputs where they are a dictionary, else None.
@@ -45,11 +45,13 @@ class Joined:
             ((4, 7, 5), (4, 3))
         """
         names = tuple(value) if isinstance(value, dict) else None
-        arrays = [plain(one) for one in (value.values() if names else value)]
+        arrays = [plain(array) for array in (value.values() if names else value)]
         sequences = {array.shape[1] for array in arrays if array.ndim > 2}
         if len(sequences) > 1 or any(array.ndim > 3 for array in arrays):
             shapes = " and ".join(" x ".join(map(str, array.shape[1:])) for array in arrays)
-            raise Declined(f"several inputs of {shapes} numbers a row, which do not join into one window")
+            raise Declined(
+                f"the inputs have {shapes} numbers per row, which cannot be joined into one window"
+            )
         timesteps = sequences.pop() if sequences else None
         shapes = tuple(array.shape[1:] for array in arrays)
         joined = cls(names, shapes, tuple(array.dtype for array in arrays), timesteps)
@@ -68,27 +70,27 @@ class Joined:
         return np.concatenate(flat, axis=-1)
 
     def apart(self, x: np.ndarray) -> Any:
-        found, at = [], 0
+        inputs, at = [], 0
         for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
             width = shape[-1] if shape else 1
             part = x[..., at : at + width]
             if self.timesteps and len(shape) < 2:
                 part = part[:, 0]
-            found.append(part.reshape(len(x), *shape).astype(dtype))
+            inputs.append(part.reshape(len(x), *shape).astype(dtype))
             at += width
-        return dict(zip(self.names, found, strict=True)) if self.names else found
+        return dict(zip(self.names, inputs, strict=True)) if self.names else inputs
 
 
 @dataclass(eq=False)
-class Rows:
+class ObservedRows:
     """Inputs and targets of one part.
 
     Attributes:
-        x: (rows, ...) inputs that are kept, or None.
-        y: (rows, ...) their targets, or None where there are none.
-        count: how many rows there were; more than are kept where the bound was reached.
+        x: (rows, ...) the copied inputs, or None.
+        y: (rows, ...) their targets, or None.
+        count: how many rows there were; more than were copied where the bound was reached.
         streamed: whether they came in batches, one by one.
-        joined: how `x` was joined of several inputs, or None where there is one.
+        joined: how `x` was joined from several inputs, or None for a single input.
         declined: why they cannot be audited, in one sentence; "" where they can.
     """
 
@@ -100,7 +102,7 @@ class Rows:
     joined: Joined | None = None
 
     def inputs(self, x: np.ndarray) -> Any:
-        """Some rows of `x` as the model takes them: of several inputs a list or a dictionary."""
+        """Rows of `x` in the form that the model takes: for several inputs a list or a dictionary."""
         return self.joined.apart(x) if self.joined else x
 
     @property
@@ -116,13 +118,13 @@ class Declined(Exception):
 
 
 def plain(value: Any) -> np.ndarray:
-    """An array of NumPy's, from that of any framework; not a copy where it is one already."""
+    """A NumPy array from an array of any framework; not a copy where it is one already."""
     if isinstance(value, (list, tuple, dict)) and not _numbers(value):
         if len(value) == 1:
             return plain(next(iter(value.values() if isinstance(value, dict) else value)))
-        raise Declined(f"there are {len(value)} outputs, where one is audited")
+        raise Declined(f"the model has {len(value)} outputs; only models with one output are audited")
     if hasattr(value, "to_tensor") and hasattr(value, "row_lengths"):
-        raise Declined("the rows are ragged; pad them to be audited")
+        raise Declined("the rows have different lengths: pad them to one length")
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
@@ -130,7 +132,9 @@ def plain(value: Any) -> np.ndarray:
         try:
             array = array.astype(np.float32)
         except (TypeError, ValueError):
-            raise Declined("the rows are ragged, or no numbers; pad them to be audited") from None
+            raise Declined(
+                "the rows have different lengths, or are not numbers: pad or convert them"
+            ) from None
     if array.dtype.kind not in "fiub":
         if array.dtype.name != "bfloat16":
             raise Declined(f"the rows are of type {array.dtype}, not numbers")
@@ -141,7 +145,7 @@ def plain(value: Any) -> np.ndarray:
 
 
 def inputs_of(value: Any, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, Joined | None, int]:
-    """Rows of a model's inputs as one array, within bounds; how it was joined; how many they were."""
+    """A model's inputs as one array, within bounds; how it was joined; how many rows there were."""
     if isinstance(value, (list, tuple, dict)) and len(value) > 1 and not _numbers(value):
         names = list(value) if isinstance(value, dict) else range(len(value))
         parts = [plain(value[name])[start:stop] for name in names]
@@ -166,16 +170,16 @@ def _numbers(value):
     return np.isscalar(value)
 
 
-def keep(x: Any, y: Any = None, start: int = 0, stop: int | None = None) -> Rows:
-    """A copy of rows `start` to `stop` of arrays, of the first and the last where they are many."""
+def copied(x: Any, y: Any = None, start: int = 0, stop: int | None = None) -> ObservedRows:
+    """A copy of rows `start` to `stop` of arrays, or of their first and last rows where there are many."""
     try:
         array, joined, count = inputs_of(x, start, stop)
         y = None if y is None else plain(y)[start:stop]
     except Declined as why:
-        return Rows(declined=str(why))
+        return ObservedRows(declined=str(why))
     if y is not None and len(y) != count:
-        return Rows(count=count, declined=f"there are {count:,} inputs and {len(y):,} targets")
-    return Rows(array, None if y is None else ends(y, len(array)), count, joined=joined)
+        return ObservedRows(count=count, declined=f"there are {count:,} inputs and {len(y):,} targets")
+    return ObservedRows(array, None if y is None else ends(y, len(array)), count, joined=joined)
 
 
 def ends(array: np.ndarray, most: int) -> np.ndarray:
@@ -187,12 +191,12 @@ def ends(array: np.ndarray, most: int) -> np.ndarray:
 
 
 class Stream:
-    """Batches that are kept as they pass, or read once the script has ended.
+    """Batches that are copied as they pass, or read once the script has ended.
 
     Args:
-        source: a generator, of which `tee` is given to Keras in its place; or anything that can be read
-            again (PyDataset, tf.data, a DataLoader).
-        steps: batches of an epoch, or None for all there are.
+        source: a generator, in place of which Keras gets `tee`; or anything that can be read again
+            (PyDataset, tf.data, a DataLoader).
+        steps: batches of an epoch, or None for all.
     """
 
     def __init__(self, source: Any, steps: int | None):
@@ -204,35 +208,35 @@ class Stream:
         return isinstance(self.source, GeneratorType)
 
     def tee(self, batches: Callable[[], Iterable] | None = None) -> Iterator[Any]:
-        """The batches, kept as they pass: those of the source, or of what Keras has made of it."""
+        """The batches, copied as they pass: those of the source, or of what Keras made from it."""
         # Not `yield from`, which would close the source with this one.
         for batch in batches() if batches else self.source:
-            self.take(batch)
+            self.copy(batch)
             yield batch
 
-    def take(self, batch: Any) -> bool:
-        """Keeps a batch; False where no more are wanted."""
+    def copy(self, batch: Any) -> bool:
+        """Copies a batch; False where no more are wanted."""
         if self.bytes > MOST_STREAMED or (self.steps and len(self.batches) >= self.steps):
             return False
         x, *others = batch if isinstance(batch, (tuple, list)) else (batch,)
-        kept = (self._inputs(x), *(None if part is None else _copied(part) for part in others))
-        self.batches.append(kept)
-        self.bytes += sum(part.nbytes for part in kept if isinstance(part, np.ndarray))
+        arrays = (self._inputs(x), *(None if part is None else _float32(part) for part in others))
+        self.batches.append(arrays)
+        self.bytes += sum(part.nbytes for part in arrays if isinstance(part, np.ndarray))
         return True
 
-    def rows(self) -> Rows:
-        """What passed, or what the source gives once more."""
+    def rows(self) -> ObservedRows:
+        """The batches that passed, or those that the source yields again."""
         if not self.is_generator and not self.batches:
             try:
                 for batch in self._again():
-                    if not self.take(batch):
+                    if not self.copy(batch):
                         break
-            except Exception as error:  # somebody's code, whose files may be gone by now
-                return Rows(
-                    declined=f"its batches could not be read once more ({type(error).__name__}: {error})"
+            except Exception as error:  # the script's code, whose files may be gone by now
+                return ObservedRows(
+                    declined=f"its batches could not be read again ({type(error).__name__}: {error})"
                 )
         if not self.batches:
-            return Rows(declined="no batch was seen")
+            return ObservedRows(declined="no batch was seen")
         try:
             for part in itertools.chain.from_iterable(self.batches):
                 if isinstance(part, Declined):
@@ -241,17 +245,17 @@ class Stream:
             has_targets = all(len(batch) > 1 and batch[1] is not None for batch in self.batches)
             y = np.concatenate([batch[1] for batch in self.batches]) if has_targets else None
         except Declined as why:
-            return Rows(declined=str(why))
+            return ObservedRows(declined=str(why))
         except ValueError:
-            return Rows(declined="the batches have different shapes; pad them alike to be audited")
-        return Rows(x, y, len(x), streamed=True, joined=self.joined)
+            return ObservedRows(declined="the batches have different shapes: pad them to one shape")
+        return ObservedRows(x, y, len(x), streamed=True, joined=self.joined)
 
     def _inputs(self, x):
         try:
             array, self.joined, _ = inputs_of(x)
         except Declined as why:
             return why
-        return _copied(array)
+        return _float32(array)
 
     def _again(self) -> Iterable:
         if hasattr(self.source, "num_batches") and self.source.num_batches is not None:  # PyDataset
@@ -259,10 +263,10 @@ class Stream:
         return self.source
 
 
-def _copied(part):
+def _float32(part):
     try:
         array = plain(part)
-        # Models compute in float32 too, and twice as many rows are kept.
+        # Models compute in float32 too, and twice as many rows fit.
         return np.array(array, np.float32 if array.dtype == np.float64 else array.dtype)
     except Declined as why:
         return why

@@ -1,4 +1,4 @@
-"""The first steps of a fit, seen from a callback: what the loss was, and how large the weights."""
+"""The first steps of a fit, observed by a callback: the loss, and the norm of the weights."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 FIRST = 32
-"""Steps of which the loss is kept; Keras has told it to its own callbacks anyway."""
+"""Steps whose loss is recorded; Keras passes it to its own callbacks anyway."""
 
 WEIGHED = 8
-"""Steps before which the weights are looked at, for which JAX must hand them over."""
+"""Steps before which the weights are read, which JAX must hand over for that."""
 
 MOST_WEIGHTS = 2_000_000
-"""Weights of a larger model are not looked at between steps."""
+"""Weights of a larger model are not read between steps."""
 
 
 @dataclass(eq=False)
@@ -24,10 +24,10 @@ class Steps:
     """The first steps of the first epoch of a fit.
 
     Attributes:
-        losses: the mean loss of the epoch so far, after each step, as Keras tells it.
+        losses: the mean loss of the epoch so far, after each step, as Keras reports it.
         norms: of all trainable weights together, before each step; None where the model is not built yet, as
             on TensorFlow before the first.
-        over: whether the first epoch is.
+        over: whether the first epoch is over.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -43,10 +43,12 @@ class Steps:
         variables = model.trainable_weights
         if sum(int(np.prod(variable.shape)) for variable in variables) > MOST_WEIGHTS:
             return
-        if hasattr(model, "jax_state_sync"):  # between steps JAX has them in a state of its own
+        if hasattr(model, "jax_state_sync"):  # between steps they are in a state of JAX
             model.jax_state_sync()
         with np.errstate(over="ignore"):
-            squares = [float(np.square(np.asarray(each.numpy(), np.float64)).sum()) for each in variables]
+            squares = [
+                float(np.square(np.asarray(variable.numpy(), np.float64)).sum()) for variable in variables
+            ]
         self.norms.append(float(np.sqrt(sum(squares))))
 
     def after(self, logs: dict[str, Any] | None) -> None:
@@ -55,11 +57,11 @@ class Steps:
 
 
 def observer(steps: Steps, ours: Callable[[], AbstractContextManager], at_begin: Callable[[], None]) -> Any:
-    """A callback of Keras that fills `steps`, and calls `at_begin` once the model is built."""
+    """A callback of Keras that fills `steps`, and calls `at_begin` when training begins."""
     import keras
 
     class Observer(keras.callbacks.Callback):
-        async_safe = True  # else a batch's end would be waited for, which it is not without us
+        async_safe = True  # otherwise Keras would wait for each batch to end
 
         def on_train_begin(self, logs=None):
             with ours():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A script's text, parsed; of a text that does not parse nothing is known.
+    """A script's text, parsed; a text that does not parse has no calls.
 
     Example:
         >>> Trace("import sklearn\\na = b.train_test_split(c)").calls("train_test_split")
@@ -27,7 +27,7 @@ class Trace:
         Returns:
             (line, metric) of each.
         """
-        found = []
+        lines = []
         for node in self._nodes(ast.Call):
             if _name(node.func) in {"min", "max", "argmin", "argmax", "nanmin", "nanmax"}:
                 for inner in ast.walk(node):
@@ -36,8 +36,8 @@ class Trace:
                         and isinstance(inner.value, str)
                         and inner.value.startswith("val_")
                     ):
-                        found.append((node.lineno, inner.value))
-        return found
+                        lines.append((node.lineno, inner.value))
+        return lines
 
     def _nodes(self, kind):
         try:

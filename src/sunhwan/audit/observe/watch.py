@@ -1,7 +1,7 @@
-"""Keras's fit, evaluate and predict observed, and what scalers learn from: a `Call` and a `Scaling` for each.
+"""Observes Keras's fit, evaluate and predict (a `KerasCall` each) and scikit-learn's scalers (a `Scaling`).
 
-Nothing is computed here but copies and norms, and no random number is drawn: the program that is watched must
-get the bits that it would get without us.
+Nothing is computed here but copies and norms, and no random number is drawn: the watched program must get the
+bits that it would get without us.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from typing import Any
 
 import numpy as np
 
-from sunhwan.audit.observe.rows import Declined, Rows, Stream, ends, keep, plain
+from sunhwan.audit.observe.rows import Declined, ObservedRows, Stream, copied, ends, plain
 from sunhwan.audit.observe.steps import Steps, observer
 from sunhwan.recurrence.imported import WhenImported
 from sunhwan.recurrence.keras.accelerate import is_on
 
 MOST_FITS = 30
-"""Calls of `fit` of which the model and the rows are kept; of later ones it is counted that they were."""
+"""Calls of `fit` whose model and rows are recorded; later ones are only counted."""
 
 MOST_WEIGHTS = 20_000_000
-"""Weights of a larger model are not copied, so that nothing is said about how they changed."""
+"""Weights of a larger model are not copied, so how they changed stays unknown."""
 
 MOST_SCALED = 64 * 2**20
-"""Bytes that are kept of what a scaler learnt from."""
+"""Bytes that are copied of the rows that a scaler was fitted on."""
 
 SCALERS = (
     "MinMaxScaler",
@@ -47,41 +47,41 @@ SCALERS = (
 
 
 @dataclass(eq=False)
-class Call:
+class KerasCall:
     """One call of Keras.
 
     Attributes:
         kind: "fit", "evaluate" or "predict".
         model: whose method it was.
         lines: where in the script it was called, innermost first.
-        given: the rows, or the stream of them.
-        val: likewise of the validation part of `fit`, or None.
-        split: the share that `validation_split` takes, or 0.
-        options: other arguments that findings read: epochs, batch_size, shuffle, class_weight.
-        monitors: for each callback that selects an epoch, what it monitors.
+        rows: that it was given, or the stream of them.
+        validation: likewise of the validation part of `fit`, or None.
+        split: `validation_split`, or 0.
+        options: other arguments that are read: epochs, batch_size, shuffle; "weighted", whether rows are.
+        monitors: for each callback that chooses an epoch, what it monitors.
         history: metrics by epoch, of `fit`.
         scores: metrics by name, of `evaluate`.
-        said: the predictions of `predict`.
-        truth: the name of the variable in which the targets of `predict` were found.
-        before, after: the weights before and after the call; None where they are not kept.
+        predictions: of `predict`.
+        targets_name: the variable in which the targets of `predict` were found.
+        before, after: the weights before and after the call; None where they are not copied.
         first: of `fit`, its first steps.
         seconds: how long it took.
-        steps: of training, in `fit`.
-        accelerated: whether Sunhwan was on.
+        steps: training steps, in `fit`.
+        accelerated: whether layers were accelerated.
     """
 
     kind: str
     model: Any
     lines: tuple[int, ...]
-    given: Rows | Stream
-    val: Rows | Stream | None = None
+    rows: ObservedRows | Stream
+    validation: ObservedRows | Stream | None = None
     split: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
     monitors: dict[str, str] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
-    said: np.ndarray | None = None
-    truth: str = ""
+    predictions: np.ndarray | None = None
+    targets_name: str = ""
     before: list[np.ndarray] | None = None
     after: list[np.ndarray] | None = None
     first: Steps = field(default_factory=Steps)
@@ -97,9 +97,8 @@ class Scaling:
     Attributes:
         kind: "fit" or "inverse".
         name: the scaler's class.
-        scaler: as it was then; a copy.
-        owner: the identity of the script's own object.
-        rows: (rows, columns): what it learnt from, or was to scale back.
+        scaler: a copy of it at that time; None for Keras.
+        rows: (rows, columns) that it was fitted on, or was to scale back.
         count: how many rows there were.
         lines: where in the script.
     """
@@ -107,39 +106,53 @@ class Scaling:
     kind: str
     name: str
     scaler: Any
-    owner: int
     rows: np.ndarray
     count: int
     lines: tuple[int, ...]
 
 
 @dataclass(eq=False)
-class Record:
-    """All that was observed.
+class Observations:
+    """Everything that was observed.
 
     Attributes:
-        source: the file whose lines are meant.
-        calls, scalings: in the order in which they came.
-        uncounted: calls of `fit` beyond `MOST_FITS`.
+        source: the file that lines refer to.
+        calls, scalings: in their order.
+        unrecorded: calls of `fit` beyond `MOST_FITS`.
         seconds: what observing took.
+        ran: seconds that the program took, without those.
     """
 
     source: str
-    calls: list[Call] = field(default_factory=list)
+    calls: list[KerasCall] = field(default_factory=list)
     scalings: list[Scaling] = field(default_factory=list)
-    uncounted: int = 0
+    unrecorded: int = 0
     seconds: float = 0.0
+    ran: float = 0.0
+
+
+@contextmanager
+def watching(source: str) -> Iterator[Observations]:
+    """Observes a program for the length of a `with` block, and how long it takes."""
+    watch = Watch(source)
+    watch.start()
+    begun = time.monotonic()
+    try:
+        yield watch.observations
+    finally:
+        watch.observations.ran = time.monotonic() - begun - watch.observations.seconds
+        watch.stop()
 
 
 class Watch:
-    """Observes one program in this process and thread by thread; children that it forks are left alone.
+    """Observes one program in this process, thread by thread; processes that it forks are left alone.
 
     Args:
         source: the program's file, as its frames name it.
     """
 
     def __init__(self, source: str):
-        self.record = Record(source)
+        self.observations = Observations(source)
         self.process = os.getpid()
         self.inside = threading.local()
         self.fitting = False  # what a callback evaluates within `fit` is not a result
@@ -197,33 +210,33 @@ class Watch:
 
     @contextmanager
     def _ours(self) -> Iterator[None]:
-        """What happens in here is observing: timed, and not itself observed."""
+        """What happens in here is our own work: timed, and not itself observed."""
         begun = time.perf_counter()
         self.inside.busy = True
         try:
             yield
         finally:
             self.inside.busy = False
-            self.record.seconds += time.perf_counter() - begun
+            self.observations.seconds += time.perf_counter() - begun
 
     # ---- Keras ----
 
     def _observe_fit(self, stock, model, *args, **kwargs):
-        fits = sum(call.kind == "fit" for call in self.record.calls)
+        fits = sum(call.kind == "fit" for call in self.observations.calls)
         try:
-            given = _bound(stock, model, args, kwargs)
+            arguments = _bound(stock, model, args, kwargs)
         except TypeError:  # Keras says what is wrong with the call
             return stock(model, *args, **kwargs)
         if fits >= MOST_FITS:
-            self.record.uncounted += 1
+            self.observations.unrecorded += 1
             return stock(model, *args, **kwargs)
         with self._ours():
-            call, given = self._fit_call(model, given)
-            self.record.calls.append(call)
+            call, arguments = self._fit_call(model, arguments)
+            self.observations.calls.append(call)
             begun_at = _iterations(model)
         begun, self.fitting = time.perf_counter(), True
         try:
-            history = stock(**given)
+            history = stock(**arguments)
         finally:
             call.seconds, self.fitting = time.perf_counter() - begun, False
             with self._ours():
@@ -235,47 +248,49 @@ class Watch:
                 call.steps = _iterations(model) - begun_at
         return history
 
-    def _fit_call(self, model, given):
+    def _fit_call(self, model, arguments):
         import keras
 
-        x, y, split = given.get("x"), given.get("y"), given.get("validation_split") or 0.0
-        validation = given.get("validation_data")
-        call = Call("fit", model, self._lines(), Rows())
+        x, y, split = arguments.get("x"), arguments.get("y"), arguments.get("validation_split") or 0.0
+        validation = arguments.get("validation_data")
+        call = KerasCall("fit", model, self._lines(), ObservedRows())
         if _is_stream(x):
-            call.given, given["x"] = _streamed(x, given.get("steps_per_epoch"))
+            call.rows, arguments["x"] = _streamed(x, arguments.get("steps_per_epoch"))
         elif split and validation is None:
             call.split = split
             # As Keras splits.
             at = _split_at(x, split)
-            call.given, call.val = keep(x, y, 0, at), keep(x, y, at)
+            call.rows, call.validation = copied(x, y, 0, at), copied(x, y, at)
         else:
-            call.given = keep(x, y)
+            call.rows = copied(x, y)
         if _is_stream(validation):
-            call.val, given["validation_data"] = _streamed(validation, given.get("validation_steps"))
+            call.validation, arguments["validation_data"] = _streamed(
+                validation, arguments.get("validation_steps")
+            )
         elif isinstance(validation, (tuple, list)) and len(validation) > 1:
-            call.val = keep(validation[0], validation[1])
+            call.validation = copied(validation[0], validation[1])
         call.options = {
-            name: given.get(name)
+            name: arguments.get(name)
             for name in ("epochs", "batch_size", "shuffle", "initial_epoch", "steps_per_epoch")
         }
         call.options["weighted"] = (
-            given.get("class_weight") is not None
-            or given.get("sample_weight") is not None
+            arguments.get("class_weight") is not None
+            or arguments.get("sample_weight") is not None
             or (isinstance(validation, (tuple, list)) and len(validation) > 2)
         )
-        call.monitors = monitors_of(given.get("callbacks"))
-        callbacks = given.get("callbacks")
+        call.monitors = monitors_of(arguments.get("callbacks"))
+        callbacks = arguments.get("callbacks")
         if callbacks is None or isinstance(callbacks, (list, tuple, keras.callbacks.Callback)):
             if not isinstance(callbacks, (list, tuple)):
                 callbacks = [callbacks] if callbacks else []
-            given["callbacks"] = [
+            arguments["callbacks"] = [
                 *callbacks,
-                observer(call.first, self._ours, functools.partial(began, call)),
+                observer(call.first, self._ours, functools.partial(copy_weights, call)),
             ]
         else:  # a list of Keras's own kind, which is the script's
-            began(call)
+            copy_weights(call)
         call.accelerated = is_on()
-        return call, given
+        return call, arguments
 
     def _observe_evaluate(self, stock, model, *args, **kwargs):
         return self._observe_scored("evaluate", stock, model, args, kwargs)
@@ -285,31 +300,31 @@ class Watch:
 
     def _observe_scored(self, kind, stock, model, args, kwargs):
         try:
-            given = _bound(stock, model, args, kwargs)
+            arguments = _bound(stock, model, args, kwargs)
         except TypeError:
             return stock(model, *args, **kwargs)
         with self._ours():
-            x, y = given.get("x"), given.get("y")
-            call = Call(kind, model, self._lines(), Rows(), options={"batch_size": given.get("batch_size")})
-            call.options["weighted"] = given.get("sample_weight") is not None
+            x, y = arguments.get("x"), arguments.get("y")
+            call = KerasCall(kind, model, self._lines(), ObservedRows())
+            call.options["batch_size"] = arguments.get("batch_size")
+            call.options["weighted"] = arguments.get("sample_weight") is not None
             if _is_stream(x):
-                call.given, given["x"] = _streamed(x, given.get("steps"))
+                call.rows, arguments["x"] = _streamed(x, arguments.get("steps"))
             else:
                 if kind == "predict":
-                    call.truth, y = _truth_beside(self._frame(), x)
-                call.given = keep(x, y)
+                    call.targets_name, y = _targets_beside(self._frame(), x)
+                call.rows = copied(x, y)
             if kind == "evaluate":
                 call.after = weights_of(model)
-            # A prediction of a row or two at a time is somebody walking into the future, not a test.
-            if kind == "evaluate" or isinstance(call.given, Stream) or call.given.count >= 5:
-                self.record.calls.append(call)
+            # Predicting a row or two at a time is forecasting step by step, not a test.
+            if kind == "evaluate" or isinstance(call.rows, Stream) or call.rows.count >= 5:
+                self.observations.calls.append(call)
         begun = time.perf_counter()
-        result = stock(**given)
+        result = stock(**arguments)
         call.seconds = time.perf_counter() - begun
         with self._ours():
             if kind == "predict" and isinstance(result, np.ndarray):
-                said = keep(result)
-                call.said = said.x
+                call.predictions = copied(result).x
             elif kind == "evaluate":
                 call.scores = _scores(model, result)
         return result
@@ -317,7 +332,7 @@ class Watch:
     def _observe_adapt(self, stock, layer, data, *args, **kwargs):
         with self._ours():
             if hasattr(data, "__array__"):
-                self._scaled("fit", "Normalization", None, id(layer), data)
+                self._scaled("fit", "Normalization", None, data)
         return stock(layer, data, *args, **kwargs)
 
     # ---- scikit-learn ----
@@ -325,15 +340,15 @@ class Watch:
     def _observe_scaler(self, stock, scaler, X, *args, **kwargs):
         with self._ours():  # `fit_transform` calls `fit`
             result = stock(scaler, X, *args, **kwargs)
-            self._scaled("fit", type(scaler).__name__, copy.deepcopy(scaler), id(scaler), X)
+            self._scaled("fit", type(scaler).__name__, copy.deepcopy(scaler), X)
         return result
 
     def _observe_inverse(self, stock, scaler, X, *args, **kwargs):
         with self._ours():
-            self._scaled("inverse", type(scaler).__name__, copy.deepcopy(scaler), id(scaler), X)
+            self._scaled("inverse", type(scaler).__name__, copy.deepcopy(scaler), X)
         return stock(scaler, X, *args, **kwargs)
 
-    def _scaled(self, kind, name, scaler, owner, values):
+    def _scaled(self, kind, name, scaler, values):
         try:
             rows = plain(values)
         except Declined:
@@ -345,13 +360,13 @@ class Watch:
         count = len(rows)
         rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)  # float32 is scaled in float32
         rows = ends(rows, MOST_SCALED // (8 * max(rows.shape[1], 1)))
-        self.record.scalings.append(Scaling(kind, name, scaler, owner, rows, count, self._lines()))
+        self.observations.scalings.append(Scaling(kind, name, scaler, rows, count, self._lines()))
 
     # ---- Where in the script ----
 
     def _frames(self) -> Iterator[FrameType]:
         for frame in outward(sys._getframe(1)):
-            if frame.f_code.co_filename == self.record.source:
+            if frame.f_code.co_filename == self.observations.source:
                 yield frame
 
     def _frame(self) -> FrameType | None:
@@ -369,8 +384,8 @@ def _bound(stock, model, args, kwargs) -> dict[str, Any]:
     return named
 
 
-def began(call: Call) -> None:
-    """Keeps the weights that training begins with."""
+def copy_weights(call: KerasCall) -> None:
+    """Copies the weights that training begins with."""
     call.before = weights_of(call.model)
 
 
@@ -387,9 +402,9 @@ def outward(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def rows_of(x: Any, y: Any, steps: int | None = None) -> Rows | Stream:
-    """What a callback's fit was given; of a generator nothing before its batches pass."""
-    return Stream(x, steps) if _is_stream(x) else keep(x, y)
+def rows_of(x: Any, y: Any, steps: int | None = None) -> ObservedRows | Stream:
+    """The rows passed to a `fit`; of a generator none before its batches pass."""
+    return Stream(x, steps) if _is_stream(x) else copied(x, y)
 
 
 def _streamed(source, steps):
@@ -419,22 +434,22 @@ def _iterations(model: Any) -> int:
 
 
 def monitors_of(callbacks: Any) -> dict[str, str]:
-    """What each callback monitors that chooses an epoch: EarlyStopping, and ModelCheckpoint of the best."""
+    """What each callback that chooses an epoch monitors: EarlyStopping, and ModelCheckpoint of the best."""
     import keras
 
     callbacks = getattr(callbacks, "callbacks", callbacks) or []
-    found = {}
+    monitors = {}
     for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
         chooses = isinstance(callback, keras.callbacks.EarlyStopping) or (
             isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_best_only
         )
         if chooses:
-            found[type(callback).__name__] = callback.monitor
-    return found
+            monitors[type(callback).__name__] = callback.monitor
+    return monitors
 
 
 def _scores(model: Any, result: Any) -> dict[str, float]:
-    """What `evaluate` returned, by name; its list is in an order that Keras does not tell."""
+    """What `evaluate` returned, by name; where it is a list, Keras does not name its items."""
     named = result if isinstance(result, dict) else model.get_metrics_result()
     return {name: _number(value) for name, value in named.items()}
 
@@ -446,10 +461,10 @@ def _number(value: Any) -> float:
         return float("nan")
 
 
-def _truth_beside(frame: FrameType | None, x: Any) -> tuple[str, Any]:
-    """The variable that holds the targets of `x`, by its name: `X_test` has `y_test`, `testX` has `testY`.
+def _targets_beside(frame: FrameType | None, x: Any) -> tuple[str, Any]:
+    """The variable with the targets of `x`, found by its name: `X_test` has `y_test`, `testX` has `testY`.
 
-    Scripts that predict and score by hand never tell Keras the targets.
+    Scripts that predict and score by hand never pass the targets to Keras.
     """
     if frame is None:
         return "", None
@@ -457,24 +472,24 @@ def _truth_beside(frame: FrameType | None, x: Any) -> tuple[str, Any]:
     for name, value in scope.items():
         if value is x and not name.startswith("_"):
             for target in _names_of_targets(name):
-                found = scope.get(target)
-                if found is not None and hasattr(found, "__len__") and len(found) == len(x):
-                    return target, found
+                targets = scope.get(target)
+                if targets is not None and hasattr(targets, "__len__") and len(targets) == len(x):
+                    return target, targets
     return "", None
 
 
 def _names_of_targets(name: str) -> list[str]:
-    """Names that the targets of inputs called `name` would have.
+    """Names that the targets of inputs named `name` would have.
 
     Example:
         >>> _names_of_targets("X_test"), _names_of_targets("testX"), _names_of_targets("test_inputs")
         (['y_test', 'Y_test'], ['testy', 'testY'], ['test_targets', 'test_labels', 'test_y'])
     """
-    found = []
+    names = []
     for pattern, targets in (
         (r"(?<![A-Za-z])[xX](?![A-Za-z])|(?<=[a-z])X|^[xX](?=[A-Z])", ("y", "Y")),
         (r"inputs?|features|samples|sequences|windows", ("targets", "labels", "y")),
     ):
         if re.search(pattern, name):
-            found += [re.sub(pattern, target, name, count=1) for target in targets]
-    return list(dict.fromkeys(found))
+            names += [re.sub(pattern, target, name, count=1) for target in targets]
+    return list(dict.fromkeys(names))

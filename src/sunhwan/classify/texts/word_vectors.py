@@ -1,8 +1,8 @@
-"""Vectors of words from the company that they keep in the training texts, with which a network begins.
+"""Vectors of words, computed from their neighbours in the training texts, with which a network begins.
 
-Labels are few and words many: a network that begins with random vectors learns little of words that are
-rare. The texts themselves say which words stand in the same places, without a label; on film reviews this
-gains about a point of accuracy for a few seconds.
+Labels are few and words many: a network that begins with random vectors learns little about rare words. The
+texts show, without labels, which words occur in the same places; on film reviews this gains about a point of
+accuracy for a few seconds.
 
 Source: Levy and Goldberg, "Neural word embedding as implicit matrix factorization", NIPS 2014: the positive
 pointwise mutual information of words and neighbours, with smoothed contexts; its leading singular vectors.
@@ -13,34 +13,32 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from sunhwan.baselines.ngrams import owners
-from sunhwan.data.texts.vocabulary import Ragged
+from sunhwan.data.ragged import Ragged
 from sunhwan.data.texts.words import UNKNOWN
 
 REACH = 5
-"""How many words away a neighbour is at most; one at a distance d counts 1 / d."""
+"""How many words away a neighbour is at most; at a distance d it counts 1 / d."""
 
 SMOOTHING = 0.75
-"""The power of contexts' counts, so that rare ones do not stand out."""
+"""The power of contexts' counts, so that rare ones do not dominate."""
 
 MOST_TOKENS = 20_000_000
-"""Tokens that are read: more would not change the vectors, but need memory."""
+"""Tokens that are read: more would not change the vectors, but would take memory."""
 
 
 def word_vectors(texts: Ragged, words: int, dimensions: int, size: float, seed: int = 0) -> np.ndarray:
-    """(words, dimensions) float32: words that stand among the same words have similar vectors.
+    """(words, dimensions) float32: words with the same neighbours have similar vectors.
 
     Args:
-        texts: ids of words; those from `words` on, and `UNKNOWN`, are nobody's neighbours.
+        texts: ids of words; those from `words` on, and `UNKNOWN`, are ignored.
         words: how many words get a vector.
         dimensions: of each vector; where there are fewer singular vectors, the rest are zeros.
         size: the root of the mean square of all numbers.
         seed: of the randomised decomposition.
 
-    Example: cats and dogs are told of in the same words, stones in others.
+    Example: cats and dogs have the same neighbours, stones have others.
         >>> cat, dog, stone, purrs, falls = range(5)
-        >>> said = [[cat, purrs], [dog, purrs], [stone, falls]] * 10
-        >>> texts = Ragged(np.array(said, np.int32).ravel(), np.arange(0, 62, 2))
+        >>> texts = Ragged.of([[cat, purrs], [dog, purrs], [stone, falls]] * 10)
         >>> vectors = word_vectors(texts, words=5, dimensions=4, size=1.0)
         >>> bool(vectors[cat] @ vectors[dog] > 0.9 > 0.1 > abs(vectors[cat] @ vectors[stone]))
         True
@@ -49,18 +47,18 @@ def word_vectors(texts: Ragged, words: int, dimensions: int, size: float, seed: 
 
     vectors = np.zeros((words, dimensions), np.float32)
     table = mutual_information(texts, words)
-    found = min(dimensions, words - 1)
-    if found < 1 or not table.nnz:
+    rank = min(dimensions, words - 1)
+    if rank < 1 or not table.nnz:
         return vectors
-    left, strength, _ = randomized_svd(table, found, n_iter=3, random_state=seed)
-    vectors[:, :found] = left * np.sqrt(strength)
-    scale = np.sqrt((vectors[:, :found] ** 2).mean())
+    left, strength, _ = randomized_svd(table, rank, n_iter=3, random_state=seed)
+    vectors[:, :rank] = left * np.sqrt(strength)
+    scale = np.sqrt((vectors[:, :rank] ** 2).mean())
     return vectors * np.float32(size / scale) if scale > 0 else vectors
 
 
 def mutual_information(texts: Ragged, words: int) -> scipy.sparse.csr_array:
-    """(words, words) float32: log of how much oftener than by chance words are neighbours, where above 0."""
-    ids, owner = texts.ids[:MOST_TOKENS], owners(texts)[:MOST_TOKENS]
+    """(words, words) float32: log of how much more often than by chance words are neighbours, if above 0."""
+    ids, owner = texts.values[:MOST_TOKENS], texts.owners[:MOST_TOKENS]
     known = (ids != UNKNOWN) & (ids < words)
     counts = scipy.sparse.csr_array((words, words), dtype=np.float32)
     for distance in range(1, min(REACH, len(ids) - 1) + 1):

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Scale:
-    """What takes values in physical units to the network's and back.
+    """What converts values in physical units to the network's and back.
 
     Attributes:
         mean: (columns,) in the columns' units.
@@ -24,10 +24,10 @@ class Scale:
         """Mean and standard deviation of training rows.
 
         Args:
-            values: (training rows, columns) float; NaN counts for nothing, but no column holds nothing else.
+            values: (training rows, columns) float; NaN is ignored, but no column is all NaN.
             binary: (columns,) bool: columns of zeros and ones, or sines, which stay as they are.
 
-        A column of one value goes to 0 and keeps its unit: its standard deviation is rounding error.
+        A column of one value becomes 0 and keeps its unit: its standard deviation is rounding error.
 
         Example:
             >>> scale = Scale.fit(np.array([[1.0, 1.0], [3.0, 0.0]]), np.array([False, True]))
@@ -42,3 +42,7 @@ class Scale:
     def apply(self, values: np.ndarray) -> np.ndarray:
         """(rows, columns) in physical units to (rows, columns) float32 without units."""
         return ((values - self.mean) / self.std).astype(np.float32)
+
+    def extended(self, columns: int) -> Scale:
+        """With further columns, which stay as they are."""
+        return Scale(np.append(self.mean, np.zeros(columns)), np.append(self.std, np.ones(columns)))

@@ -1,4 +1,4 @@
-"""Data frames as records: of pandas, of polars, or still in a file."""
+"""Data frames of pandas or polars, or files, as records."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def records(X: Any, time: tuple[str, ...] = ()) -> Records:
 
     Args:
         X: a frame of pandas or polars, the path of a CSV or Parquet file, or records.
-        time: columns that may be the index of a frame of pandas, such as that of the time.
+        time: columns that may be the index of a pandas frame, such as that of the time.
 
     Raises:
-        SunhwanError: it is none of these, or has no rows.
+        SunhwanError: X is something else, or has no rows.
 
     Example:
         >>> records(pl.DataFrame({"T": [1.5, 2.5]})).name
@@ -36,7 +36,7 @@ def records(X: Any, time: tuple[str, ...] = ()) -> Records:
 
 
 def like(X: Any, columns: dict[str, Any]) -> Any:
-    """Columns as a frame of the kind of X; of polars where X is no frame.
+    """Columns as a frame of the kind of X, or of polars if X is not a frame.
 
     Example:
         >>> like("station.csv", {"T": [1.5]}).shape
@@ -48,7 +48,7 @@ def like(X: Any, columns: dict[str, Any]) -> Any:
 
 
 def from_pandas(X: Any, time: tuple[str, ...]) -> pl.DataFrame:
-    """A pandas frame's columns as a polars frame, with its index where that holds times."""
+    """A pandas frame's columns as a polars frame, with its index if that has times."""
     if not hasattr(X, "columns") or not hasattr(X, "index"):
         raise SunhwanError(
             f"X is a {type(X).__name__}; expected a pandas or polars frame, or the path of a CSV or Parquet "

@@ -1,7 +1,6 @@
-"""From a file's bytes to columns: CSV (every field as text) or Parquet (typed), each row with its place.
+"""From a file's bytes to columns: CSV (every field as text) or Parquet (typed), each row with its line.
 
-What a CSV reader would fill up, cut off or guess in silence is refused here, with the line of the file on
-which it stands.
+Where a CSV reader would silently fill up, cut off or guess, the file is refused with the number of the line.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ import polars as pl
 from sunhwan.errors import SunhwanError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-"""What may stand between fields, and its name."""
+"""The separators of fields, and what messages call them."""
 
 MISSING_TEXTS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None", "-", "?")
-"""Field contents that mean "no value", whatever the column."""
+"""Fields that mean a missing value, in any column."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """The rows of a file as they stand in it, before they are a table of readings.
+    """The rows of a file as they are in it, before they become a table of readings.
 
     Attributes:
         frame: the columns; text from a CSV file, typed from a Parquet file.
         name: what messages call the file.
         fingerprint: SHA-256 of the bytes that were read.
-        lines: (rows,) the line of the file on which each row begins, the header's being 1; None where a
-            file has no lines.
-        notes: what was found out about how the file is written, in sentences.
+        lines: (rows,) the line of the file on which each row begins, the header's being 1; None if the file
+            has no lines.
+        notes: sentences about how the file is written.
     """
 
     frame: pl.DataFrame
@@ -47,7 +46,7 @@ class Records:
     notes: tuple[str, ...] = ()
 
     def where(self, row: int) -> str:
-        """The place of a row in the file, for messages: `line 5`, or `row 4` where there are no lines."""
+        """The place of a row in the file, for messages: `line 5`, or `row 4` if there are no lines."""
         return f"row {row + 1:,}" if self.lines is None else f"line {self.lines[row]:,}"
 
     def take(self, rows: np.ndarray) -> Records:
@@ -56,26 +55,26 @@ class Records:
 
 
 def named(names: str | Sequence[str]) -> tuple[str, ...]:
-    """One name or several, as a tuple."""
+    """A name, or several, as a tuple."""
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for an error message, quoted, at most twenty."""
+    """Up to twenty names for an error message, quoted."""
     shown = ", ".join(repr(name) for name in names[:20])
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def contents(path: Path, expected: str = "the path of a CSV or Parquet file", most: int = -1) -> bytes:
-    """The bytes of a file, at most so many.
+    """The bytes of a file.
 
     Args:
         path: the file.
         expected: what messages ask for.
-        most: bytes from its beginning; all where it is negative.
+        most: how many bytes from the beginning; all if it is negative.
 
     Raises:
-        SunhwanError: the file is not there, is a folder, or may not be read.
+        SunhwanError: the file does not exist, is a folder, or may not be read.
     """
     try:
         with path.open("rb") as file:
@@ -94,7 +93,7 @@ def read(path: Path) -> Records:
     """The rows of a CSV or Parquet file.
 
     Raises:
-        SunhwanError: the file cannot be read, is neither, is empty, or has rows of differing lengths.
+        SunhwanError: the file cannot be read, is neither, is empty, or has rows of different lengths.
     """
     raw = contents(path)
     return parse_parquet(raw, path.name) if raw[:4] == b"PAR1" else parse_csv(raw, path.name)
@@ -109,23 +108,23 @@ def parse_parquet(raw: bytes, name: str) -> Records:
 
 
 def parquet(raw: bytes, name: str) -> pl.DataFrame:
-    """The frame that a Parquet file's bytes hold."""
+    """The frame in a Parquet file's bytes."""
     try:
         return pl.read_parquet(io.BytesIO(raw))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SunhwanError(
             f"{name} begins like a Parquet file but cannot be read as one ({first_line(error)}); "
-            "it may be truncated: fetch or write it again"
+            "it may be truncated: download or write it again"
         ) from None
 
 
 def parse_csv(raw: bytes, name: str) -> Records:
     """The text columns of a CSV file's bytes.
 
-    Every field is kept as text here: what is a number is decided with all rows in sight, so that a stray
-    word in row 300,000 is named with its line instead of turning the column into text. Blank lines, and
-    lines of nothing but separators, as spreadsheets leave them at the end, are passed over. A column
-    without a name is called by its number.
+    Every field stays text here. Whether a column has numbers is decided later from all rows, so that a stray
+    word in row 300,000 is an error that names its line, and does not turn the column into text. Blank lines
+    and lines of separators only, which spreadsheets leave at the end, are skipped. A column without a name
+    gets its number.
 
     Args:
         raw: separated by comma, semicolon or tab, in UTF-8 or Latin-1. The comma may be the decimal mark;
@@ -154,9 +153,9 @@ def parse_csv(raw: bytes, name: str) -> Records:
         if pointed.any():
             row = int(pointed.arg_max())
             raise SunhwanError(
-                f"line {lines[row]:,} of {name} has {frame[column][row]!r} in the column {column!r}, where "
-                f"the comma is the decimal mark elsewhere ({int(pointed.sum()):,} such rows); expected one "
-                "decimal mark, and nothing between thousands"
+                f"line {lines[row]:,} of {name} has {frame[column][row]!r} in the column {column!r}, whose "
+                f"other numbers have decimal commas ({int(pointed.sum()):,} such rows); use one decimal mark "
+                "in all rows, and no thousands separator"
             )
     frame = frame.with_columns(pl.col(marked).str.replace(DECIMAL_COMMA, "$1.$2"))
     notes += written(separator, marked)
@@ -170,8 +169,8 @@ DECIMAL_POINT = r"^\s*[-+]?\d*\.\d+(?:[eE][-+]?\d+)?\s*$"
 def has_decimal_commas(column: pl.Series, separator: str) -> bool:
     """Whether the comma is the decimal mark in a column of texts.
 
-    Who separates fields by semicolons does so since the comma is taken. Otherwise all values must be
-    numbers, and one of them must tell the comma from a mark between thousands by what follows it.
+    In files with semicolons between fields it is. In others all values must be numbers, and in one of them
+    the comma must be followed by other than three digits, so that it cannot be a thousands separator.
 
     Example:
         >>> [has_decimal_commas(pl.Series(["1,5", "12"]), ","), has_decimal_commas(pl.Series(["1,500"]), ",")]
@@ -189,26 +188,26 @@ def has_decimal_commas(column: pl.Series, separator: str) -> bool:
 
 
 def written(separator: str, marked: Sequence[str] = ()) -> list[str]:
-    """What is to be said of how a CSV file is written, where it is not with commas between fields.
+    """Notes on how a CSV file is written, unless it has commas between fields and decimal points.
 
     Args:
         separator: between fields.
         marked: columns in which the comma is the decimal mark.
     """
-    said = [] if separator == "," else [f"{SEPARATORS[separator]} separate the fields"]
-    said += [f"the comma is the decimal mark in {listed(marked)}"] if marked else []
-    return [", and ".join(said)] if said else []
+    clauses = [] if separator == "," else [f"{SEPARATORS[separator]} separate the fields"]
+    clauses += [f"the comma is the decimal mark in {listed(marked)}"] if marked else []
+    return [", and ".join(clauses)] if clauses else []
 
 
 def fields(
     raw: bytes, name: str, missing: Sequence[str] = (), first: int = 1
 ) -> tuple[pl.DataFrame, np.ndarray, str]:
-    """Every field of a CSV file as text; the line of each row; what separates fields.
+    """Every field of a CSV file as text; the line of each row; the separator.
 
     Args:
         raw: UTF-8 with line feeds.
         name: what messages call the file.
-        missing: contents that mean "no value", beside the empty one.
+        missing: fields that mean a missing value, besides the empty one.
         first: the line of the file on which `raw` begins.
     """
     blank = len(raw) - len(raw.lstrip(b"\r\n"))
@@ -222,7 +221,7 @@ def fields(
     except pl.exceptions.PolarsError as error:
         raise SunhwanError(f"{name} cannot be read as CSV: {first_line(error)}") from None
     if frame.shape != (len(lines), len(names)):
-        raise SunhwanError(f"{name} cannot be read as CSV: its quotation marks do not pair up field by field")
+        raise SunhwanError(f"{name} cannot be read as CSV: its quotation marks do not match; fix them")
     frame.columns = names
     return frame, lines, separator
 
@@ -238,9 +237,7 @@ def is_utf8(raw: bytes) -> bool:
 def as_utf8(raw: bytes, name: str) -> bytes:
     """The text in UTF-8 with line feeds, without a byte order mark."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise SunhwanError(
-            f"{name} is UTF-16 (it begins with its byte order mark), expected UTF-8; save it as UTF-8"
-        )
+        raise SunhwanError(f"{name} is UTF-16 (it begins with its byte order mark); save it as UTF-8")
     if b"\0" in raw:
         raise SunhwanError(
             f"{name} is not a text file in UTF-8 or Latin-1 (it holds zero bytes); give a CSV or Parquet file"
@@ -254,9 +251,9 @@ def as_utf8(raw: bytes, name: str) -> bytes:
 
 
 def refuse_damaged_utf8(raw: bytes, name: str) -> None:
-    """Refuse UTF-8 with some bytes that are none: as Latin-1 its every other sign would be read as two.
+    """Refuse UTF-8 with a few invalid bytes: as Latin-1 each of its other characters would become two.
 
-    What is Latin-1 holds hardly a pair of bytes that happens to be a sign of UTF-8.
+    Text in Latin-1 has hardly a pair of bytes that is a character of UTF-8 by chance.
     """
     text = raw.decode("utf-8", errors="replace")
     bad = text.count("\ufffd")
@@ -264,15 +261,15 @@ def refuse_damaged_utf8(raw: bytes, name: str) -> None:
         return
     line = text.count("\n", 0, text.index("\ufffd")) + 1
     raise SunhwanError(
-        f"{name} is UTF-8 but for {bad:,} byte{'s' * (bad > 1)}, the first on line {line:,}; UTF-8 "
-        "throughout was expected: mend or remove that line, or save the file anew as UTF-8"
+        f"{name} is UTF-8 except for {bad:,} byte{'s' * (bad > 1)}, the first on line {line:,}; fix or "
+        "remove that line, or save the file again as UTF-8"
     )
 
 
 def layout(raw: bytes, first: int, name: str) -> tuple[str, list[str], np.ndarray]:
-    """Separator, column names and the line of each row, after refusing rows that are longer or shorter.
+    """Separator, column names and the line of each row; rows that are longer or shorter are refused.
 
-    A separator or line end between quotation marks is part of a field: an odd number of marks stands before.
+    A separator or line end between quotation marks, so after an odd number of them, is part of a field.
 
     Args:
         raw: UTF-8 that begins with the header and ends with a line feed.
@@ -307,9 +304,9 @@ def layout(raw: bytes, first: int, name: str) -> tuple[str, list[str], np.ndarra
     if not any(names):
         raise SunhwanError(f"{name} is empty; a line of column names and rows of values were expected")
     names = [field or f"column {number}" for number, field in enumerate(names, start=1)]
-    twice = [field for field in dict.fromkeys(names) if names.count(field) > 1]
-    if twice:
-        raise SunhwanError(f"{name} has two columns named {twice[0]!r}; give each column a name of its own")
+    repeated = [field for field in dict.fromkeys(names) if names.count(field) > 1]
+    if repeated:
+        raise SunhwanError(f"{name} has two columns named {repeated[0]!r}; rename one of them")
 
     lines = first + np.append(0, np.searchsorted(feeds, ends[:-1]) + 1)
     separators = np.searchsorted(outside(np.flatnonzero(data == ord(separator))), ends)
@@ -320,7 +317,7 @@ def layout(raw: bytes, first: int, name: str) -> tuple[str, list[str], np.ndarra
     if len(wrong):
         raise SunhwanError(
             f"line {lines[wrong[0]]:,} of {name} has {counts[wrong[0]]} fields where the header has "
-            f"{len(names)} ({len(wrong):,} such lines in all); mend or remove them"
+            f"{len(names)} ({len(wrong):,} such lines); fix or remove them"
         )
     return separator, names, lines[1:]
 

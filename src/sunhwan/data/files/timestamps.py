@@ -1,4 +1,4 @@
-"""From one or several columns to one time for each row, whatever the format."""
+"""From one or several columns of any usual format to a time for each row."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from sunhwan.data.files.records import Records, listed
 from sunhwan.errors import SunhwanError
 
 NAMES = ("date time", "datetime", "date_time", "timestamp", "time", "date", "time_hour")
-"""Names of columns that are taken for the time where none is named, in order of preference."""
+"""Names of columns that are the time if none is chosen, in order of preference."""
 
 PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 DATES = ("%Y-%m-%d", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
-"""Tried in order; the first that reads every row wins. A day before a month, since most of the world does."""
+"""Tried in order; the first that reads every row wins. Days come before months, as in most of the world."""
 
 LIMITS = {
     "year": (1000, 9999),
     "month": (1, 12),
     "day": (1, 31),
-    "hour": (0, 24),  # 24 stands for midnight of the next day in some files
+    "hour": (0, 24),  # in some files 24 is midnight of the next day
     "minute": (0, 59),
     "second": (0, 59),
 }
 
 ZONE = r"(Z|UTC|GMT|[+-]\d\d:?\d\d)$"
-"""How a time ends that says its offset from UTC."""
+"""The end of a time that has an offset from UTC."""
 
 CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p")
 
 
 def customary(records: Records) -> list[str]:
-    """The columns that hold the time, by their names or types.
+    """The columns of the time, by their names or types.
 
     Raises:
-        SunhwanError: none has such a name or type.
+        SunhwanError: no column has such a name or type.
     """
     frame = records.frame
     by_name = {column.lower(): column for column in frame.columns}
@@ -59,16 +59,16 @@ def customary(records: Records) -> list[str]:
     if typed:
         return typed[:1]
     if frame.columns[0] == "column 1":
-        # Where the first column has no name, it is the index that a data frame was written with.
+        # A first column without a name is the index of the data frame that was written.
         return ["column 1"]
     raise SunhwanError(
         f"no column of {records.name} is named like a time; it has {listed(frame.columns)}: "
-        "name the one that holds the time (--time)"
+        "name the column of the time with --time"
     )
 
 
 def zoned(column: pl.Series) -> bool:
-    """Whether a column holds times with an offset from UTC or a time zone."""
+    """Whether the times of a column have an offset from UTC or a time zone."""
     if column.dtype == pl.Datetime:
         return column.dtype.time_zone is not None
     sample = column.drop_nulls().first() if column.dtype == pl.String else None
@@ -81,10 +81,10 @@ def timestamps(records: Records, time: Sequence[str]) -> np.ndarray:
     Args:
         records: the rows.
         time: one column of dates, dates and times, or seconds or milliseconds since 1970; or two, a date and
-            a time of day (a clock time, or the hour as a number); or three and more: year, month, day and as
-            much of hour, minute, second as there is, by these names or in this order.
+            a time of day (a clock time, or the hour as a number); or three to six: year, month, day and then
+            hour, minute and second if there are any, by these names or in this order.
 
-    Where both fit all rows, 03/04/2024 is the 3rd of April: a day before a month.
+    If both readings fit all rows, 03/04/2024 is the 3rd of April.
 
     Raises:
         SunhwanError: the time of a row cannot be read.
@@ -111,7 +111,7 @@ def timestamps(records: Records, time: Sequence[str]) -> np.ndarray:
         if len(columns) >= 3:
             expected = "year, month, day, hour, ... as numbers, by these names or in this order"
         raise SunhwanError(
-            f"{records.where(row)} of {records.name} has no readable time: {listed(time)} holds {received} "
+            f"{records.where(row)} of {records.name} has no readable time: {listed(time)} has {received} "
             f"({len(unread):,} such rows); expected {expected}"
         )
     return moments
@@ -126,7 +126,7 @@ def whole_seconds(moments: pl.Series) -> np.ndarray:
 
 
 def from_column(column: pl.Series) -> np.ndarray:
-    """One column of times: dates, texts, or numbers since 1970. NaT where a row is not to be read."""
+    """A column of dates, texts, or numbers since 1970; NaT where a row cannot be read."""
     if column.dtype in (pl.Datetime, pl.Date):
         return whole_seconds(column)
     texts = column.cast(pl.String, strict=False).str.strip_chars()
@@ -142,7 +142,7 @@ def from_digits(texts: pl.Series, sample: str) -> np.ndarray:
     """Dates without separators (20240609, 2024060911, ...), or seconds or milliseconds since 1970."""
     if re.fullmatch(r"(19|20)\d{6}(\d\d){0,3}", sample):
         moments = texts.str.pad_end(14, "0").str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us")
-        # As seconds since 1970, ten digits that begin with 19 or 20 would lie beyond 2030.
+        # As seconds since 1970, ten digits that begin with 19 or 20 would be after 2030.
         if moments.null_count() == 0:
             return whole_seconds(moments)
     numbers = texts.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
@@ -161,20 +161,20 @@ def from_texts(texts: pl.Series) -> np.ndarray:
     row = int((clocked if clocked.any() else texts.is_not_null()).arg_max())
     sample = texts[row]
     if clocked.any() and not clocked.all():
-        # Some programs leave the time of day out at midnight, in those rows alone.
+        # Some programs omit the time of day in the rows of midnight only.
         midnight = " 00:00:00" if sample.count(":") > 1 else " 00:00"
         texts = pl.select(pl.when(clocked).then(texts).otherwise(texts + midnight)).to_series()
     zone = ""
     if clocked.any() and re.search(ZONE, sample):
         texts, zone = texts.str.replace(r"\s*(Z|UTC|GMT)$", "+00:00"), "%z"
     between = "T" if "T" in sample[:11] else " "
-    # Who writes two digits for a year writes them last.
+    # A year of two digits is always last.
     short = not re.search(r"\d{4}", sample.split(between)[0])
     dates = [date.replace("%Y", "%y") for date in DATES if date.endswith("%Y")] if short else DATES
     clocks = [between + clock + zone for clock in CLOCKS] if clocked.any() else [""]
     best = pl.Series([None] * len(texts), dtype=pl.Datetime("us"))
     for pattern in map("".join, itertools.product(dates, clocks)):
-        # Most formats fail on one row: do not read a whole column to learn that.
+        # Most formats fail on one row, so one is tried before the whole column is read.
         if read(texts[row : row + 1], pattern).null_count():
             continue
         moments = read(texts, pattern)
@@ -209,15 +209,14 @@ def from_date_and_clock(date: pl.Series, clock: pl.Series) -> np.ndarray:
 
 
 def from_parts(columns: Sequence[pl.Series], name: str) -> np.ndarray:
-    """Year, month, day and as much of the time of day as there is; NaT where they make no date."""
+    """Year, month, day and the parts of the time of day that there are; NaT if they are not a date."""
     names = [column.name.lower() for column in columns]
     if not set(names) <= set(PARTS):
         names = PARTS[: len(columns)]
     if len(columns) > len(PARTS) or not {"year", "month", "day"} <= set(names):
         raise SunhwanError(
-            f"the time of {name} was to be read from {listed([column.name for column in columns])}; expected "
-            "one column, a date and a time of day, or year, month, day and as much of hour, minute, second "
-            "as there is"
+            f"the time of {name} cannot be read from {listed([column.name for column in columns])}; name one "
+            "column, a date and a time of day, or year, month, day and then hour, minute, second"
         )
     numbers = [column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy() for column in columns]
     valid = np.ones(len(columns[0]), bool)

@@ -1,7 +1,7 @@
-"""The datasets by name, a line each: from here studies, `sunhwan data` and their messages take them.
+"""The datasets by name, a line each, for studies, for `sunhwan data` and for their messages.
 
-NAME here is the module `sunhwan.data.NAME`, whose `load` takes what `[data]` of a study may say.
-What is fetched has URL and FILE there, too: where from, and its name in the cache.
+`load` of a dataset's module takes the keys of a study's `[data]`. A module whose dataset is downloaded also
+has URL and FILE, the file's name in the cache.
 """
 
 from __future__ import annotations
@@ -17,37 +17,44 @@ class Dataset:
     """One dataset.
 
     Attributes:
-        kind: of the studies that may name it.
+        kind: of the studies that may use it.
         about: what it is and where it comes from, for people.
+        module: whose `load` loads it; empty if it is generated.
         takes: the keys of `[data]` besides its name.
-        is_fetched: whether it is downloaded where no path is given.
+        is_fetched: whether it is downloaded if no path is given.
     """
 
     kind: str
     about: str
+    module: str = ""
     takes: tuple[str, ...] = ()
     is_fetched: bool = False
 
 
 DATASETS = {
     "newyork": Dataset(
-        "forecast", "hourly weather of three New York airports in 2013 (NOAA, public domain); ships inside"
+        "forecast",
+        "hourly weather of three New York airports in 2013 (NOAA, public domain); installed with Sunhwan",
+        module="sunhwan.data.sets.newyork",
     ),
     "jena": Dataset(
         "forecast",
         "weather every 10 minutes at Jena, 2009 to 2016; 14 MB download, or --data FILE",
+        module="sunhwan.data.sets.jena",
         takes=("path",),
         is_fetched=True,
     ),
     "imdb": Dataset(
         "text",
         "50,000 labelled film reviews; 84 MB download, or --data FILE or FOLDER",
+        module="sunhwan.data.sets.imdb",
         takes=("path",),
         is_fetched=True,
     ),
     "table": Dataset(
         "forecast",
-        "your own CSV or Parquet file, given with --data FILE",
+        "your own CSV or Parquet file; pass it with --data FILE",
+        module="sunhwan.data.table",
         takes=("path", "time", "series"),
     ),
     "adding": Dataset("adding", "the adding problem, generated"),
@@ -55,7 +62,7 @@ DATASETS = {
 
 
 def of_kind(kind: str) -> dict[str, Dataset]:
-    """The datasets that a kind of study may name.
+    """The datasets that a kind of study may use.
 
     Example:
         >>> list(of_kind("forecast"))
@@ -64,28 +71,28 @@ def of_kind(kind: str) -> dict[str, Dataset]:
     return {name: dataset for name, dataset in DATASETS.items() if dataset.kind == kind}
 
 
-def load(name: str, path: str | None = None, **given: Any) -> Any:
+def load(name: str, path: str | None = None, **options: Any) -> Any:
     """A dataset as its module loads it: a `Table` of readings, or `Texts`.
 
     Args:
         name: one of `DATASETS`, not generated.
-        path, given: what `[data]` of a study says besides the name.
+        path, options: the other keys of a study's `[data]`.
 
     Raises:
-        SunhwanError: it cannot be had; see its module.
+        SunhwanError: it cannot be loaded; see its module.
 
     Example:
         >>> len(load("newyork"))
         26190
     """
     if path:
-        given["path"] = Path(path).expanduser()
-    return import_module(f"sunhwan.data.{name}").load(**given)
+        options["path"] = Path(path).expanduser()
+    return import_module(DATASETS[name].module).load(**options)
 
 
 def source(name: str) -> tuple[str, str] | None:
-    """The URL that a dataset is fetched from and its file's name in the cache; None if it is not fetched."""
+    """The URL of a dataset and its file's name in the cache; None if it is not downloaded."""
     if not DATASETS[name].is_fetched:
         return None
-    module = import_module(f"sunhwan.data.{name}")
+    module = import_module(DATASETS[name].module)
     return module.URL, module.FILE

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import pooch
 
-from sunhwan.data.sets.download import Bar, fetch, sha256_of
+from sunhwan.data.sets.download import fetch, progress_bar
 from sunhwan.data.texts.texts import Texts
 from sunhwan.errors import SunhwanError
 
@@ -36,22 +37,22 @@ _ID_STARS = re.compile(r"([0-9]+)_(10|[1-9])\.txt")
 def load(path: Path | None = None, *, progress: bool = True) -> Texts:
     """The labelled reviews, sorted by part (train, test), class (neg, pos) and number.
 
-    Nothing is written: an archive is read in one pass. The order and everything but `source` are the same for
-    an archive and its unpacked folder. The markup `<br />` becomes a line break; else the texts are as
+    An archive is read in one pass, and nothing is written. An archive and its unpacked folder give the same
+    in the same order, except for `source`. The markup `<br />` becomes a line break; otherwise texts are as
     published. Reviews without a label (train/unsup) are left out.
 
     Args:
         path: the publisher's archive (.tar.gz, or .tar as some browsers leave it) or its unpacked folder; by
             default the archive is downloaded into the cache (84 MB).
-        progress: whether to show bars (on stderr, only on a terminal, only for what takes over a second).
+        progress: whether to show bars on a terminal.
 
     Returns:
         `Texts` with classes ("neg", "pos"), 1 to 10 stars and ids such as "train/pos/127_7.txt"; `source` is
         the SHA-256 of the archive, or of the names and bytes of a folder's reviews, sorted by name.
 
     Raises:
-        SunhwanError: no such file, a damaged archive or one with unsafe members, a review without number or
-            stars in its name, no text or not UTF-8, no reviews at all or of one class only.
+        SunhwanError: no such file; an archive that is damaged or has unsafe members; a review without number
+            or stars in its name, empty or not UTF-8; no reviews, or reviews of one class only.
 
     Example:
         >>> import tempfile
@@ -66,15 +67,15 @@ def load(path: Path | None = None, *, progress: bool = True) -> Texts:
     remedy = f"get {FILE} from {URL} and pass it, or its unpacked folder"
     if path is None:
         path = fetch(URL, FILE, progress=progress)
-        remedy = f"delete it and {FILE}.json beside it, and run again to download them anew"
+        remedy = f"delete it and {FILE}.json beside it, and run again to download it again"
     try:
         if not path.exists():
-            raise SunhwanError(f"there is no {path}; {remedy}")
-        found = _folder_reviews(path, progress) if path.is_dir() else _archive_reviews(path, progress, remedy)
+            raise SunhwanError(f"there is no file or folder {str(path)!r}; {remedy}")
+        files = _folder_reviews(path, progress) if path.is_dir() else _archive_reviews(path, progress, remedy)
         # Closed here, so that no bar is on the screen any more when an error is printed.
-        with contextlib.closing(found):
-            reviews, fingerprint = _sort(found, path, remedy)
-        source = fingerprint if path.is_dir() else sha256_of(path)
+        with contextlib.closing(files):
+            reviews, fingerprint = _sort(files, path, remedy)
+        source = fingerprint if path.is_dir() else pooch.file_hash(str(path))
     except OSError as error:
         raise SunhwanError(f"cannot read {path}: {error.strerror or error}; {remedy}") from error
     part_indices, labels, _ = np.array(list(reviews), dtype=np.int64).T
@@ -93,11 +94,11 @@ def load(path: Path | None = None, *, progress: bool = True) -> Texts:
 Reviews = dict[tuple[int, int, int], tuple[str, int, str]]  # (part, label, number): (text, stars, id), sorted
 
 
-def _sort(found: Iterator[tuple[str, bytes]], path: Path, remedy: str) -> tuple[Reviews, str]:
-    """The reviews in their order, and the SHA-256 of their names and bytes as they came."""
+def _sort(files: Iterator[tuple[str, bytes]], path: Path, remedy: str) -> tuple[Reviews, str]:
+    """The reviews in their order, and the SHA-256 of their names and bytes in the order of `files`."""
     reviews: Reviews = {}
     fingerprint = hashlib.sha256()
-    for name, content in found:
+    for name, content in files:
         part, label, file_name = _REVIEW.fullmatch(name).groups()
         numbers = _ID_STARS.fullmatch(file_name)
         if numbers is None:
@@ -109,12 +110,12 @@ def _sort(found: Iterator[tuple[str, bytes]], path: Path, remedy: str) -> tuple[
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise SunhwanError(
-                f"{name} in {path} is not UTF-8 (byte {error.start}); save it as UTF-8, or {remedy}"
+                f"{name} in {path} is not valid UTF-8 (at byte {error.start}); save it as UTF-8, or {remedy}"
             ) from error
         key = (PARTS.index(part), CLASSES.index(label), int(numbers[1]))
         if key in reviews:
             raise SunhwanError(
-                f"{path} has two reviews {part}/{label} with the number {key[2]}, expected one; remove one"
+                f"{path} has two reviews numbered {key[2]} in {part}/{label}; remove one of them"
             )
         identity = f"{part}/{label}/{file_name}"
         reviews[key] = (text.replace("<br />", "\n"), int(numbers[2]), identity)
@@ -122,7 +123,7 @@ def _sort(found: Iterator[tuple[str, bytes]], path: Path, remedy: str) -> tuple[
             fingerprint.update(len(field).to_bytes(8, "little") + field)
     if not reviews:
         raise SunhwanError(
-            f"there are no reviews in {path}, expected files such as aclImdb/train/pos/127_7.txt; {remedy}"
+            f"{path} has no reviews; files such as aclImdb/train/pos/127_7.txt were expected; {remedy}"
         )
     return dict(sorted(reviews.items())), fingerprint.hexdigest()
 
@@ -133,11 +134,11 @@ def _folder_reviews(folder: Path, progress: bool) -> Iterator[tuple[str, bytes]]
     folders = [f"{part}/{label}" for part in PARTS for label in CLASSES if (root / part / label).is_dir()]
     files = [f"{folder}/{name}" for folder in folders for name in os.listdir(root / folder)]
     names = sorted(name for name in files if _REVIEW.fullmatch(name))
-    with Bar("reading reviews", total=len(names), enabled=progress) as bar:
+    with progress_bar("reading reviews", total=len(names), shown=progress) as update:
         for done, name in enumerate(names):
             yield name, (root / name).read_bytes()
             if done % 256 == 0:
-                bar.update(completed=done)
+                update(completed=done)
 
 
 def _archive_reviews(path: Path, progress: bool, remedy: str) -> Iterator[tuple[str, bytes]]:
@@ -145,7 +146,7 @@ def _archive_reviews(path: Path, progress: bool, remedy: str) -> Iterator[tuple[
     try:
         with (
             open(path, "rb") as file,
-            Bar("reading reviews", total=path.stat().st_size, enabled=progress) as bar,
+            progress_bar("reading reviews", total=path.stat().st_size, shown=progress) as update,
             _unpacked(file) as stream,
             tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictMember) as archive,
         ):
@@ -154,17 +155,17 @@ def _archive_reviews(path: Path, progress: bool, remedy: str) -> Iterator[tuple[
                 if member.isreg() and _REVIEW.fullmatch(member.name):
                     yield member.name, archive.extractfile(member).read()
                 if done % 256 == 0:
-                    bar.update(completed=file.tell())
+                    update(completed=file.tell())
             while stream.read(1 << 20):  # to the end, where gzip has its checksum
                 pass
     except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError) as error:
         raise SunhwanError(
-            f"{path} is truncated, damaged or no tar archive ({error}), expected {FILE}; {remedy}"
+            f"{path} is truncated, damaged or not a tar archive ({error}); {FILE} was expected; {remedy}"
         ) from error
 
 
 class _StrictMember(tarfile.TarInfo):
-    """A member whose damaged header is an error; by itself `tarfile` takes one for the end of the archive."""
+    """A member whose damaged header is an error; `tarfile` alone takes it for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
@@ -177,14 +178,14 @@ class _StrictMember(tarfile.TarInfo):
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
-    """The tar stream of `file`, be it packed with gzip or not, told by its first bytes."""
+    """The tar stream of `file`, compressed with gzip or not, as its first bytes show."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     return gzip.GzipFile(fileobj=file) if packed else file
 
 
 def _refuse_unsafe(member: tarfile.TarInfo, path: Path, remedy: str) -> None:
-    """Raise if unpacking `member` could reach outside a folder: the publisher's archive has none such."""
+    """Raise if unpacking `member` could write outside the folder; the publisher's archive is safe."""
     steps = re.split(r"[/\\]", member.name)
     if ".." in steps or steps[0] == "" or re.match(r"[A-Za-z]:", member.name):
         fault = "points outside the archive"
@@ -192,4 +193,4 @@ def _refuse_unsafe(member: tarfile.TarInfo, path: Path, remedy: str) -> None:
         fault = "is a link or a device"
     else:
         return
-    raise SunhwanError(f"the member {member.name!r} of {path} {fault}, so the archive is refused; {remedy}")
+    raise SunhwanError(f"the archive {path} is not safe: its member {member.name!r} {fault}; {remedy}")

@@ -1,7 +1,7 @@
-"""Hourly weather at New York's three airports in 2013: the data that ships with the package.
+"""Hourly weather at New York's three airports in 2013, installed with the package.
 
-Source: NOAA's Integrated Surface Database (public domain), as collected in the R package nycflights13 (CC0),
-table `weather`. The file holds it unchanged, in US units; here it becomes SI.
+Source: NOAA's Integrated Surface Database (public domain), from the table `weather` of the R package
+nycflights13 (CC0). The file has it unchanged, in US units; `load` converts it to SI.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sunhwan.data.files.records import parse_csv
 
 FILE = "newyork_hourly_2013.csv.xz"
 FASTEST_WIND = 60.0
-"""m/s; hourly means above this have not been measured at an airport of New York."""
+"""m/s; no hourly mean above this has been measured at an airport of New York."""
 
 
 def load() -> table.Table:
     """The weather of Newark (EWR), Kennedy (JFK) and La Guardia (LGA), hourly, in 2013.
 
-    Times are local standard time (UTC - 5 h) all year, so that an hour of day means the same sun in July.
-    The wind is given as its components towards east and north, since 359 and 1 degree are neighbours; a
-    calm has no direction and both components 0. Gusts are left out: none is recorded in four of five hours.
+    Times are local standard time (UTC - 5 h) all year, so that an hour of day means the same sun in July. The
+    wind is its components towards east and north, since 359 and 1 degree are neighbours; a calm has no
+    direction, and both components are 0. Gusts are left out, since four of five hours have none.
 
     Returns:
         A `Table` of 26,190 rows, 8,730 for each airport, in degC, %, m/s, mm, hPa and km.
@@ -40,7 +40,7 @@ def load() -> table.Table:
     )
     us = records.frame.with_columns(pl.exclude("origin", "time_hour").cast(pl.Float64))
     towards = (pl.col("wind_dir") + 180).radians()
-    # One hour at Newark reports 1,048 miles an hour: a slip of the source, not a wind.
+    # One hour at Newark reports 1,048 miles an hour, an error of the source.
     speed = pl.col("wind_speed") * 0.44704
     speed = pl.when(speed < FASTEST_WIND).then(speed)
     si = us.select(

@@ -1,8 +1,7 @@
 """A user's labelled texts: CSV, Parquet, JSON lines, or a folder with a subfolder for each class.
 
-What a row lacks, and what would be guessed in silence, is said: rows without text or label are left out and
-counted, and a file that is not UTF-8 is refused, since every guess at its encoding would turn some language
-into signs that train as well as words do.
+Nothing is guessed silently: rows without text or label are left out and counted, and a file that is not UTF-8
+is refused, since a wrong guess at its encoding would turn words into signs that train as well as words do.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import codecs
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +20,39 @@ from sunhwan.data.files.records import contents, fields, listed, parquet, writte
 from sunhwan.errors import SunhwanError
 
 MOST_CLASSES = 500
-"""Beyond these a label is no class but a name or a quantity, and linear baselines would take hours."""
+"""With more, a label is a name or a quantity rather than a class, and linear baselines would take hours."""
 
 EXPECTED = "a CSV, TSV, Parquet or JSON lines file, or a folder with a subfolder of .txt files for each class"
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns of texts and labels."""
+
+    text: str = "text"
+    label: str = "label"
+
+    def to_dict(self) -> dict:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, saved: dict) -> Columns:
+        """What `to_dict` gave."""
+        return cls(**saved)
+
+
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Texts with their labels, as they stand in a file.
+    """Texts with their labels, as read from a file.
 
     Attributes:
-        texts: (n,) strings, none of them blank.
-        labels: (n,) strings, none of them empty.
-        name: what messages call the file.
+        texts: (n,) strings that are not blank.
+        labels: (n,) strings that are not empty.
+        name: of the file, for messages.
         fingerprint: SHA-256 of what was read.
         notes: what was left out.
+        columns: that they were read from.
     """
 
     texts: pl.Series
@@ -43,6 +60,7 @@ class Labelled:
     name: str
     fingerprint: str
     notes: tuple[str, ...] = ()
+    columns: Columns = Columns()
 
     noun = "texts"
     """What people call several of them."""
@@ -55,20 +73,20 @@ class Labelled:
         """(n,) strings: equal for texts that are equal."""
         return self.texts
 
-    def take(self, kept: np.ndarray) -> pl.Series:
-        """The texts where `kept`, (n,) bool."""
-        return self.texts.filter(kept)
+    def take(self, chosen: np.ndarray) -> pl.Series:
+        """The texts where `chosen`, (n,) bool."""
+        return self.texts.filter(chosen)
 
 
-def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
+def load(path: Path, columns: Columns = Columns()) -> Labelled:
     """The labelled texts of a file or folder.
 
     Args:
-        path: what `EXPECTED` says; a folder needs no column names.
-        text, label: columns.
+        path: one of `EXPECTED`.
+        columns: their names; a folder needs none.
 
     Raises:
-        SunhwanError: it cannot be read, is not UTF-8, lacks a column, or holds no labelled text.
+        SunhwanError: it cannot be read, is not UTF-8, lacks a column, or has no labelled text.
 
     Example:
         >>> import tempfile
@@ -80,11 +98,12 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
     """
     if path.is_dir():
         (frame, fingerprint), notes = folder(path), []
-        text, label = "text", "label"
+        columns = Columns()
     else:
         raw = contents(path, EXPECTED)
         fingerprint = hashlib.sha256(raw).hexdigest()
         frame, notes = parse(raw, path.name)
+    text, label = columns.text, columns.label
     for option, column in (("--text", text), ("--label", label)):
         if column not in frame.columns:
             raise SunhwanError(
@@ -94,11 +113,11 @@ def load(path: Path, text: str = "text", label: str = "label") -> Labelled:
     if text == label:
         raise SunhwanError(f"--text and --label both name {text!r}; expected two columns of {path.name}")
     texts, labels = as_texts(frame[text], path.name), as_labels(frame[label])
-    return checked(texts, labels, path.name, fingerprint, notes)
+    return replace(checked(texts, labels, path.name, fingerprint, notes), columns=columns)
 
 
 def parse(raw: bytes, name: str) -> tuple[pl.DataFrame, list[str]]:
-    """The columns of a file's bytes, told by what they are, not by a name's ending; and how it is written."""
+    """The columns of a file's bytes, whose format is recognised by their content; and notes on it."""
     if raw[:4] == b"PAR1":
         return parquet(raw, name), []
     content = utf8(raw, name)
@@ -112,11 +131,11 @@ def parse(raw: bytes, name: str) -> tuple[pl.DataFrame, list[str]]:
 
 
 def utf8(raw: bytes, name: str, first: int = 1) -> bytes:
-    """The bytes without a byte order mark, once they are known to be UTF-8.
+    """The bytes without a byte order mark, checked to be UTF-8.
 
     Args:
         raw: a file's bytes, or whole lines of it.
-        name: what messages call the file.
+        name: of the file, for messages.
         first: the line on which they begin.
     """
     if first == 1:
@@ -130,20 +149,20 @@ def utf8(raw: bytes, name: str, first: int = 1) -> bytes:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + first
         raise SunhwanError(
-            f"{name} is not UTF-8 (byte {raw[error.start]:#04x} on line {line:,}), which was expected; "
-            "save it as UTF-8 (with iconv, or where the program that wrote it asks for an encoding)"
+            f"{name} is not UTF-8 (byte {raw[error.start]:#04x} on line {line:,}), expected UTF-8; convert "
+            "it (with iconv, or by the encoding option of the program that wrote it)"
         ) from None
     if b"\0" in raw:
-        raise SunhwanError(f"{name} holds zero bytes, so it is no text file; expected {EXPECTED}")
+        raise SunhwanError(f"{name} contains zero bytes, so it is not a text file; expected {EXPECTED}")
     return raw
 
 
 def json_lines(content: bytes, name: str, first: int = 1) -> pl.DataFrame:
-    """A row for each line, which holds one object; columns that some rows lack are null there.
+    """A row for each line, which is one object; keys that an object lacks are null.
 
     Args:
         content: UTF-8.
-        name: what messages call the file.
+        name: of the file, for messages.
         first: the line of the file on which it begins.
     """
     rows = []
@@ -178,8 +197,8 @@ def plain(value: object) -> str | None:
 
 
 def folder(path: Path) -> tuple[pl.DataFrame, str]:
-    """The .txt files of each subfolder, whose name is their label; the SHA-256 of names and contents."""
-    # Hidden files (macOS adds ._ files to archives) are nobody's texts.
+    """The .txt files of each subfolder, whose name is their label; and the SHA-256 of names and contents."""
+    # Hidden files (macOS adds ._ files to archives) are not texts.
     files = sorted(file for file in path.glob("*/*.txt") if not file.name.startswith("."))
     if not files:
         raise SunhwanError(
@@ -201,12 +220,12 @@ def strings(series: pl.Series, name: str) -> pl.Series:
     """A column of texts as polars' strings.
 
     Raises:
-        SunhwanError: it is of another type.
+        SunhwanError: it has another type.
     """
     if series.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         raise SunhwanError(
-            f"the column {series.name!r} of {name} holds {series.dtype}, expected texts; name the column of "
-            "texts with --text"
+            f"the column {series.name!r} of {name} has type {series.dtype}, expected texts; name the column "
+            "of texts with --text"
         )
     return series.cast(pl.String)
 
@@ -215,7 +234,7 @@ def as_texts(series: pl.Series, name: str) -> pl.Series:
     """A column as texts.
 
     Raises:
-        SunhwanError: it holds no texts, or nothing but numbers.
+        SunhwanError: it has no texts, or only numbers.
     """
     series = strings(series, name)
     there = series.drop_nulls().str.strip_chars()
@@ -244,11 +263,9 @@ def as_labels(series: pl.Series) -> pl.Series:
 def checked(
     texts: pl.Series, labels: pl.Series, name: str, fingerprint: str, notes: Sequence[str]
 ) -> Labelled:
-    """Rows with both a text and a label; what is left out is counted, after other notes."""
+    """Rows with both a text and a label; rows that are left out are counted in the notes."""
     if not len(texts):
-        raise SunhwanError(
-            f"{name} holds no rows; a line of column names and rows of labelled texts were expected"
-        )
+        raise SunhwanError(f"{name} has no rows; expected a line of column names and rows of labelled texts")
     no_text = texts.is_null() | (texts.str.strip_chars() == "").fill_null(True)
     no_label = labels.is_null()
     for what, lacking in (("text", no_text), ("label", no_label)):
@@ -271,13 +288,13 @@ def checked(
 
 
 def classes_of(labels: pl.Series, least: int, name: str, noun: str = "texts") -> tuple[str, ...]:
-    """The classes: in order of their numbers where all are numbers, else by the alphabet.
+    """The classes: in numerical order if all are numbers, else in alphabetical order.
 
     Args:
         labels: (n,) strings.
         least: examples that each class must have.
-        name: what messages call the source.
-        noun: what they call its examples.
+        name: of the source, for messages.
+        noun: for its examples.
 
     Raises:
         SunhwanError: there is one class, there are more than `MOST_CLASSES`, or one has too few examples.
@@ -296,9 +313,9 @@ def classes_of(labels: pl.Series, least: int, name: str, noun: str = "texts") ->
     numbers = counts["label"].cast(pl.Float64, strict=False)
     numeric = numbers.is_not_null().all()
     if len(classes) > MOST_CLASSES:
-        quantity = " (they are numbers: bring a quantity into a few classes first)" if numeric else ""
+        quantity = " (they are numbers: divide a quantity into a few classes first)" if numeric else ""
         raise SunhwanError(
-            f"the {len(labels):,} labels of {name} are of {len(classes):,} classes, expected at most "
+            f"the {len(labels):,} labels of {name} have {len(classes):,} classes, expected at most "
             f"{MOST_CLASSES}{quantity}; name another column with --label, or merge classes"
         )
     few = counts.filter(pl.col("count") < least)

@@ -1,8 +1,8 @@
-"""A file of texts portion by portion, in memory that does not grow with the file.
+"""A file of texts in portions, in memory that does not grow with the file.
 
-CSV and JSON lines are cut where a row ends, Parquet is read some rows at a time, of a folder some files. A
-first pass looks at every row, so that what cannot be read is said before the work begins, not hours later.
-What is read of a portion, and what is refused, is as in `labelled`, which holds whole files.
+CSV and JSON lines are cut where a row ends; Parquet is read some rows at a time, a folder some files at a
+time. A first pass checks every row, so that errors come before the work begins, not hours later. Portions are
+read and refused by the rules of `labelled`, which reads whole files.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ PORTION = 4 << 20
 """Bytes of a file that are read at once."""
 
 FEWEST, MOST = 100, 20_000
-"""Rows of a Parquet file that are read first, before it is known how large they are, and at most."""
+"""Rows of a Parquet file that are read first, before their size is known, and at most."""
 
 LONGEST = 256 << 20
-"""Bytes of the longest row: what is longer is a quotation mark that is never closed."""
+"""Bytes of the longest row: a longer one has a quotation mark that is never closed."""
 
 EXPECTED = "a CSV, TSV, Parquet or JSON lines file, or a folder of .txt files"
 
 
 @dataclass(frozen=True)
 class Portions:
-    """A file all of whose rows were looked at, to be read portion by portion.
+    """A file whose rows were all checked, to be read in portions.
 
     Attributes:
         path: the file or folder.
         kind: "csv", "json", "parquet" or "folder".
         columns: their names.
-        rows: how many there are, blank lines not counted.
+        rows: how many there are, without blank lines.
     """
 
     path: Path
@@ -48,23 +48,23 @@ class Portions:
 
     @property
     def name(self) -> str:
-        """What messages call the file."""
+        """Of the file, for messages."""
         return self.path.name
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         """Frames of some rows each, all with the same columns: text, or typed where the file is Parquet."""
         none = pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))
         for frame in READERS[self.kind](self.path):
-            # An object of JSON lines has the names that it has.
+            # Objects of JSON lines may lack keys.
             yield pl.concat([none, frame], how="diagonal") if self.kind == "json" else frame
 
 
 def portions(path: Path) -> Portions:
-    """A file, once all of it was looked at.
+    """A file, checked as a whole.
 
     Args:
-        path: what `EXPECTED` says. Of a folder the columns are `file`, `text` and, where texts stand in
-            subfolders, these as the `label`.
+        path: one of `EXPECTED`. The columns of a folder are `file`, `text` and, if the texts are in
+            subfolders, `label`.
 
     Raises:
         SunhwanError: it cannot be read, is not UTF-8, has rows of differing lengths, or has no rows.
@@ -83,12 +83,12 @@ def portions(path: Path) -> Portions:
         columns |= dict.fromkeys(frame.columns)
         rows += len(frame)
     if not rows:
-        raise SunhwanError(f"{path.name} holds no rows; expected {EXPECTED}")
+        raise SunhwanError(f"{path.name} has no rows; expected {EXPECTED}")
     return Portions(path, kind, tuple(columns), rows)
 
 
 def kind_of(path: Path) -> str:
-    """What a file is, told by what it holds, not by its name's ending."""
+    """The format of a file, recognised by its content, not by the end of its name."""
     if path.is_dir():
         return "folder"
     head = contents(path, EXPECTED, PORTION)
@@ -102,7 +102,7 @@ def kind_of(path: Path) -> str:
 
 
 def of_csv(path: Path) -> Iterator[pl.DataFrame]:
-    """Every field as text; blank lines are passed over."""
+    """Every field as text; blank lines are skipped."""
     header = b""
     for first, raw in whole_rows(path, quoted=True):
         if not header:
@@ -155,7 +155,7 @@ def end_of_rows(raw: bytes, *, quoted: bool) -> int:
         >>> end_of_rows(b'a,b\\n1,"x\\ny"\\n2,"u\\n', quoted=True)
         12
     """
-    # Before a line feed that ends a row stands an even number of quotation marks.
+    # A line feed ends a row if an even number of quotation marks precede it.
     odd, place = quoted and raw.count(b'"') % 2 == 1, len(raw)
     while True:
         feed = raw.rfind(b"\n", 0, place)
@@ -176,7 +176,7 @@ def end_of_row(raw: bytes) -> int:
 
 
 def of_parquet(path: Path) -> Iterator[pl.DataFrame]:
-    """The columns as they are typed."""
+    """The columns with their types."""
     try:
         whole = pl.scan_parquet(path)
         start, rows = 0, FEWEST
@@ -187,13 +187,13 @@ def of_parquet(path: Path) -> Iterator[pl.DataFrame]:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SunhwanError(
             f"{path.name} begins like a Parquet file but cannot be read as one ({first_line(error)}); "
-            "it may be truncated: fetch or write it again"
+            "it may be truncated: download or write it again"
         ) from None
 
 
 def of_folder(path: Path) -> Iterator[pl.DataFrame]:
     """A row for each .txt file; where all are in subfolders, these are the labels."""
-    # Hidden files (macOS adds ._ files to archives) are nobody's texts.
+    # Hidden files (macOS adds ._ files to archives) are not texts.
     files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
     labelled = path not in {file.parent for file in files}
     rows, size = [], 0

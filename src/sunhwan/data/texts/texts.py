@@ -1,4 +1,4 @@
-"""What every dataset of labelled texts becomes: `Texts`, checked once, here."""
+"""Every dataset of labelled texts becomes `Texts`, which are checked here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Texts:
     """Labelled texts in a fixed order; entry i of every field belongs to the same text.
 
     Args:
-        texts: n texts, none of them blank.
+        texts: n texts that are not blank.
         labels: (n,) int64, an index into `classes`.
         classes: the names of the classes; every part has texts of at least two of them.
         stars: (n,) int64, the author's rating, 0 where unknown.
-        part: (n,) strings, the publisher's part ("train", "test") that a text is in, "" where there is none.
+        part: (n,) strings, the publisher's part ("train", "test") of a text, "" for no part.
         ids: n names, each once, by which messages call a text.
-        source: SHA-256 of what was read, in hexadecimal.
+        source: SHA-256 of the source, in hexadecimal.
 
     Raises:
         SunhwanError: a blank text, or a part with a single class.
@@ -54,14 +54,13 @@ class Texts:
             raise ValueError(f"labels {np.unique(self.labels).tolist()} for classes {self.classes}")
         for name, text in zip(self.ids, self.texts, strict=True):
             if not text.strip():
-                raise SunhwanError(f"the text {name} is empty; remove it or give it words")
+                raise SunhwanError(f"the text {name} is empty; remove it or add words")
         for part in np.unique(self.part):
-            found = np.unique(self.labels[self.part == part])
-            if len(found) < 2:
+            classes = np.unique(self.labels[self.part == part])
+            if len(classes) < 2:
                 where = f"the {part} part has" if part else "there are"
-                raise SunhwanError(
-                    f"{where} only texts of the class {self.classes[found[0]]!r}; give texts of at least two"
-                )
+                name = self.classes[classes[0]]
+                raise SunhwanError(f"{where} only texts of the class {name!r}; expected two or more classes")
 
     def __len__(self) -> int:
         return len(self.texts)

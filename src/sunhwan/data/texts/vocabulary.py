@@ -6,8 +6,8 @@ word without an id, 3 unused, and r + 3 the word of rank r, the most frequent on
 The rule, stated once: a text is brought to Unicode's composed form (NFC, so that both ways of writing é or 한
 are one word), to lower case, and ’ to '. A token is then a letter or digit of any script with all letters,
 marks and digits that follow, or several such joined by single apostrophes ("don't"). All else (punctuation,
-underscores, emoji) separates. In scripts without spaces between words (Japanese, Chinese) a token is all that
-stands between two punctuation marks: segment such texts first.
+underscores, emoji) separates. In scripts without spaces between words (Japanese, Chinese) a token is all text
+between two punctuation marks: segment such texts first.
 
 All of it runs in polars and NumPy; no Python loop sees a text or a token.
 """
@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from sunhwan.data.ragged import Ragged
 from sunhwan.errors import SunhwanError
 
 PADDING, START, UNKNOWN = 0, 1, 2
@@ -58,8 +59,8 @@ def tokenise(texts: Sequence[str]) -> pl.Series:
     if len(without):
         first = without[0]
         raise SunhwanError(
-            f"{len(without)} of {len(series)} texts have no word, first the one at index {first}: "
-            f"{(series[first] or '')[:40]!r}; remove them or give them words"
+            f"{len(without)} of {len(series)} texts have no word, first at index {first}: "
+            f"{(series[first] or '')[:40]!r}; remove them or add words"
         )
     return tokens
 
@@ -67,38 +68,6 @@ def tokenise(texts: Sequence[str]) -> pl.Series:
 def composed(texts: pl.Series) -> pl.Series:
     """Texts in Unicode's composed form (NFC), in lower case, with ' for ’."""
     return texts.str.normalize("NFC").str.to_lowercase().str.replace_all("’", "'", literal=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Ragged:
-    """Sequences of different lengths in one array; sequence i is ids[offsets[i]:offsets[i + 1]].
-
-    Args:
-        ids: (total,) int32.
-        offsets: (sequences + 1,) int64, ascending from 0 to total.
-
-    Example:
-        >>> ragged = Ragged(np.array([1, 4, 1, 5, 6], dtype=np.int32), np.array([0, 2, 5]))
-        >>> len(ragged), ragged[1].tolist(), ragged.lengths.tolist()
-        (2, [1, 5, 6], [2, 3])
-    """
-
-    ids: np.ndarray
-    offsets: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """(length,) int32: a view of the sequence `index`, counted from 0."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"sequence {index} of {len(self)}")
-        return self.ids[self.offsets[index] : self.offsets[index + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(sequences,) int64."""
-        return np.diff(self.offsets)
 
 
 @dataclass(frozen=True)
@@ -134,12 +103,12 @@ class Vocabulary:
         if len(self.words) > room or distinct != len(self.words):
             raise SunhwanError(
                 f"got {len(self.words)} words, {distinct} of them distinct, expected at most {room} distinct "
-                f"ones for num_words {self.num_words}; fit the vocabulary anew"
+                f"ones for num_words {self.num_words}; fit the vocabulary again"
             )
 
     @classmethod
     def fit(cls, texts: Sequence[str], num_words: int) -> Vocabulary:
-        """The most frequent words of `texts`, which are to be training texts only; ties by the alphabet.
+        """The most frequent words of `texts`, which must be training texts; ties are in alphabetical order.
 
         Args:
             texts: n texts.
@@ -148,7 +117,7 @@ class Vocabulary:
         Raises:
             SunhwanError: as `tokenise`, or `num_words` is less than 5.
         """
-        cls((), num_words)  # a wrong num_words is told before the work, not after
+        cls((), num_words)  # refuses a wrong num_words before the work, not after
         words = tokenise(texts).explode().alias("word").value_counts(name="count")
         # Code point order, in which every machine and locale agrees.
         ranked = words.sort(["count", "word"], descending=[True, False])["word"].head(num_words - FIRST_WORD)
@@ -210,7 +179,7 @@ class Vocabulary:
         if token != TOKEN:
             raise SunhwanError(
                 f"the vocabulary was made with the token rule {token!r}, but this version has {TOKEN!r}; fit "
-                "it anew or use the version that made it"
+                "it again or use the version that made it"
             )
         return cls(tuple(words), num_words)
 
@@ -237,26 +206,24 @@ def pad(
         SunhwanError: `length` is less than 1, or `padding` or `truncating` is neither "pre" nor "post".
 
     Example:
-        >>> pad(Ragged(np.array([1, 4, 1, 5, 6, 7], dtype=np.int32), np.array([0, 2, 6])), 3)
+        >>> pad(Ragged.of([[1, 4], [1, 5, 6, 7]]), 3)
         array([[0, 1, 4],
                [5, 6, 7]], dtype=int32)
     """
     if length < 1:
-        raise SunhwanError(
-            f"the length of padded sequences is {length}, expected at least 1; give more tokens"
-        )
+        raise SunhwanError(f"the length of padded sequences is {length}, expected at least 1")
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in ("pre", "post"):
-            raise SunhwanError(f"{name} is {side!r}, expected 'pre' or 'post'; choose one of them")
-    kept = np.minimum(ragged.lengths, length)[:, np.newaxis]
+            raise SunhwanError(f"{name} is {side!r}, expected 'pre' or 'post'")
+    lengths = np.minimum(ragged.lengths, length)[:, np.newaxis]
     columns = np.arange(length)
-    filled = columns >= length - kept if padding == "pre" else columns < kept
-    position = np.arange(len(ragged.ids)) - np.repeat(ragged.offsets[:-1], ragged.lengths)
+    filled = columns >= length - lengths if padding == "pre" else columns < lengths
+    position = ragged.places
     if truncating == "pre":
-        taken = position >= np.repeat(ragged.lengths - kept[:, 0], ragged.lengths)
+        taken = position >= np.repeat(ragged.lengths - lengths[:, 0], ragged.lengths)
     else:
         taken = position < length
     padded = np.full((len(ragged), length), PADDING, dtype=np.int32)
     # Both masks run over the same ids in the same order: row by row, from left to right.
-    padded[filled] = ragged.ids[taken]
+    padded[filled] = ragged.values[taken]
     return padded

@@ -7,8 +7,8 @@ A text is brought to Unicode's composed form (NFC), to lower case, and ’ to '.
 - a run of letters, marks and digits of any other script, or several joined by single apostrophes ("don't");
 - a pictograph (an emoji, a heart), which says more about a mood than most words.
 
-All else separates. A text may have no token at all: it is what a classifier has to answer anyway. This rule
-is for classifiers of users' files; `tokens` has that of the tutorial, whose ids are those of Keras.
+Everything else separates. A text may have no token at all, and is classified nevertheless. This rule is for
+classifiers of users' files; `vocabulary` has that of the tutorial, whose ids are those of Keras.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from sunhwan.data.texts.vocabulary import Ragged, composed
+from sunhwan.data.ragged import Ragged
+from sunhwan.data.texts.vocabulary import composed
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _RUN = rf"[\p{{Alphabetic}}\p{{Nd}}--[{_UNSPACED}]][\w--[_{_UNSPACED}]]*"
 TOKEN = rf"[{_UNSPACED}&&[\p{{Alphabetic}}\p{{Nd}}]]\p{{M}}*|{_RUN}(?:'{_RUN})*|\p{{Extended_Pictographic}}"
 
 UNKNOWN = -1
-"""The id of a word that is not among those known."""
+"""The id of an unknown word."""
 
 
 def segment(texts: Sequence[str | None] | pl.Series) -> pl.Series:
-    """The tokens of each text, by the rule at the top of this file; a text that is None has none.
+    """The tokens of each text, by the rule at the top of this file; None has no tokens.
 
     Args:
         texts: n texts.
@@ -58,7 +59,7 @@ class Words:
         >>> words = Words.fit(segment(["the good", "the bad"]), least=1)
         >>> words.words
         ('the', 'bad', 'good')
-        >>> words.ids(segment(["The bad good, awful bad"])).ids.tolist()
+        >>> words.ids(segment(["The bad good, awful bad"])).values.tolist()
         [0, 1, 2, -1, 1]
     """
 
@@ -71,7 +72,7 @@ class Words:
         Args:
             tokens: from `segment`, of training texts only.
             least: texts that a word must occur in.
-            most: how many words are kept.
+            most: how many words there may be.
         """
         counts = tokens.list.unique().explode().drop_nulls().alias("word").value_counts(name="texts")
         kept = counts.filter(pl.col("texts") >= least).sort(["texts", "word"], descending=[True, False])
@@ -88,7 +89,7 @@ class Words:
         return {word: number for number, word in enumerate(self.words)}
 
     def ids(self, tokens: pl.Series) -> Ragged:
-        """The ids of each text's tokens, `UNKNOWN` for words that are not known.
+        """The ids of each text's tokens, `UNKNOWN` for other words.
 
         Args:
             tokens: from `segment`.

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 DASHES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot")
-"""Lines differ in these, too, so that a print without colours loses nothing."""
+"""Lines also differ in these, so that a print without colours loses nothing."""
+
+MOST_POINTS = 6_000
+"""Of a line: a browser draws as many at once without a pause."""
 
 
 def numbers(values: np.ndarray) -> dict:
@@ -28,8 +31,8 @@ def numbers(values: np.ndarray) -> dict:
     elif values.dtype != np.float64:
         values = values.astype(np.float32)
     packed = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    found = {"dtype": f"f{packed.itemsize}", "bdata": base64.b64encode(packed.tobytes()).decode()}
-    return found if values.ndim == 1 else {**found, "shape": ", ".join(map(str, values.shape))}
+    array = {"dtype": f"f{packed.itemsize}", "bdata": base64.b64encode(packed.tobytes()).decode()}
+    return array if values.ndim == 1 else {**array, "shape": ", ".join(map(str, values.shape))}
 
 
 def line(
@@ -56,7 +59,7 @@ def band(name: str, color: str, x: np.ndarray, lower: np.ndarray, upper: np.ndar
     there = [np.concatenate([lower[run], upper[run[::-1]]]) for run in runs if len(run) and known[run[0]]]
     # A missing point between two outlines: each is an area of its own.
     outline = np.concatenate([np.append(run, run[-1]) for run in around]) if around else np.zeros(0, int)
-    edge = np.concatenate([np.append(one, np.nan) for one in there]) if there else np.zeros(0)
+    edge = np.concatenate([np.append(part, np.nan) for part in there]) if there else np.zeros(0)
     return {**line(name, color, x[outline], edge, hoverinfo="skip"), "fill": "toself"}
 
 
@@ -98,3 +101,10 @@ def view(data: Sequence[dict], x: str, y: str, **layout) -> dict:
         "yaxis": {**({"title": {"text": y, "standoff": 12}} if y else {}), **layout.pop("yaxis", {})},
     }
     return {"data": list(data), "layout": {**axes, **layout}}
+
+
+def gapped(time: np.ndarray, columns: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The same with a missing value where times are further apart than usual, so that lines break there."""
+    apart = np.diff(time).astype(np.int64)
+    after = np.flatnonzero(apart > 1.5 * np.median(apart)) + 1 if len(apart) else np.zeros(0, np.int64)
+    return np.insert(time, after, time[after]), [np.insert(column, after, np.nan) for column in columns]

@@ -57,6 +57,10 @@ function sample(trace) {
   const dash = { dash: "6 4", dot: "2 3", dashdot: "6 3 2 3" }[trace.line && trace.line.dash] || "none";
   const thick = trace.fill || trace.type === "bar" ? 10 : 2.5;
   const alpha = trace.fill ? 0.4 : 1;
+  if (trace.mode === "markers") {
+    const shape = trace.marker && trace.marker.symbol === "square" ? '<rect x="8" y="2" width="8" height="8"' : '<circle cx="12" cy="6" r="4"';
+    return `<svg width="24" height="12" aria-hidden="true">${shape} fill="${shade(trace.meta)}"/></svg>`;
+  }
   return `<svg width="24" height="12" aria-hidden="true"><line x1="1" x2="23" y1="6" y2="6" stroke-width="${thick}"
     stroke="${shade(trace.meta)}" stroke-opacity="${alpha}" stroke-dasharray="${dash}"/></svg>`;
 }

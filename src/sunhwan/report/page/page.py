@@ -2,12 +2,12 @@
 
     Page -> Section -> Heading | Text | Facts | Table | Chart | Code
 
-A page holds all it needs (style, script, plotly.js) and asks no network for anything; its content security
-policy forbids it to. It follows the reader's light or dark theme, prints on paper in the light one, and fits
-a phone. Each chart has a sentence that says what it shows, its numbers as a table, a legend of buttons, and
-keys to move and zoom; `page.js` draws it.
+A page contains all it needs (style, script, plotly.js); its content security policy forbids any request to
+a network. It follows the reader's light or dark theme, prints in the light one, and fits a phone. Each chart
+has a sentence on what it shows, its numbers as a table, a legend of buttons, and keys to move and zoom;
+`page.js` draws it.
 
-Colours come by name (`truth`, `model`, ..), since each theme has its own shade of them; see `SHADES`.
+Colours have names (`truth`, `model`, ..), since each theme has its own shade of them; see `SHADES`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Code:
-    """What to type."""
+    """A command to type."""
 
     text: str
     kind: str = field(default="code", init=False)
@@ -85,11 +85,11 @@ class Table:
     """A table.
 
     Attributes:
-        caption: what it holds.
+        caption: what it shows.
         head: the columns' names.
         rows: texts; all but the first column of numbers are set to the right.
-        strong: the row that is meant first, or none.
-        texts: columns, by number, that hold words and are set to the left.
+        strong: the number of the row to emphasise, or None.
+        texts: the numbers of columns of words, which are set to the left.
     """
 
     caption: str
@@ -106,11 +106,11 @@ class Chart:
 
     Attributes:
         title: what is drawn, in which unit.
-        alt: a sentence with figures for those who cannot see it.
+        alt: a sentence with figures, for those who cannot see it.
         views: by name, what plotly.js draws: `data` and `layout`; a reader chooses among several.
-        table: the numbers, or none where they are too many to read.
-        half: whether two such charts stand side by side on a wide screen.
-        choose: what a reader chooses a view by.
+        table: the numbers, or None if there are too many to read.
+        half: whether two such charts go side by side on a wide screen.
+        choose: the label of the choice among views.
     """
 
     title: str
@@ -124,7 +124,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and the blocks under it."""
 
     title: str
     blocks: Sequence[Heading | Text | Facts | Code | Table | Chart]
@@ -139,9 +139,9 @@ class Page:
     """A whole page.
 
     Attributes:
-        title: of the window.
-        answer: the answer in a sentence or two, on top.
-        facts: what stands small under it.
+        title: of the window, and a small heading.
+        answer: the verdict in a sentence or two, at the top.
+        facts: short facts under it.
         sections: the rest.
     """
 
@@ -165,7 +165,7 @@ class Page:
 
 
 def embedded(content: object) -> str:
-    """JSON that can stand in an HTML page: no text in it ends the script that holds it."""
+    """JSON that can be embedded in an HTML page: no text in it ends its script."""
     return json.dumps(content, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
 
 
@@ -175,7 +175,7 @@ def asset(name: str) -> str:
 
 @cache
 def plotly() -> str:
-    """plotly.js as the package of its name ships it."""
+    """plotly.js as the package plotly ships it."""
     from plotly.offline import get_plotlyjs
 
     return get_plotlyjs()

@@ -1,23 +1,22 @@
-"""The page of a run of a task, or of several beside each other."""
+"""The page of a run of any kind, or of several runs beside each other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sunhwan import rundir
 from sunhwan.errors import SunhwanError
 from sunhwan.report.page.page import Page
-from sunhwan.report.pages import classify as classify_page
-from sunhwan.report.pages import comparison as comparison_page
-from sunhwan.report.pages import evidence as task_evidence
-from sunhwan.report.pages import forecast as forecast_page
-from sunhwan.report.pages.evidence import Evidence, readable
+from sunhwan.report.pages import classify, comparison, forecast, study
+from sunhwan.rundir import Run
 
-PAGES: dict[str, Callable[[Evidence], Page]] = {
-    "forecast": forecast_page.page,
-    "classify": classify_page.page,
+PAGES: dict[str, Callable[[Run], Page]] = {
+    "forecast": forecast.page,
+    "classify": classify.page,
+    "study": study.page,
 }
-"""What makes the page of a run of each task."""
+"""What makes the page of a run of each kind."""
 
 
 def of(folders: Sequence[Path]) -> Page:
@@ -27,17 +26,22 @@ def of(folders: Sequence[Path]) -> Page:
         folders: the run directories.
 
     Raises:
-        SunhwanError: one is no run of a task, a file is missing or cannot be read, or the runs are of
-            different tasks.
+        SunhwanError: one is not a run, a file is missing, altered or cannot be read, or the runs are of
+            different kinds.
     """
-    runs = [task_evidence.read(folder) for folder in dict.fromkeys(folders)]
-    if len(runs) == 1:
-        with readable(runs[0].folder):
-            return PAGES[runs[0].run["task"]](runs[0])
-    tasks = {run.run["task"] for run in runs}
-    if len(tasks) > 1:
-        raise SunhwanError(
-            f"the runs are of {' and '.join(sorted(tasks))}; runs of one task can be set beside each other"
-        )
-    with readable(*(run.folder for run in runs)):
-        return comparison_page.page(runs)
+    runs = [rundir.load(folder) for folder in dict.fromkeys(folders)]
+    for run in runs:
+        run.verify()
+        if run.kind != "study":
+            for name in ("metrics", "history"):
+                run.read(name)
+    with rundir.reading("run", *(run.folder for run in runs)):
+        if len(runs) == 1:
+            return PAGES[runs[0].kind](runs[0])
+        kinds = {run.kind for run in runs}
+        if len(kinds) > 1 or kinds == {"study"}:
+            raise SunhwanError(
+                f"the runs are of {' and '.join(sorted(kinds))}; several runs of `forecast`, or several of "
+                "`classify`, can be compared on one page"
+            )
+        return comparison.page(runs)

@@ -10,34 +10,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from sunhwan.report import style
-from sunhwan.report.pictures.evidence import Evidence, Score
 from sunhwan.report.pictures.learning import mean_curve
+from sunhwan.report.study import CHANCE_ERROR, SOLVED, Score, StudyRun, cell_and_length
 from sunhwan.report.style import CHANCE, SEQUENCE, Mark, Picture
 from sunhwan.report.words import printer
 
-CHANCE_ERROR = 1 / 6
-"""Mean squared error of always answering 1 to the adding problem: the variance of a sum of two uniforms."""
-SOLVED = 0.01
-"""Mean squared error under which the adding problem counts as solved."""
 
-
-def cell_and_length(name: str) -> tuple[str, int]:
-    """The cell and the number of timesteps in a name of the adding problem's models and baselines.
-
-    Example:
-        >>> cell_and_length("simple_rnn_50")
-        ('simple_rnn', 50)
-    """
-    cell, length = name.rsplit("_", 1)
-    return cell, int(length)
-
-
-def final_error(evidence: Evidence) -> Picture | None:
+def final_error(study: StudyRun) -> Picture | None:
     """Test error of each cell against the length of the sequence."""
-    if evidence.run["kind"] != "adding":
+    if study.kind != "adding":
         return None
     cells: dict[str, list[tuple[int, Score]]] = {}
-    for row in evidence.scores:
+    for row in study.scores:
         if row.network and math.isfinite(row.test):
             cell, length = cell_and_length(row.name)
             cells.setdefault(cell, []).append((length, row))
@@ -49,7 +33,7 @@ def final_error(evidence: Evidence) -> Picture | None:
     style.logarithmic(axes.yaxis)
     axes.axhline(CHANCE_ERROR, linewidth=1.2, **CHANCE.look)
     low = min(row.test for rows in cells.values() for _, row in rows) / 1.6
-    solved, told = [], []
+    solved, listed = [], []
     for place, (cell, mark) in enumerate(marks.items()):
         rows = sorted(cells[cell], key=lambda pair: pair[0])
         # Side by side by some percent, so that the error bars of equal cells stand free.
@@ -61,7 +45,7 @@ def final_error(evidence: Evidence) -> Picture | None:
         failed = [length for length, row in rows if row.test >= SOLVED]
         passed = [length for length, _ in rows if length < min(failed, default=math.inf)]
         solved.append(f"{cell} up to {passed[-1]} steps" if passed else f"{cell} at no length")
-        told.append(f"{cell} " + ", ".join(f"{_printed(row.test)} at {length}" for length, row in rows))
+        listed.append(f"{cell} " + ", ".join(f"{_printed(row.test)} at {length}" for length, row in rows))
     lengths = sorted({length for rows in cells.values() for length, _ in rows})
     axes.xaxis.set_major_locator(FixedLocator(lengths))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -71,71 +55,71 @@ def final_error(evidence: Evidence) -> Picture | None:
     spread = "mean ± standard deviation over seeds" if several else "one seed, so the spread is not known"
     return style.finish(
         figure,
-        f"{evidence.study}: error under {SOLVED} by {', '.join(solved)}",
+        f"{study.name}: error under {SOLVED} by {', '.join(solved)}",
         f"Mean squared error on test sequences, logarithmic; {spread}.",
-        f"Test mean squared error by sequence length in {evidence.study} (chance is {CHANCE_ERROR:.3f}): "
-        f"{'; '.join(told)}.",
+        f"Test mean squared error by sequence length in {study.name} (chance is {CHANCE_ERROR:.3f}): "
+        f"{'; '.join(listed)}.",
         handles=_handles(marks),
         x_label="sequence length (steps)",
         y_label="test mean squared error",
-        note=evidence.note,
+        note=study.note,
     )
 
 
-def validation_error(evidence: Evidence) -> Picture | None:
+def validation_error(study: StudyRun) -> Picture | None:
     """Validation error against updates, a panel a length, a line a cell."""
-    if evidence.run["kind"] != "adding":
+    if study.kind != "adding":
         return None
-    found = {
+    curves_of = {
         cell_and_length(name): curves
-        for name, curves in evidence.curves.items()
+        for name, curves in study.curves.items()
         if any(np.isfinite(curve["val_loss"]).any() for curve in curves)
     }
-    if not found:
+    if not curves_of:
         return None
-    marks = _marks(cell for cell, _ in found)
-    lengths = sorted({length for _, length in found})
-    updates = evidence.run["steps_per_epoch"]
+    marks = _marks(cell for cell, _ in curves_of)
+    lengths = sorted({length for _, length in curves_of})
+    updates = study.record["steps_per_epoch"]
     columns = min(len(lengths), 2 if len(lengths) <= 4 else 3)
     figure, panels = style.page(3.4 if columns == 1 else 2.4, len(lengths), columns, sharex=True, sharey=True)
     panel_of = dict(zip(lengths, panels, strict=True))
     for length, axes in panel_of.items():
         axes.axhline(CHANCE_ERROR, linewidth=1.2, **CHANCE.look)
         axes.set_title(f"{length} steps")
-    told = {length: [] for length in lengths}
-    for (cell, length), curves in found.items():
+    ends = {length: [] for length in lengths}
+    for (cell, length), curves in curves_of.items():
         axes, mark = panel_of[length], marks[cell]
         for curve in curves if len(curves) > 1 else []:
             axes.plot(curve["epoch"] * updates, curve["val_loss"], color=mark.color, linewidth=0.6, alpha=0.6)
         epochs, mean = mean_curve(curves, "epoch"), mean_curve(curves, "val_loss")
-        # A few markers tell the lines apart in greyscale; one at each epoch would hide them.
+        # A few markers distinguish the lines in greyscale; one at each epoch would hide them.
         every = max(1, len(epochs) // 6)
         axes.plot(epochs * updates, mean, markevery=every, **mark.look)
         if math.isfinite(mean[-1]):
-            told[length].append(f"{cell} {_printed(mean[-1])}")
-    errors = np.concatenate([curve["val_loss"] for curves in found.values() for curve in curves])
+            ends[length].append(f"{cell} {_printed(mean[-1])}")
+    errors = np.concatenate([curve["val_loss"] for curves in curves_of.values() for curve in curves])
     errors = errors[np.isfinite(errors)]
     ceiling = max(min(errors.max(), 12 * CHANCE_ERROR), CHANCE_ERROR)
     style.logarithmic(panels[0].yaxis)
     panels[0].set_ylim(min(errors.min(), CHANCE_ERROR / 2) / 1.4, ceiling * 1.4)
     panels[0].set_xlim(left=0)
     panels[0].xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    several = any(len(curves) > 1 for curves in found.values())
+    several = any(len(curves) > 1 for curves in curves_of.values())
     subtitle = "Mean squared error on validation sequences, logarithmic"
     subtitle += "; thick: mean of seeds, thin: each seed." if several else "."
     if errors.max() > ceiling:
         subtitle += f" Cut above {ceiling:.0f}: up to {errors.max():.1g}."
-    listed = "; ".join(f"{length} steps: {', '.join(ends) or 'no number'}" for length, ends in told.items())
+    listed = "; ".join(f"{length} steps: {', '.join(last) or 'diverged'}" for length, last in ends.items())
     return style.finish(
         figure,
-        f"{evidence.study}: what each cell still learns as the sequence grows",
+        f"{study.name}: what each cell still learns as the sequence grows",
         subtitle,
-        f"Validation mean squared error by updates in {evidence.study}, at the last update (chance is "
+        f"Validation mean squared error by updates in {study.name}, at the last update (chance is "
         f"{CHANCE_ERROR:.3f}): {listed}.",
         handles=_handles(marks),
         x_label="updates",
         y_label="mean squared error",
-        note=evidence.note,
+        note=study.note,
     )
 
 

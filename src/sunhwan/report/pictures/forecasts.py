@@ -1,5 +1,4 @@
-"""Plots of forecasts of the test part, out of predictions.npz: ten days of them, each against what came, and
-their error by hour of day."""
+"""Plots of forecasts of the test part: ten days, each against the actual value, errors by hour of day."""
 
 from __future__ import annotations
 
@@ -9,26 +8,27 @@ from matplotlib.dates import date2num
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from sunhwan.report import style
-from sunhwan.report.pictures.evidence import Evidence, group_means, rows_of_each_series
+from sunhwan.report.groups import group_means
 from sunhwan.report.pictures.series import TEN_DAYS
-from sunhwan.report.style import NETWORK, TRUTH, Picture
+from sunhwan.report.study import StudyRun, rows_of_each_series
+from sunhwan.report.style import ACTUAL, NETWORK, Picture
 from sunhwan.report.words import count, duration, elide, printer, quantity
 
 
-def forecast(evidence: Evidence) -> Picture | None:
-    """Ten days of the test part: what came, and what the best network and the best baseline had forecast.
+def forecast(study: StudyRun) -> Picture | None:
+    """Ten days of the test part: actual values, and forecasts of the best network and the best baseline.
 
     The ten days are those, of all such stretches, whose error is nearest to the error on the whole test part:
     neither the luckiest nor the worst.
     """
-    shown = evidence.best("forecast")
+    shown = study.best() if study.kind == "forecast" else []
     if not shown:
         return None
-    truth, every_time = evidence.predictions["truth"], evidence.predictions["time"]
+    actual, every_time = study.predictions["truth"], study.predictions["time"]
     judge = shown[0]
-    error = np.abs(judge.values - truth)
+    error = np.abs(judge.values - actual)
     overall = float(np.nanmean(error))
-    each_series = rows_of_each_series(evidence.predictions)
+    each_series = rows_of_each_series(study.predictions)
     stretches = []
     for name, rows in each_series:
         block = (every_time[rows] - every_time[rows[0]]) // TEN_DAYS
@@ -45,7 +45,7 @@ def forecast(evidence: Evidence) -> Picture | None:
         return None
     time = every_time[rows]
     figure, (axes,) = style.page(3.6)
-    style.over_time(axes, time, truth[rows], linewidth=2, color=TRUTH.color)
+    style.over_time(axes, time, actual[rows], linewidth=2, color=ACTUAL.color)
     # The network is drawn last, on top.
     for predictor in reversed(shown):
         look = {"color": predictor.mark.color, "linestyle": predictor.mark.line}
@@ -54,45 +54,48 @@ def forecast(evidence: Evidence) -> Picture | None:
     style.dates(axes.xaxis)
     show = printer([overall])
     where = f", {name}" if len(each_series) > 1 else ""
-    subtitle = f"{evidence.target} at the time that was forecast."
+    subtitle = f"{study.target} at the time of the forecast."
     if len(stretches) > 1:
         subtitle += (
             f" A typical stretch: the mean absolute error of {elide(judge.name, 30)} is "
-            f"{evidence.amount(show(local))} here, {evidence.amount(show(overall))} on the whole test part."
+            f"{study.amount(show(local))} here, {study.amount(show(overall))} on the whole test part."
         )
-    told = [
-        f"{predictor.name} {evidence.amount(show(np.nanmean(error)))}"
+    listed = [
+        f"{predictor.name} {study.amount(show(np.nanmean(error)))}"
         for predictor in shown
-        if np.isfinite(error := np.abs(predictor.values - truth)[rows]).any()
+        if np.isfinite(error := np.abs(predictor.values - actual)[rows]).any()
     ]
     return style.finish(
         figure,
-        f"{evidence.study}: forecast and truth, {duration(time)} of the test part{where}",
+        f"{study.name}: forecast and actual values, {duration(time)} of the test part{where}",
         subtitle,
-        f"Truth and forecasts of {evidence.target} in {evidence.study}{where}, {time[0]} to {time[-1]}; mean "
-        f"absolute error there: {', '.join(told)}.",
-        handles=[TRUTH.legend("truth", linewidth=2), *[p.mark.legend(p.label, linewidth=1.4) for p in shown]],
-        y_label=evidence.target,
-        note=evidence.note,
+        f"Actual values and forecasts of {study.target} in {study.name}{where}, {time[0]} to {time[-1]}; "
+        f"mean absolute error there: {', '.join(listed)}.",
+        handles=[
+            ACTUAL.legend("actual", linewidth=2),
+            *[p.mark.legend(p.label, linewidth=1.4) for p in shown],
+        ],
+        y_label=study.target,
+        note=study.note,
     )
 
 
-def forecast_against_truth(evidence: Evidence) -> Picture | None:
-    """Every forecast of the test part against what came, with the line on which both are equal."""
-    shown = evidence.best("forecast")
+def forecast_against_actual(study: StudyRun) -> Picture | None:
+    """Every forecast of the test part against the actual value, with the line of equality."""
+    shown = study.best() if study.kind == "forecast" else []
     if not shown:
         return None
-    truth = evidence.predictions["truth"]
-    # One forecast far beyond all that ever came would leave the rest a speck: the axes follow the truth.
-    margin = 0.12 * np.ptp(truth) or 1.0
-    low, high = float(truth.min() - margin), float(truth.max() + margin)
+    actual = study.predictions["truth"]
+    # One extreme forecast would leave the rest a speck: the axes follow the actual values.
+    margin = 0.12 * np.ptp(actual) or 1.0
+    low, high = float(actual.min() - margin), float(actual.max() + margin)
     figure, panels = style.page(
         3.9 if len(shown) > 1 else 5.6, len(shown), columns=len(shown), sharex=True, sharey=True
     )
-    clouds, told, outside = [], [], 0
+    clouds, listed, outside = [], [], 0
     for axes, predictor in zip(panels, shown, strict=True):
         known = np.isfinite(predictor.values)
-        x, y = truth[known], predictor.values[known]
+        x, y = actual[known], predictor.values[known]
         outside += int(((y < low) | (y > high)).sum())
         if len(x) >= 400:
             extent = (low, high, low, high)
@@ -106,11 +109,11 @@ def forecast_against_truth(evidence: Evidence) -> Picture | None:
         show = printer([error])
         # The sign of what is printed: a bias that rounds to nothing has none.
         sign = ("+" if bias > 0 else "−") if float(show(abs(bias))) else ""
-        words = [f"mean absolute error {evidence.amount(show(error))}"]
-        words.append(f"bias {evidence.amount(sign + show(abs(bias)))}")
+        words = [f"mean absolute error {study.amount(show(error))}"]
+        words.append(f"bias {study.amount(sign + show(abs(bias)))}")
         # A unit may be long: forty-four characters are what a panel is wide enough for.
         axes.set_title(f"{predictor.label}\n" + (", " if len("".join(words)) < 43 else ",\n").join(words))
-        told.append(f"{predictor.name} has {' and '.join(words)} over {count(len(x), 'forecast')}")
+        listed.append(f"{predictor.name} has {' and '.join(words)} over {count(len(x), 'forecast')}")
     panels[0].set(xlim=(low, high), ylim=(low, high))
     for axis in (panels[0].xaxis, panels[0].yaxis):
         axis.set_major_locator(MaxNLocator(nbins=6))
@@ -124,29 +127,29 @@ def forecast_against_truth(evidence: Evidence) -> Picture | None:
         bar.set_label("forecasts in a cell")
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    subtitle = f"{evidence.target}, the whole test part; on the line, forecast and truth are equal."
+    subtitle = f"{study.target}, the whole test part; on the line, forecast and actual value are equal."
     if outside:
         subtitle += f" {count(outside, 'forecast')} off the scale."
     return style.finish(
         figure,
-        f"{evidence.study}: each forecast against what came",
+        f"{study.name}: each forecast against the actual value",
         subtitle,
-        f"Forecast against truth on the test part of {evidence.study}: {'; '.join(told)}.",
-        x_label=f"truth, {evidence.target}",
-        y_label=f"forecast, {evidence.target}",
-        note=evidence.note,
+        f"Forecast against actual value on the test part of {study.name}: {'; '.join(listed)}.",
+        x_label=f"actual, {study.target}",
+        y_label=f"forecast, {study.target}",
+        note=study.note,
     )
 
 
-def error_by_hour(evidence: Evidence) -> Picture | None:
+def error_by_hour(study: StudyRun) -> Picture | None:
     """Mean absolute error by hour of day of the time that was forecast: best network and baselines."""
-    shown = evidence.predictors("forecast")
+    shown = study.predictors() if study.kind == "forecast" else []
     if not shown:
         return None
-    hour = evidence.predictions["time"].astype("datetime64[h]").astype(np.int64) % 24
+    hour = study.predictions["time"].astype("datetime64[h]").astype(np.int64) % 24
     courses = []
     for predictor in shown:
-        error = np.abs(predictor.values - evidence.predictions["truth"])
+        error = np.abs(predictor.values - study.predictions["truth"])
         known = np.isfinite(error)
         courses.append(group_means(hour[known], error[known], 24))
     course = courses[0]
@@ -163,24 +166,24 @@ def error_by_hour(evidence: Evidence) -> Picture | None:
     axes.set_xticks(range(0, 24, 3), [f"{at:02d}:00" for at in range(0, 24, 3)])
     show = printer(course)
     lowest, highest = (
-        f"{evidence.amount(show(course[at]))} at {at:02d}:00"
+        f"{study.amount(show(course[at]))} at {at:02d}:00"
         for at in (np.nanargmin(course), np.nanargmax(course))
     )
-    told = [
-        f"{predictor.name} from {show(np.nanmin(means))} to {evidence.amount(show(np.nanmax(means)))}"
+    listed = [
+        f"{predictor.name} from {show(np.nanmin(means))} to {study.amount(show(np.nanmax(means)))}"
         for predictor, means in zip(shown, courses, strict=True)
     ]
     return style.finish(
         figure,
-        f"{evidence.study}: error by hour of day; {elide(shown[0].name, 30)} from {lowest} to {highest}",
+        f"{study.name}: error by hour of day; {elide(shown[0].name, 30)} from {lowest} to {highest}",
         "Mean absolute error on the test part, by the hour that was forecast, in the clock of the data.",
-        f"Mean absolute error by hour of day, test part of {evidence.study}: over the day {'; '.join(told)}; "
+        f"Mean absolute error by hour of day, test part of {study.name}: over the day {'; '.join(listed)}; "
         f"{shown[0].name} lowest {lowest}, highest {highest}.",
         handles=[
             predictor.mark.legend(predictor.label, marker=True, linewidth=width)
             for predictor, width in zip(shown, widths, strict=True)
         ],
         x_label="hour of day",
-        y_label=quantity("mean absolute error", evidence.run["unit"]),
-        note=evidence.note,
+        y_label=quantity("mean absolute error", study.record["unit"]),
+        note=study.note,
     )

@@ -10,26 +10,24 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from sunhwan.report import style
-from sunhwan.report.pictures.evidence import Curve, Evidence
-from sunhwan.report.style import KEPT, TRAINING, VALIDATION, Picture
+from sunhwan.report.study import Curve, StudyRun, best_epochs
+from sunhwan.report.style import BEST, TRAINING, VALIDATION, Picture
 from sunhwan.report.words import elide, fold
 
 
-def loss(evidence: Evidence) -> Picture | None:
+def loss(study: StudyRun) -> Picture | None:
     """Training and validation loss, a panel a model, on one scale."""
-    if evidence.run["kind"] == "adding":
+    if study.kind == "adding":
         return None
-    forecast = evidence.run["kind"] == "forecast"
-    unit = "training standard deviations" if forecast else "nats"
-    meaning = "mean absolute error" if forecast else "cross-entropy"
-    return _learning_curves(evidence, "loss", f"loss ({unit})", f"The loss is the {meaning} in {unit}")
+    meaning, unit = study.loss
+    return _learning_curves(study, "loss", f"loss ({unit})", f"The loss is the {meaning} in {unit}")
 
 
-def accuracy(evidence: Evidence) -> Picture | None:
+def accuracy(study: StudyRun) -> Picture | None:
     """Training and validation accuracy, a panel a model, on one scale."""
-    if evidence.run["kind"] != "text":
+    if study.kind != "text":
         return None
-    return _learning_curves(evidence, "accuracy", "accuracy", "Share of texts that are told right")
+    return _learning_curves(study, "accuracy", "accuracy", "Share of texts classified correctly")
 
 
 def mean_curve(curves: Sequence[Curve], column: str) -> np.ndarray:
@@ -38,11 +36,9 @@ def mean_curve(curves: Sequence[Curve], column: str) -> np.ndarray:
     return np.mean([curve[column][:shared] for curve in curves], axis=0)
 
 
-def _learning_curves(evidence: Evidence, column: str, label: str, subtitle: str) -> Picture | None:
+def _learning_curves(study: StudyRun, column: str, label: str, subtitle: str) -> Picture | None:
     models = {
-        name: curves
-        for name, curves in evidence.curves.items()
-        if len(_finite(curves, column, f"val_{column}"))
+        name: curves for name, curves in study.curves.items() if len(_finite(curves, column, f"val_{column}"))
     }
     if not models:
         return None
@@ -51,18 +47,18 @@ def _learning_curves(evidence: Evidence, column: str, label: str, subtitle: str)
     height, letters = {1: (3.4, 60), 2: (2.7, 38), 3: (2.3, 24), 4: (2.0, 17)}[columns]
     height += 0.4 if columns >= len(models) else 0
     figure, panels = style.page(height, len(models), columns, sharex=True, sharey=True)
-    told, means, cut = [], {}, False
+    listed, means, cut = [], {}, False
     for axes, (name, curves) in zip(panels, models.items(), strict=True):
-        kept = _kept_epochs(curves, f"val_{column}")
-        beyond, broken = _draw(axes, curves, column, kept, high)
+        best = best_epochs(curves, f"val_{column}")
+        beyond, broken = _draw(axes, curves, column, best, high)
         notes = [f"▲ up to {beyond.max():.1g}"] if len(beyond) else []
-        notes += [f"no number: epoch {broken.min():.0f}"] if len(broken) else []
+        notes += [f"not finite: epoch {broken.min():.0f}"] if len(broken) else []
         axes.set_title("\n".join([fold(name, letters), *notes]))
         cut |= len(beyond) > 0
-        ends = [f"{value:.3g} (epoch {epoch:.0f})" for epoch, value in kept]
-        told.append(f"{name} {', '.join(ends) or 'no number'}")
-        if kept:
-            means[name] = float(np.mean([value for _, value in kept]))
+        ends = [f"{value:.3g} (epoch {epoch:.0f})" for epoch, value in best]
+        listed.append(f"{name} {', '.join(ends) or 'diverged'}")
+        if best:
+            means[name] = float(np.mean([value for _, value in best]))
     last = int(max(curve["epoch"][-1] for curves in models.values() for curve in curves))
     panels[0].set_ylim(low, high)
     panels[0].set_xlim(0.5, last + max(0.03 * last, 0.5))
@@ -73,24 +69,24 @@ def _learning_curves(evidence: Evidence, column: str, label: str, subtitle: str)
     handles.append(VALIDATION.legend("validation, mean" if several else "validation", linewidth=2))
     if several:
         handles.append(VALIDATION.legend("validation, each seed", linewidth=0.7))
-    handles.append(KEPT.legend("epoch kept", marker=True, mfc="white", markersize=6))
-    title = f"{evidence.study}: {column} by epoch"
+    handles.append(BEST.legend("best epoch", marker=True, mfc="white", markersize=6))
+    title = f"{study.name}: {column} by epoch"
     # Where accuracies are compared, the losses' title names no best, lest two pictures name two.
-    if means and (column == "accuracy") == evidence.accuracy:
-        best = min(means, key=lambda name: evidence.cost(means[name]))
-        superlative = "highest" if evidence.accuracy else "lowest"
-        title += f"; {superlative} on validation: {elide(best, 30)}, {means[best]:.3f}"
+    if means and (column == "accuracy") == study.accuracy:
+        winner = min(means, key=lambda name: study.cost(means[name]))
+        superlative = "highest" if study.accuracy else "lowest"
+        title += f"; {superlative} on validation: {elide(winner, 30)}, {means[winner]:.3f}"
     subtitle += "; the same scale in each panel." if len(models) > 1 else "."
     return style.finish(
         figure,
         title,
         subtitle + (" ▲: off the scale." if cut else ""),
-        f"Training and validation {column} by epoch in {evidence.study}, up to epoch {last}; on "
-        f"validation at the epoch kept: {'; '.join(told)}.",
+        f"Training and validation {column} by epoch in {study.name}, up to epoch {last}; on "
+        f"validation at the best epoch: {'; '.join(listed)}.",
         handles=handles,
         x_label="epoch",
         y_label=label,
-        note=evidence.note,
+        note=study.note,
     )
 
 
@@ -115,24 +111,10 @@ def _limits(models: dict[str, list[Curve]], column: str) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _kept_epochs(curves: Sequence[Curve], column: str) -> list[tuple[float, float]]:
-    """(epoch, its value of `column`) that is kept of each seed: the first of the lowest validation loss.
-
-    A seed that has no number on validation keeps no epoch.
-    """
-    found = []
-    for curve in curves:
-        cost = curve["val_loss"]
-        if np.isfinite(cost).any():
-            at = np.argmin(np.where(np.isfinite(cost), cost, np.inf))
-            found.append((curve["epoch"][at], curve[column][at]))
-    return found
-
-
 def _draw(
-    axes: Axes, curves: Sequence[Curve], column: str, kept: list[tuple[float, float]], high: float
+    axes: Axes, curves: Sequence[Curve], column: str, best: list[tuple[float, float]], high: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the seeds of one model; returns the values beyond `high`, and the epochs without a number."""
+    """Draw the seeds of one model; returns the values beyond `high`, and the epochs that are not finite."""
     several = len(curves) > 1
     dots = {**TRAINING.look, "markeredgewidth": 0}
     # A line through one epoch is nothing to see: it gets a dot.
@@ -147,9 +129,9 @@ def _draw(
     axes.plot(epoch, mean_curve(curves, column), **dots)
     axes.plot(epoch, mean_curve(curves, f"val_{column}"), linewidth=2, **line)
     size = 4.5 if several else 6
-    for at, value in kept:
+    for at, value in best:
         if value <= high:
-            axes.plot(at, value, mfc="white", markersize=size, zorder=4, **KEPT.look)
+            axes.plot(at, value, mfc="white", markersize=size, zorder=4, **BEST.look)
 
     epochs = np.concatenate([curve["epoch"] for curve in curves] * 2)
     values = np.concatenate([curve[part] for part in (column, f"val_{column}") for curve in curves])

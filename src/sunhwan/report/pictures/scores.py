@@ -1,5 +1,4 @@
-"""Plots of how good each network and baseline is on the test part: their scores, and whether the predicted
-probabilities of texts come true."""
+"""Plots of scores: networks and baselines on the test part, and how reliable probabilities of texts are."""
 
 from __future__ import annotations
 
@@ -9,40 +8,33 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sunhwan.report import style
-from sunhwan.report.pictures.adding import CHANCE_ERROR, cell_and_length
-from sunhwan.report.pictures.evidence import Evidence, Score, group_means
+from sunhwan.report.study import CHANCE_ERROR, Score, StudyRun
 from sunhwan.report.style import BASELINE, NETWORK, Picture
-from sunhwan.report.words import elide, fold, printer
+from sunhwan.report.words import capital, elide, fold, printer
 
 
-def results(evidence: Evidence) -> Picture | None:
+def results(study: StudyRun) -> Picture | None:
     """Networks and baselines on the test part, the best on top, with the numbers beside them."""
-    adding = evidence.run["kind"] == "adding"
-
-    def length(row: Score) -> int:
-        # Errors of the adding problem compare within a length.
-        return cell_and_length(row.name)[1] if adding else 0
-
-    rows = sorted(evidence.scores, key=lambda row: (length(row), evidence.cost(row.test)))
+    adding, rows = study.kind == "adding", study.ranked
     finite = [row for row in rows if math.isfinite(row.test)]
     if not finite:
         return None
-    best = {length(row): row for row in reversed(finite)}.values()
+    best = {study.length(row.name): row for row in reversed(finite)}.values()
     alike = printer(row.test for row in finite)
 
     def printed(row: Score) -> str:
         if not math.isfinite(row.test):
-            return "no number"
+            return "diverged"
         # From length to length errors differ by orders of magnitude.
         show = printer([row.test]) if adding else alike
         return show(row.test) + (f" ± {show(row.spread)}" if math.isfinite(row.spread) else "")
 
-    labels = [fold(row.name, 24) for row in rows]
+    labels = [fold(row.label, 24) for row in rows]
     folded = any("\n" in label for label in labels)
     figure, (axes,) = style.page(0.7 + (0.42 if folded else 0.32) * len(rows))
     if adding:
         style.logarithmic(axes.xaxis)
-    low, high = _adding_limits(finite) if adding else _limits(finite, evidence.accuracy)
+    low, high = _adding_limits(finite) if adding else _limits(finite, study.accuracy)
     axes.set_xlim(low, high)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), labels)
@@ -55,7 +47,7 @@ def results(evidence: Evidence) -> Picture | None:
         label.set_weight(weight)
         axes.text(1.02, place, printed(row), transform=beside, va="center_baseline", weight=weight)
         mark = NETWORK if row.network else BASELINE
-        # Filled and hollow: told apart without colour.
+        # Filled and hollow: they differ without colour, too.
         face = mark.color if row.network else "white"
         if row.test > high:
             axes.plot([0.985], [place], transform=beside, marker=">", color=mark.color, mfc=face, **inside)
@@ -72,26 +64,24 @@ def results(evidence: Evidence) -> Picture | None:
     if not all(row.network for row in rows):
         handles.append(BASELINE.legend("baseline", marker=True, mfc="white", **inside))
     order = "by sequence length, then best first" if adding else "best first"
-    measure = evidence.measure[0].upper() + evidence.measure[1:]
+    measure = capital(study.measure)
     subtitle = f"{measure} on the test part, {order}."
     if any(math.isfinite(row.spread) for row in rows):
-        subtitle += f" Networks: mean ± standard deviation over {evidence.run['seeds']} seeds."
+        subtitle += f" Networks: mean ± standard deviation over {study.record['seeds']} seeds."
     elif any(row.network for row in rows):
         subtitle += " One seed a network: the spread is not known."
     if any(row.test > high for row in finite):
         subtitle += " An arrow: off the scale."
-    message = (
-        "test error of each cell at each sequence length" if adding else _winner(evidence, finite, alike)
-    )
-    listed = (f"{row.name} ({_sort(row)}) {printed(row)}" for row in rows)
+    message = "test error of each cell at each sequence length" if adding else _winner(study, finite, alike)
+    listed = (f"{row.label} ({_sort(row)}) {printed(row)}" for row in rows)
     return style.finish(
         figure,
-        f"{evidence.study}: {message}",
+        f"{study.name}: {message}",
         subtitle,
-        f"{measure} on the test part of {evidence.study}, {order}: {', '.join(listed)}.",
+        f"{measure} on the test part of {study.name}, {order}: {', '.join(listed)}.",
         handles=handles,
-        x_label=f"test {evidence.measure}",
-        note=evidence.note,
+        x_label=f"test {study.measure}",
+        note=study.note,
     )
 
 
@@ -99,14 +89,14 @@ def _sort(row: Score) -> str:
     return "network" if row.network else "baseline"
 
 
-def _winner(evidence: Evidence, rows: Sequence[Score], show: Callable[[float], str]) -> str:
+def _winner(study: StudyRun, rows: Sequence[Score], show: Callable[[float], str]) -> str:
     """Who is the best of `rows`, the best first, and who of the other sort is."""
-    superlative = "highest test accuracy" if evidence.accuracy else "lowest test error"
-    said = f"{elide(rows[0].name, 30)} has the {superlative}, {evidence.amount(show(rows[0].test))}"
+    superlative = "highest test accuracy" if study.accuracy else "lowest test error"
+    sentence = f"{elide(rows[0].label, 30)} has the {superlative}, {study.amount(show(rows[0].test))}"
     rival = next((row for row in rows if row.network != rows[0].network), None)
     if rival:
-        said += f"; best {_sort(rival)} {elide(rival.name, 30)}, {evidence.amount(show(rival.test))}"
-    return said
+        sentence += f"; best {_sort(rival)} {elide(rival.label, 30)}, {study.amount(show(rival.test))}"
+    return sentence
 
 
 def _ends(rows: Sequence[Score]) -> list[float]:
@@ -136,42 +126,36 @@ def _adding_limits(rows: Sequence[Score]) -> tuple[float, float]:
     return low / 1.3, max(min(max(ends), 12 * CHANCE_ERROR), least) * 1.3
 
 
-def reliability(evidence: Evidence) -> Picture | None:
+def reliability(study: StudyRun) -> Picture | None:
     """Share of positive texts against the predicted probability, and how often each is predicted."""
-    shown = []
-    for predictor in evidence.best("probability"):
-        known = np.isfinite(predictor.values)
-        probability, truth = predictor.values[known], evidence.predictions["truth"][known]
-        place = np.clip((probability * 10).astype(int), 0, 9)
-        number = np.bincount(place, minlength=10)
-        # Ten texts or fewer say nothing about a share, and one share says nothing about reliability.
-        enough = number > 10
-        if enough.sum() >= 2:
-            mean = group_means(place, probability, 10)[enough]
-            share = group_means(place, truth, 10)[enough]
-            shown.append((predictor, mean, share, number / len(probability)))
+    shown = study.reliabilities()
     if not shown:
         return None
     figure, (axes, below) = style.page(2.4, 2, sharex=True, height_ratios=[3, 1])
     axes.plot([0, 1], [0, 1], color=style.QUIET, linewidth=1.0)
-    told = []
-    for predictor, mean, share, frequency in shown:
+    listed = []
+    for predictor, table in shown:
         mark = predictor.mark
-        axes.plot(mean, share, markersize=7, **mark.look)
-        below.stairs(frequency, np.linspace(0, 1, 11), color=mark.color, linestyle=mark.line, linewidth=1.8)
-        pairs = (f"{m:.2f} comes true in {s:.2f}" for m, s in zip(mean, share, strict=True))
-        told.append(f"{predictor.name}: {', '.join(pairs)}")
+        axes.plot(table.predicted, table.positive, markersize=7, **mark.look)
+        below.stairs(
+            table.frequency, np.linspace(0, 1, 11), color=mark.color, linestyle=mark.line, linewidth=1.8
+        )
+        pairs = (
+            f"{m:.2f} predicted, {s:.2f} positive"
+            for m, s in zip(table.predicted, table.positive, strict=True)
+        )
+        listed.append(f"{predictor.name}: {', '.join(pairs)}")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share of texts\nthat are positive")
     below.set_ylabel("share of\npredictions")
     below.set_ylim(bottom=0)
     figure.align_ylabels([axes, below])
     return style.finish(
         figure,
-        f"{evidence.study}: does a predicted 80 % come true in 80 % of texts?",
-        "Test part, ten bins of predicted probability, of more than ten texts each. On the diagonal it does.",
-        f"Predicted probability and share of positives on the test part of {evidence.study}: "
-        f"{'; '.join(told)}.",
-        handles=[predictor.mark.legend(predictor.label, marker=True) for predictor, *_ in shown],
+        f"{study.name}: are 80% of the texts with a predicted 80% positive?",
+        "Test part, bins of predicted probability with more than ten texts each; on the diagonal, they are.",
+        f"Predicted probability and share of positives on the test part of {study.name}: "
+        f"{'; '.join(listed)}.",
+        handles=[predictor.mark.legend(predictor.label, marker=True) for predictor, _ in shown],
         x_label="predicted probability that a text is positive",
-        note=evidence.note,
+        note=study.note,
     )

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sunhwan.report import style
-from sunhwan.report.pictures.evidence import Evidence, group_means, rows_of_each_series
+from sunhwan.report.groups import group_means
+from sunhwan.report.study import StudyRun, rows_of_each_series
 from sunhwan.report.style import Mark, Picture
 from sunhwan.report.words import count, duration
 
@@ -39,14 +40,14 @@ Reading = tuple[str, np.ndarray, np.ndarray]
 """The name of a series, its times (n,) datetime64[s] ascending, and its values (n,), NaN where missing."""
 
 
-def series(evidence: Evidence) -> Picture | None:
+def series(study: StudyRun) -> Picture | None:
     """The whole series, each in its panel, with the training, validation and test parts marked."""
-    found = _readings(evidence)
-    if not found:
+    each_series = _readings(study)
+    if not each_series:
         return None
-    figure, panels = _page(found[:_PANELS])
+    figure, panels = _page(each_series[:_PANELS])
     handles = []
-    for axes, (_, time, value) in zip(panels, found, strict=False):
+    for axes, (_, time, value) in zip(panels, each_series, strict=False):
         if len(value) <= _ROWS:
             _draw(axes, time, value, linewidth=0.9)
             continue
@@ -57,30 +58,31 @@ def series(evidence: Evidence) -> Picture | None:
             Mark(style.BLUE, "-", "none").legend(f"mean of each {word}", linewidth=1.2),
             Patch(color=style.SKY, alpha=0.6, linewidth=0, label="its lowest to highest"),
         ]
-    edges = evidence.series["edges"]
+    edges = study.series["edges"]
     handles += _mark_parts(panels, edges)
-    first = min(time[0] for _, time, _ in found[:_PANELS]).astype("datetime64[D]")
-    last = max(time[-1] for _, time, _ in found[:_PANELS]).astype("datetime64[D]")
+    first = min(time[0] for _, time, _ in each_series[:_PANELS]).astype("datetime64[D]")
+    last = max(time[-1] for _, time, _ in each_series[:_PANELS]).astype("datetime64[D]")
     return style.finish(
         figure,
-        f"{evidence.study}: the whole series, {first} to {last}",
-        _subtitle(evidence, found),
-        f"{evidence.study} from {first} to {last}, {len(found)} series, {_told(evidence, found)}; training "
+        f"{study.name}: the whole series, {first} to {last}",
+        _subtitle(study, each_series),
+        f"{study.name} from {first} to {last}, {len(each_series)} series, "
+        f"{_summary(study, each_series)}; training "
         f"ends {edges[0]}, validation ends {edges[1]}.",
         handles=handles,
-        y_label=evidence.target,
-        note=evidence.note,
+        y_label=study.target,
+        note=study.note,
     )
 
 
-def first_ten_days(evidence: Evidence) -> Picture | None:
+def first_ten_days(study: StudyRun) -> Picture | None:
     """The first ten days of the series, every reading."""
-    found = _readings(evidence)
-    if not found:
+    each_series = _readings(study)
+    if not each_series:
         return None
-    start = min(time[np.isfinite(value)][0] for _, time, value in found)
+    start = min(time[np.isfinite(value)][0] for _, time, value in each_series)
     windows = []
-    for name, time, value in found:
+    for name, time, value in each_series:
         inside = (time >= start) & (time < start + TEN_DAYS)
         if np.isfinite(value[inside]).any():
             windows.append((name, time[inside], value[inside]))
@@ -90,20 +92,20 @@ def first_ten_days(evidence: Evidence) -> Picture | None:
     span = duration(max((time for _, time, _ in windows), key=lambda time: time[-1]))
     return style.finish(
         figure,
-        f"{evidence.study}: the first {span}, from {start.astype('datetime64[D]')}",
-        _subtitle(evidence, windows),
-        f"The first {span} of {evidence.study}, from {start}, {_told(evidence, windows)}.",
-        y_label=evidence.target,
-        note=evidence.note,
+        f"{study.name}: the first {span}, from {start.astype('datetime64[D]')}",
+        _subtitle(study, windows),
+        f"The first {span} of {study.name}, from {start}, {_summary(study, windows)}.",
+        y_label=study.target,
+        note=study.note,
     )
 
 
-def _readings(evidence: Evidence) -> list[Reading]:
+def _readings(study: StudyRun) -> list[Reading]:
     """The series that have a reading."""
-    if not evidence.series:
+    if not study.series:
         return []
-    time, value = evidence.series["time"], evidence.series["value"]
-    rows_of = rows_of_each_series(evidence.series)
+    time, value = study.series["time"], study.series["value"]
+    rows_of = rows_of_each_series(study.series)
     return [(name, time[rows], value[rows]) for name, rows in rows_of if np.isfinite(value[rows]).any()]
 
 
@@ -163,18 +165,20 @@ def _mark_parts(panels: Sequence[Axes], edges: np.ndarray) -> list[Patch]:
     return [Patch(fc=shade, ec=style.QUIET, linewidth=0.8, label=part) for part, shade in shades.items()]
 
 
-def _subtitle(evidence: Evidence, found: Sequence[Reading]) -> str:
-    shown = f"; the first {_PANELS} of {len(found)} series are shown" if len(found) > _PANELS else ""
-    return f"{evidence.target}: {_counted(found)}{shown}."
+def _subtitle(study: StudyRun, each_series: Sequence[Reading]) -> str:
+    shown = (
+        f"; the first {_PANELS} of {len(each_series)} series are shown" if len(each_series) > _PANELS else ""
+    )
+    return f"{study.target}: {_counted(each_series)}{shown}."
 
 
-def _counted(found: Sequence[Reading]) -> str:
-    rows = sum(len(value) for _, _, value in found)
-    readings = sum(int(np.isfinite(value).sum()) for _, _, value in found)
+def _counted(each_series: Sequence[Reading]) -> str:
+    rows = sum(len(value) for _, _, value in each_series)
+    readings = sum(int(np.isfinite(value).sum()) for _, _, value in each_series)
     return f"{count(readings, 'reading')}, {rows - readings} missing"
 
 
-def _told(evidence: Evidence, found: Sequence[Reading]) -> str:
-    values = np.concatenate([value for _, _, value in found])
+def _summary(study: StudyRun, each_series: Sequence[Reading]) -> str:
+    values = np.concatenate([value for _, _, value in each_series])
     extent = f"between {np.nanmin(values):.3g} and {np.nanmax(values):.3g}, mean {np.nanmean(values):.3g}"
-    return f"{evidence.target}: {_counted(found)}; {extent}"
+    return f"{study.target}: {_counted(each_series)}; {extent}"

@@ -117,19 +117,19 @@ def test_models_train_and_predict_as_stock(make, tmp_path):
 @pytest.mark.parametrize("rates", [{}, {"dropout": 0.2, "recurrent_dropout": 0.3}])
 @pytest.mark.parametrize("layer", ["SimpleRNN", "GRU", "LSTM"])
 def test_200_steps_of_adam_leave_losses_equal_in_four_digits(layer, rates):
-    inputs, targets = series(batch=64, timesteps=5)
+    inputs, targets = series(batch=320, timesteps=5)
 
     def losses():
         keras.utils.set_random_seed(6)
         model = sequential(getattr(keras.layers, layer)(6, **rates), timesteps=5)
         model.compile(keras.optimizers.Adam(0.01), "mse")
-        return model, model.fit(inputs, targets, batch_size=16, epochs=50, verbose=0).history["loss"]
+        return model, model.fit(inputs, targets, batch_size=16, epochs=10, verbose=0).history["loss"]
 
     _, stock = losses()
     with sunhwan.accelerated():
         model, fused = losses()
         assert paths(model) == ["fused"]
-    assert len(stock) * 4 == 200
+    assert len(stock) * 320 / 16 == 200  # few epochs, each of which costs as much as its steps
     assert stock[-1] < stock[0] / 2
     np.testing.assert_allclose(fused, stock, rtol=1e-4)
 
