@@ -12,9 +12,9 @@ from sunhwan.cli import group
 from sunhwan.data import table
 from sunhwan.data.files.records import Records
 from sunhwan.data.preparation import ForecastSpec
-from sunhwan.data.split import chronological, rolling
+from sunhwan.data.split import chronological
 from sunhwan.errors import SunhwanError
-from sunhwan.forecast.backtest import backtest
+from sunhwan.forecast.backtest import backtest, rolling
 from sunhwan.forecast.options import Options, Settings
 from sunhwan.forecast.run import learn
 from sunhwan.training.progress import Nobody

@@ -298,6 +298,8 @@ def numbers_regression(fit: Fit) -> list[Maker]:
             if name == "boosting" and y.shape[1] > 4:
                 return None  # so many pairs of a window and a step would take the others' time
             predictor = PREDICTORS[name].fit(train, validation, **options.get(name, {}))
+            if predictor is None:
+                return None
             return train.physical(predictor.predict(train.like(windows(rows)))), ""
 
         return make

@@ -83,7 +83,7 @@ class Fit:
         calls: of `fit`, in order.
         train, validation: the parts; `validation` may be None.
         tests: other rows that were evaluated, or predicted, after `fit`.
-        evaluated_validationidation: the validation rows where they were evaluated after `fit`.
+        evaluated_validation: the validation rows where they were evaluated after `fit`.
         no_tests: calls of `evaluate` and `predict` that are not on a test part, each with the reason.
     """
 

@@ -49,39 +49,6 @@ def chronological(series: np.ndarray, split: Sequence[float | int]) -> np.ndarra
     return part
 
 
-def rolling(series: np.ndarray, split: Sequence[float], folds: int) -> list[np.ndarray]:
-    """The parts of a backtest: the test part is cut into folds, one after the other, and what lies before
-    each is its training and validation part, in the proportion of their shares.
-
-    Args:
-        series: (rows,) as for `chronological`.
-        split: three shares.
-        folds: how many, at least 2.
-
-    Returns:
-        For each fold (rows,) int8: 0 train, 1 validation, 2 test, -1 for what comes after it.
-
-    Example:
-        >>> for part in rolling(np.zeros(10, int), (40, 20, 40), 2):
-        ...     print(part)
-        [ 0  0  0  0  1  1  2  2 -1 -1]
-        [0 0 0 0 0 1 1 1 2 2]
-    """
-    shares, _ = checked(split)
-    if shares is None:
-        raise SunhwanError(f"a split of {split} was given; folds are cut by three shares, such as 60/20/20")
-    parts = [np.full(len(series), -1, np.int8) for _ in range(folds)]
-    starts = np.flatnonzero(np.diff(series, prepend=-1))
-    for start, end in zip(starts, np.append(starts[1:], len(series)), strict=True):
-        rows = end - start
-        first = round(rows * (shares[0] + shares[1]))
-        edges = first + np.round((rows - first) * np.arange(folds + 1) / folds).astype(int)
-        for part, begins, ends in zip(parts, edges, edges[1:], strict=False):
-            validation = round(begins * shares[0] / (shares[0] + shares[1]))
-            part[start : start + ends] = np.searchsorted([validation, begins], np.arange(ends), side="right")
-    return parts
-
-
 def checked(split: Sequence[float | int]) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Three shares that add up to one, or two row numbers; the other is None."""
     try:

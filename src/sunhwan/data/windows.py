@@ -62,6 +62,11 @@ class WindowPlan:
         return season_of(self.interval)
 
     @property
+    def past(self) -> int:
+        """Rows up to the origin that predictions may depend on: a window's, or those of a season."""
+        return max(self.grid.span + 1, self.season)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The features' names."""
         return self.encoder.names

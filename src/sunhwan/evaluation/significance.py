@@ -350,29 +350,6 @@ class McNemar:
     p_value: float
     exact: bool
 
-    def sentence(self, baseline: str, threshold: float = 0.05) -> str:
-        """The result in words; above `threshold` the difference is not significant.
-
-        Example:
-            >>> McNemar(700, 60, 30, 210, 0.0022, exact=False).sentence("nb_svm")
-            'better than nb_svm: 60 examples right that it gets wrong, 30 the other way round (p = 0.002)'
-            >>> McNemar(850, 12, 9, 129, 0.664, exact=True).sentence("nb_svm")
-            'no significant difference from nb_svm on the test part (12 examples right that it gets wrong, 9 the other way round, p = 0.66)'
-        """  # noqa: E501
-        counts = (
-            f"{self.only_first:,} examples right that it gets wrong, {self.only_second:,} the other way round"
-        )
-        p = (
-            "p < 0.001"
-            if self.p_value < 0.001
-            else f"p = {self.p_value:.{2 if self.p_value >= 0.01 else 3}f}"
-        )
-        if self.p_value > threshold:
-            return f"no significant difference from {baseline} on the test part ({counts}, {p})"
-        return (
-            f"{'better' if self.only_first > self.only_second else 'worse'} than {baseline}: {counts} ({p})"
-        )
-
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
     """McNemar's test of whether two classifiers are right equally often.
@@ -428,29 +405,6 @@ class Spread:
     values: tuple[float | None, ...]
     mean: float | None
     std: float | None
-
-    def sentence(self, unit: str = "") -> str:
-        """The result in words; `unit` as people read it.
-
-        Example:
-            >>> spread([2.31, 2.35, 2.27]).sentence("°C")
-            '2.31 ± 0.04 °C over 3 seeds (2.27 to 2.35)'
-            >>> spread([0.8769]).sentence()
-            '0.877 with one seed'
-            >>> spread([2.31, None, float("nan")]).sentence("°C")
-            'diverged with 2 of 3 seeds'
-        """
-        seeds = len(self.values)
-        if self.mean is None:
-            return f"diverged with {self.values.count(None)} of {seeds} {'seeds' if seeds > 1 else 'seed'}"
-        unit = f" {unit}" if unit else ""
-        if self.std is None:
-            return f"{self.mean:.3g}{unit} with one seed"
-        decimals = max(0, 2 - int(np.floor(np.log10(abs(self.mean))))) if self.mean else 2
-        mean, std, low, high = (
-            f"{value:,.{decimals}f}" for value in (self.mean, self.std, min(self.values), max(self.values))
-        )
-        return f"{mean} ± {std}{unit} over {seeds} seeds ({low} to {high})"
 
 
 def spread(values: Sequence[float | None]) -> Spread:

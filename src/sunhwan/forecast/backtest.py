@@ -21,9 +21,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from sunhwan.data import split
 from sunhwan.data.health import health as column_health
 from sunhwan.data.preparation import ForecastSpec, Prepared, parts_of, prepare
-from sunhwan.data.split import rolling
 from sunhwan.data.table import Table
 from sunhwan.errors import SunhwanError
 from sunhwan.forecast.evaluate import MODEL, Evaluation, Result, evaluate, summary
@@ -138,3 +138,36 @@ def spread(tests: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, 
         }
         for key in tests[0]
     }
+
+
+def rolling(series: np.ndarray, shares: Sequence[float], folds: int) -> list[np.ndarray]:
+    """The parts of a backtest: the test part is cut into folds, one after the other, and what lies before
+    each is its training and validation part, in the proportion of their shares.
+
+    Args:
+        series: (rows,) as for `chronological`.
+        shares: three.
+        folds: how many, at least 2.
+
+    Returns:
+        For each fold (rows,) int8: 0 train, 1 validation, 2 test, -1 for what comes after it.
+
+    Example:
+        >>> for part in rolling(np.zeros(10, int), (40, 20, 40), 2):
+        ...     print(part)
+        [ 0  0  0  0  1  1  2  2 -1 -1]
+        [0 0 0 0 0 1 1 1 2 2]
+    """
+    fractions, _ = split.checked(shares)
+    if fractions is None:
+        raise SunhwanError(f"a split of {shares} was given; folds are cut by three shares, such as 60/20/20")
+    parts = [np.full(len(series), -1, np.int8) for _ in range(folds)]
+    starts = np.flatnonzero(np.diff(series, prepend=-1))
+    for start, end in zip(starts, np.append(starts[1:], len(series)), strict=True):
+        rows = end - start
+        first = round(rows * (fractions[0] + fractions[1]))
+        edges = first + np.round((rows - first) * np.arange(folds + 1) / folds).astype(int)
+        for part, begins, ends in zip(parts, edges, edges[1:], strict=False):
+            validation = round(begins * fractions[0] / (fractions[0] + fractions[1]))
+            part[start : start + ends] = np.searchsorted([validation, begins], np.arange(ends), side="right")
+    return parts

@@ -320,7 +320,7 @@ class Forecaster(BaseEstimator):
         """Keep the latest rows of each series: what a forecast reads, and what fills its gaps."""
         plan = self.model_.plan
         frame = as_text(records.frame)
-        needed = 2 * (max(plan.grid.span + 1, plan.season) + plan.encoder.fill + plan.steps)
+        needed = 2 * (plan.past + plan.encoder.fill + plan.steps)
         frame = frame.select(self._columns())
         series = self.source_.series
         latest = frame.group_by(series, maintain_order=True).tail(needed) if series else frame.tail(needed)

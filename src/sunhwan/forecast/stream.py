@@ -81,7 +81,7 @@ class Stream:
         plan = self.plan = forecast.plan
         self.interval = seconds_of(plan.interval)
         self.span = plan.grid.span + 1
-        self.past = max(self.span, plan.season)
+        self.past = plan.past
         self.filled = duration(plan.encoder.fill * self.interval)
         self.room = 4 * self.past
         self.tracks: dict[str, Track] = {}

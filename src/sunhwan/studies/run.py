@@ -219,7 +219,7 @@ def carry_out(
     rundir.put(folder, metrics=metrics)
     # Under other versions a resumed run need not end with the same bits: the record says so.
     resumed = {} if run.record["versions"] == versions() else {"resumed_with": versions()}
-    rundir.finish(run, **resumed)
+    rundir.finish(run, seconds=sum(float(row["seconds"]) for row in run.history), **resumed)
     return metrics
 
 

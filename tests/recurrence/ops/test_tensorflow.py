@@ -410,7 +410,10 @@ REFUSALS = (NotImplementedError, tf.errors.UnimplementedError)
 
 @pytest.mark.parametrize(
     ("derivative", "message"),
-    [(second_derivative, "second derivative is not available"), (forward_mode, "forward mode is not available")],
+    [
+        (second_derivative, "second derivative is not available"),
+        (forward_mode, "forward mode is not available"),
+    ],
 )
 def test_other_derivatives_are_refused(derivative, message):
     tensors = model_of(EVERYTHING)

@@ -11,7 +11,8 @@ A feature is made of one of three sources, which says what `bulk` and `row` take
 `bulk` returns (rows, features) float64 and `row` as many floats, in their units, NaN where there is no
 reading. Gaps are filled and units scaled away by the `Encoder`.
 
-To add a kind, write its class here and add it to `KINDS`.
+To add a kind, write its class here, with its place in `Feature` and `KINDS`, and have `of_column`,
+`of_filled` or `of_time` learn it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ SMALLEST = 1 << 20
 """Bytes from which memory is kept; the system's allocator handles smaller sizes."""
 
 MOST_BYTES = 256 << 20
-"""Bytes kept at most; the native library's workspace has the same limit."""
+"""Bytes kept at most; the native library has limits of its own, in `native/src/memory.cpp`."""
 
 ALIGNMENT = 64
 """Bytes; TensorFlow uses an array without a copy only if its address is a multiple of them."""
