@@ -30,7 +30,7 @@ def texts(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return [*strings(ast.parse(text)), *helps(path)]
-    return [re.sub(r"```python\n.*?```", "", text, flags=re.DOTALL)]
+    return [re.sub(r"```python\n.*?```|\{%.*?%\}", "", text, flags=re.DOTALL)]
 
 
 def strings(tree):

@@ -16,7 +16,7 @@ def test_an_error_is_given_in_the_data_s_own_units(metric, own):
     scaling = SimpleNamespace(kind="fit", name="MinMaxScaler", scaler=scaler, rows=rows)
     network = {"mae": 0.125, "mse": 0.0625}[metric]
     units = error_units(scaler.transform(rows)[:, 0], metric, network, [scaling])
-    assert "of which 1 is 80.0 in the data's own" in units
+    assert "1 of them is 80.0 in the data's own" in units
     assert units.endswith(f"is {own:.1f}")
 
 
@@ -32,7 +32,7 @@ def test_a_comparison_has_the_units_of_its_errors(on_noise):
     scaled = "scaler = MinMaxScaler()\ny = scaler.fit_transform(40 * y[:, None])\n"
     fit = "model = network()\nmodel.fit(x, y, validation_split=0.3, verbose=0)\n"
     (comparison,) = on_noise(scaled + fit).comparisons
-    assert comparison.units.startswith("MSE in squared units of a MinMaxScaler, of which 1 is ")
+    assert comparison.units.startswith("MSE in squared units of a MinMaxScaler; 1 of them is ")
     unit = float(comparison.units.partition("1 is ")[2].partition(" in ")[0].replace(",", ""))
     error = float(comparison.units.rpartition("RMSE is ")[2].replace(",", ""))
     assert error == pytest.approx(unit * comparison.network**0.5, rel=0.01) and unit > 40

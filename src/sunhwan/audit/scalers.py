@@ -12,7 +12,7 @@ from sunhwan.audit.observe.watch import Scaling
 from sunhwan.units import digits
 
 LINEAR = ("MinMaxScaler", "StandardScaler", "RobustScaler", "MaxAbsScaler")
-"""Scalers of which a step of 1 is as much everywhere."""
+"""Scalers whose steps of 1 are equally large everywhere."""
 
 ROUNDED = 1e-6
 """A scaler's 0 and 1 may be missed by this much."""
@@ -66,7 +66,7 @@ def error_units(targets: np.ndarray, metric: str, network: float | None, scaling
     name, step = (match[0].name, units(match[0].scaler, match[1])[1]) if match else ("", 1.0)
     if name in LINEAR and step not in (0, 1):
         text = (
-            f"{metric.upper()} in {squared}units of a {name}, of which 1 is {digits(step)} in the data's own"
+            f"{metric.upper()} in {squared}units of a {name}; 1 of them is {digits(step)} in the data's own"
         )
         if network is not None and np.isfinite(network):
             error = network**0.5 if squared else network

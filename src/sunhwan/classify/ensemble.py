@@ -133,7 +133,7 @@ class Ensemble:
         raise NotImplementedError
 
     def predict_proba(self, examples: Any) -> np.ndarray:
-        """(examples, classes) float64, each row of which adds up to one."""
+        """(examples, classes) float64, whose rows add up to one."""
         return softmax(self.logits(examples), axis=1)
 
     def predict(self, examples: Any) -> list[str]:

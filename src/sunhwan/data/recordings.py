@@ -291,7 +291,7 @@ def learn(rows: Table, wanted: Sequence[str], training: np.ndarray) -> tuple[Enc
         if absent.any():
             notes.append(
                 f"{item.column}: {absent.sum():,} of {len(absent):,} values missing; they are replaced by "
-                "the last value before, or by the mean if there is none"
+                "the last value before, or by the mean if none comes before"
             )
         masks += of_filled(item.column, mask[training, first])
     scale = Scale.fit(raw[training], ~scaled(features)).extended(len(masks))

@@ -38,7 +38,7 @@ class Table:
         time: (rows,) datetime64[s]; within a series each row is one `interval` after the row before.
         series: (rows,) int32, the index of each row's series; the rows of a series are adjacent.
         series_names: the name of each series; `("",)` where the file holds one unnamed series.
-        columns: the readings, one column each, (rows,) float64 or text; null where there is none.
+        columns: the readings, one column each, (rows,) float64 or text; null where a value is missing.
         interval: the time from row to row.
         name: what the data is called, for people.
         fingerprint: SHA-256 of the bytes that the data was read from.
@@ -321,7 +321,7 @@ def from_text(column: pl.Series, records: Records) -> pl.Series:
         raise SunhwanError(
             f"{records.where(row)} of {records.name} has the text {column[row]!r} in the number column "
             f"{column.name!r} ({words.sum():,} such rows); write a number, or leave the field empty where "
-            "there is none"
+            "a value is missing"
         )
     return parsed
 

@@ -264,7 +264,7 @@ class Calibration:
         return self._miss_rates.copy()
 
     def adjust(self, lower: np.ndarray, upper: np.ndarray) -> Bounds:
-        """Intervals by the margins of now, of which nothing is noted down: split conformal after `fit`.
+        """Intervals by the present margins, without learning from them: split conformal after `fit`.
 
         Args:
             lower, upper: (..., steps) forecasts in the target's unit, the point as both of a point forecast.

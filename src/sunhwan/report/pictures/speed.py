@@ -64,7 +64,7 @@ def faster(result: dict[str, Any]) -> Picture | None:
         figure,
         f"Accelerated, a training step is {fits[0]:.1f} to {fits[-1]:.1f} times faster",
         f"How many times faster than stock Keras on {result['backend']}: median over {result['pairs']} pairs "
-        "of samples; the line reaches down to the 95 % confidence bound.",
+        "of samples; the line reaches down to the 95% confidence bound.",
         "Times faster than stock Keras: "
         + ", ".join(f"{row['case']} {row['what']} {row['ratio']:.1f}" for row in rows)
         + ".",
