@@ -106,7 +106,7 @@ def test_text_in_a_number_column_is_named_with_its_line():
         )
     assert str(error.value) == (
         "line 5 of f.csv has the text 'two' in the number column 'T' (2 such rows); write a number, or leave "
-        "the field empty where there is none"
+        "the field empty where a value is missing"
     )
 
 
