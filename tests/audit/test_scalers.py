@@ -33,7 +33,7 @@ def test_a_comparison_has_the_units_of_its_errors(on_noise):
     fit = "model = network()\nmodel.fit(x, y, validation_split=0.3, verbose=0)\n"
     (comparison,) = on_noise(scaled + fit).comparisons
     assert comparison.units.startswith("MSE in squared units of a MinMaxScaler; 1 of them is ")
-    unit = float(comparison.units.partition("1 is ")[2].partition(" in ")[0].replace(",", ""))
+    unit = float(comparison.units.partition("1 of them is ")[2].partition(" in ")[0].replace(",", ""))
     error = float(comparison.units.rpartition("RMSE is ")[2].replace(",", ""))
     assert error == pytest.approx(unit * comparison.network**0.5, rel=0.01) and unit > 40
     (comparison,) = on_noise("y = (y - y.mean()) / y.std()\n" + fit).comparisons

@@ -124,9 +124,12 @@ def test_a_lookback_that_is_no_multiple_of_the_step(refuses, small, station):
         (["study", "run", "small.toml", "--unit", ""], "'--unit': an empty text was given"),
         (["study", "run", "small.toml", "--target", " "], "'--target': an empty text was given"),
         (["study", "run", "small.toml", "--colour", "red"], "No such option '--colour'"),
-        (["study", "run"], "Missing argument 'STUDY'; `sunhwan study run --help`"),
-        (["study", "walk"], "No such command 'walk'; `sunhwan study --help`"),
-        (["forcast", "station.csv"], "No such command 'forcast'. Did you mean 'forecast'; `sunhwan --help`"),
+        (["study", "run"], "Missing argument 'STUDY'; see `sunhwan study run --help`"),
+        (["study", "walk"], "No such command 'walk'; see `sunhwan study --help`"),
+        (
+            ["forcast", "station.csv"],
+            "No such command 'forcast'. Did you mean 'forecast'; see `sunhwan --help`",
+        ),
         (["study", "run", "newyork_temperature", "--data", "a.csv"], "table_temperature --data FILE"),
         (["study", "run", "newyork_temperature", "--time", "t"], "table_temperature --data FILE"),
         (["study", "run", "adding_problem", "--data", "a.csv"], "[data] has 'path', but the data adding"),
@@ -210,7 +213,7 @@ def test_a_full_disk(limit, goes_on, small, station, tmp_path, monkeypatch):
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.count("\n") == 1
-    assert ended.stderr.startswith("sunhwan: a file grew larger than the system allows")
+    assert ended.stderr.startswith("sunhwan: the file grew larger than the system allows")
     resume = f"; to continue: sunhwan study run {small} --resume --out 'o u t'\n"
     assert ended.stderr.endswith(resume) == goes_on
     # What was not begun is not there; what was begun can be resumed, and holds no half of a file.

@@ -46,8 +46,9 @@ def test_a_run_prints_who_won_a_table_and_json_and_is_silent_on_stderr(ran, tmp_
     lines = ran.out.splitlines()
     assert lines[0] == "Does it run?"
     assert lines[1] == "1 epoch instead of the study's 2: a demonstration, not a result"
-    assert "172 / 52 / 52 windows of 6 timesteps x 2 features" in lines[2]
-    assert lines[3].startswith("On the test part, ")
+    assert "reads 6 h (6 timesteps, every row, of 2 features) and predicts the value 3 h later" in lines[2]
+    assert "172 / 52 / 52 windows of 6 timesteps x 2 features" in lines[3]
+    assert lines[4].startswith("On the test part, ")
     assert "mean absolute error, °C (= baseline)" in ran.out
     assert "the run is in my run" in lines
 

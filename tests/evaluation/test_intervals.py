@@ -576,7 +576,7 @@ def test_a_series_with_too_few_truths_begins_with_those_of_all():
     assert scores[1][1] == scores[2][1] == [86, 87, 88, 89, 90, 93, 94, 95, 96, 97, 98, 99, 100]
     with pytest.raises(SunhwanError, match="step 1 has 5 validation forecasts"):
         Calibration.fit_series(point[:5], point[:5], truth[:5], names[:5], level=0.9)
-    with pytest.raises(ValueError, match="series has 99 ids, expected one a window, 100"):
+    with pytest.raises(ValueError, match="series has 99 ids, expected one for each window, 100"):
         Calibration.fit_series(point, point, truth, names[1:], level=0.9)
 
 

@@ -70,7 +70,11 @@ def test_what_cannot_be_is_refused_and_changes_nothing(name, value, said):
     [
         ("ahead", (0, 3), "ahead[0] is 0, expected 1 to 3"),
         ("ahead", (2, 2), "ahead[1] is 2, expected 3 to 3"),
-        ("counts", (0, RECENT + 1), "step 1 has counts 6 and place 0, expected at most recent, 5, and less"),
+        (
+            "counts",
+            (0, RECENT + 1),
+            "step 1 has counts 6 and place 0, expected counts of at most recent = 5 and a smaller place",
+        ),
         ("counts", (-1, 0), "step 0 has counts -1"),
         ("place", (0, RECENT), "step 1 has counts 0 and place 5"),
         ("place", (-1, 0), "step 0 has counts 0 and place -1"),

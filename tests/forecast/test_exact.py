@@ -48,5 +48,5 @@ def test_saved_networks_that_lack_something_are_refused(run, harm):
     network, plan = run.result.fitted.networks[0], run.result.fitted.model.plan
     saved, arrays = network.to_dict(), dict(network.weights)
     del (saved if harm in saved else arrays)[harm]
-    with pytest.raises(SunhwanError, match=r"network cannot be read .*make the run anew"):
+    with pytest.raises(SunhwanError, match=r"network cannot be read .*make the run again"):
         Network.from_saved(plan, saved, arrays)

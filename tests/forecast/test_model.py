@@ -31,7 +31,7 @@ def test_a_saved_model_that_lacks_something_is_refused(run, harm):
     result = run.result
     saved, arrays = result.fitted.model.to_dict(), result.fitted.model.to_arrays()
     del saved[harm]
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
         ForecastModel.from_saved(saved, arrays)
 
 
@@ -39,7 +39,7 @@ def test_a_saved_model_that_lacks_something_is_refused(run, harm):
 def test_a_saved_ridge_of_another_shape_or_without_numbers_is_refused(run, harm):
     result = run.result
     saved, arrays = result.fitted.model.to_dict(), result.fitted.model.to_arrays()
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
         ForecastModel.from_saved(saved, arrays | {"ridge:weights": harm(arrays["ridge:weights"])})
 
 
@@ -47,7 +47,7 @@ def test_a_saved_ridge_of_another_shape_or_without_numbers_is_refused(run, harm)
 def test_saved_weights_of_other_steps_or_without_numbers_are_refused(run, weights):
     result = run.result
     saved, arrays = result.fitted.model.to_dict(), result.fitted.model.to_arrays()
-    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run anew"):
+    with pytest.raises(SunhwanError, match=r"cannot be read .*make the run again"):
         ForecastModel.from_saved({**saved, "weights": dict.fromkeys(saved["weights"], weights)}, arrays)
 
 

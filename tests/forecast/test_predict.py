@@ -65,7 +65,7 @@ def test_series_that_were_not_in_training_are_named(run, station):
     ("change", "said"),
     [
         (lambda frame: frame.drop("p"), "lacks 'p'"),
-        (lambda frame: frame[::2], "are 2 h apart, but learnt was from rows 1 h apart"),
+        (lambda frame: frame[::2], "are 2 h apart, but the model was trained on rows 1 h apart"),
         (lambda frame: frame[:5], r"reads 12 rows of 1 h, and 6 rows after it with 'plan'"),
         (lambda frame: frame.rename({"time": "when"}), "lacks 'time'"),
     ],

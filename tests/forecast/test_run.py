@@ -48,7 +48,7 @@ def test_the_command_says_first_whether_the_network_is_worth_it(tmp_path, statio
     )
     reading = json.dumps(station(rows=1).row(0, named=True))
     answer = CliRunner().invoke(group, ["stream", str(out)], input=f"\ufeff{reading}\n").stdout
-    assert json.loads(answer)["waiting"].startswith("11 more rows")
+    assert json.loads(answer)["waiting"].startswith("the next forecast needs 11 more rows")
     done = run_command(
         "predict", out, tmp_path / "station.csv", "--every", "24h", "--out", tmp_path / "f.parquet"
     )

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from sunhwan import rundir
-from sunhwan.baselines.names import words
 from sunhwan.errors import SunhwanError
 from sunhwan.files import read_json, write_json
 from sunhwan.report.groups import row_means
@@ -58,7 +57,8 @@ def test_the_page_says_what_the_run_found(forecast_run):
     assert len(scores) == 2
     for found, kept in zip(scores, metrics["targets"], strict=True):
         assert found.rows[0][0] == "the model"
-        assert {row[0] for row in found.rows[1:]} == {words(key) for key in set(kept["test"]) - {"model"}}
+        named = {metrics["names"][key] for key in set(kept["test"]) - {"model"}}
+        assert {row[0] for row in found.rows[1:]} == named and "same time yesterday" in named
         errors = [float(row[1].replace(",", "")) for row in found.rows]
         assert errors[1:] == sorted(errors[1:])
         assert errors[0] == pytest.approx(kept["test"]["model"]["mae"], rel=0.01)
@@ -307,7 +307,7 @@ def test_the_page_of_a_classifier_says_what_the_run_found(classify_run):
     assert page.answer == metrics["verdict"]
     sections = {section.title: section.blocks for section in page.sections}
     accuracy = {row[0]: float(row[1]) for row in sections["Scores"][0].rows}
-    for name, said in (("model", "model"), ("nb_svm", "NB-SVM"), ("majority", "majority class")):
+    for name, said in (("model", "the model"), ("nb_svm", "NB-SVM"), ("majority", "majority class")):
         assert accuracy[said] == pytest.approx(metrics["test"][name]["accuracy"], abs=1e-4)
     with np.load(classify_run / "predictions.npz") as kept:
         truth, said = kept["truth"], kept["model"]
