@@ -409,3 +409,16 @@ def test_spread_by_hand():
         assert spread([1.0, diverged]) == Spread((1.0, None), None, None)
     with pytest.raises(SunhwanError, match="no seeds"):
         spread([])
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "said"),
+    [
+        ([0.87, 0.88, 0.89], "", "0.880 ± 0.010 over 3 seeds (0.870 to 0.890)"),
+        ([1234.0, 1236.0], "W", "1,235 ± 1 W over 2 seeds (1,234 to 1,236)"),
+        ([0.0, 0.0], "mm", "0.00 ± 0.00 mm over 2 seeds (0.00 to 0.00)"),
+        ([None], "", "diverged with 1 of 1 seed"),
+    ],
+)
+def test_spread_in_words(values, unit, said):
+    assert spread(values).sentence(unit) == said

@@ -406,6 +406,29 @@ class Spread:
     mean: float | None
     std: float | None
 
+    def sentence(self, unit: str = "") -> str:
+        """The result in words; `unit` as people read it.
+
+        Example:
+            >>> spread([2.31, 2.35, 2.27]).sentence("°C")
+            '2.31 ± 0.04 °C over 3 seeds (2.27 to 2.35)'
+            >>> spread([0.8769]).sentence()
+            '0.877 with one seed'
+            >>> spread([2.31, None, float("nan")]).sentence("°C")
+            'diverged with 2 of 3 seeds'
+        """
+        seeds = len(self.values)
+        if self.mean is None:
+            return f"diverged with {self.values.count(None)} of {seeds} {'seeds' if seeds > 1 else 'seed'}"
+        unit = f" {unit}" if unit else ""
+        if self.std is None:
+            return f"{self.mean:.3g}{unit} with one seed"
+        decimals = max(0, 2 - int(np.floor(np.log10(abs(self.mean))))) if self.mean else 2
+        mean, std, low, high = (
+            f"{value:,.{decimals}f}" for value in (self.mean, self.std, min(self.values), max(self.values))
+        )
+        return f"{mean} ± {std}{unit} over {seeds} seeds ({low} to {high})"
+
 
 def spread(values: Sequence[float | None]) -> Spread:
     """Mean and sample standard deviation over seeds; a seed that diverged is None, or not finite.
