@@ -391,7 +391,7 @@ def peak() -> style.Picture:
     """The recorded shares of the processor's peak that the kernels reach."""
     found = {name: cells for name, cells in recorded("## Acceleration").items() if "thread" in name}
     layers = ("GRU(32)", "LSTM(32)", "GRU(128)", "LSTM(128)")
-    shares = {name: [int(cell.split()[0]) for cell in cells] for name, cells in found.items()}
+    shares = {name: [int(cell.partition("%")[0]) for cell in cells] for name, cells in found.items()}
     figure, (axes,) = style.page(1.7)
     for mark, told in zip(SEQUENCE, shares.values(), strict=False):
         axes.plot(told, range(len(layers)), mark.marker, color=mark.color)
