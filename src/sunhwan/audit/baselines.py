@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -282,8 +283,11 @@ def numbers_regression(fit: Fit) -> list[Maker]:
     def mean(rows):
         return (np.tile(whole_y.mean(axis=0), (len(rows), 1)), "") if last is None else None
 
-    train = ArrayWindows.of(x, y, feature=None if last is None else last[1], cell=earlier)
-    validation = train.like(windows(data.validation_x), outputs(data.validation_y))
+    @cache
+    def parts():  # where a baseline is trained, within its budget, and not for fits that share predictions
+        train = ArrayWindows.of(x, y, feature=None if last is None else last[1], cell=earlier)
+        return train, train.like(windows(data.validation_x), outputs(data.validation_y))
+
     widest = max(MOST_COLUMNS // x.shape[2], 1)
     options = {
         "ridge": {"most_weights": MOST_COLUMNS},
@@ -297,6 +301,7 @@ def numbers_regression(fit: Fit) -> list[Maker]:
         def make(rows):
             if name == "boosting" and y.shape[1] > 4:
                 return None  # so many pairs of a window and a step would take the others' time
+            train, validation = parts()
             predictor = PREDICTORS[name].fit(train, validation, **options.get(name, {}))
             if predictor is None:
                 return None
